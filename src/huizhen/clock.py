@@ -1,0 +1,55 @@
+"""Time, handed in: only this file knows the wall clock.
+
+>>> clock = ManualClock()
+>>> clock.advance(2.5)
+>>> clock.seconds()
+2.5
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "ManualClock", "WallClock"]
+
+
+class Clock(Protocol):
+    """What the programs may know of time."""
+
+    def now(self) -> datetime:
+        """The time of day, aware, UTC."""
+
+    def seconds(self) -> float:
+        """Monotonic seconds since an arbitrary start."""
+
+
+class WallClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return time.monotonic()
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that stands still until it is advanced; for tests and virtual time."""
+
+    start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    elapsed_s: float = field(default=0.0)
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=self.elapsed_s)
+
+    def seconds(self) -> float:
+        return self.elapsed_s
+
+    def advance(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError(f"time does not run backwards: {seconds} s")
+        self.elapsed_s += seconds

@@ -1,0 +1,166 @@
+"""What a method is, and how one is written as a program over totals.
+
+A method is four pure functions and a frozen state, so that every engine can drive it: `begin`, `ask`, `answer` (at the site,
+on its rows) and `fold`. Most methods are easier to read as one program that asks, waits for the total and goes on:
+
+    def program(spec, terms):
+        total = yield Question("mean", "sums", variables=(spec.variable,))
+        return Result("mean", facts={"mean": float(total.sums["sum"] / total.sums["n"])})
+
+`ScriptedMethod` makes the four functions from it. The state is the history of totals: frozen, small, and enough to replay the
+program to the same question, after a crash, in an audit or in the twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from huizhen.data.examples import Examples
+from huizhen.errors import NotEstimable
+from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
+from huizhen.privacy.result import Result
+
+__all__ = ["Finished", "History", "Local", "Method", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
+
+
+class Spec(BaseModel):
+    """A method's own settings, as they stand under ``[method.NAME]`` in a study file; frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A variable that a method reads, and as what: a number, a category, or as either."""
+
+    name: str
+    kind: Literal["number", "category", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What a site keeps for one analysis; never released.
+
+    Attributes:
+        kept: checkpointed at the site; canonical values only.
+        memo: derived from rows and questions, rebuilt when lost, never checkpointed.
+    """
+
+    kept: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A method has nothing more to ask."""
+
+    result: Result
+
+
+class Method(Protocol):
+    """A joint computation. `exact`: it equals the pooled answer and keeps one roster for a whole run."""
+
+    name: str
+    spec: type[Spec]
+    exact: bool
+
+    def uses(self, spec: Any) -> tuple[Use, ...]:
+        """The variables that the method reads."""
+
+    def complete(self, spec: Any) -> tuple[str, ...]:
+        """The variables that a row must not miss to take part; other variables may be missing in it."""
+
+    def begin(self, spec: Any, terms: Terms) -> Any:
+        """The state before the first question."""
+
+    def ask(self, state: Any) -> Question | Finished:
+        """What every participant is asked next."""
+
+    def answer(self, question: Question, examples: Examples, local: Local, *, rng: np.random.Generator) -> tuple[Answer, Local]:
+        """A site's answer, from its own rows."""
+
+    def fold(self, state: Any, total: Total) -> Any:
+        """The state after a round."""
+
+
+Program = Callable[[Any, Terms], Generator[Question, Total, Result]]
+Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class History:
+    """The state of a scripted method: everything it was told so far."""
+
+    spec: Any
+    terms: Terms
+    totals: tuple[Total, ...] = ()
+
+
+class _Live(NamedTuple):
+    program: Generator[Question, Total, Result]
+    asked: Question | Finished
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScriptedMethod:
+    """A method made of a program (at the hub, over totals) and its steps (at the site, over rows).
+
+    The program must be a pure function of spec, terms and totals. It says that there is no answer by raising `NotEstimable`.
+
+    Attributes:
+        steps: what answers a question, by `Question.step`.
+        reads: the variables it reads, from its spec.
+        needs: the variables that a row must not miss, from its spec; by default all that it reads.
+    """
+
+    name: str
+    spec: type[Spec]
+    program: Program
+    steps: Mapping[str, Step]
+    reads: Callable[[Any], Iterable[Use]]
+    needs: Callable[[Any], Iterable[str]] | None = None
+    exact: bool = True
+    _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
+
+    def uses(self, spec: Any) -> tuple[Use, ...]:
+        return tuple(self.reads(spec))
+
+    def complete(self, spec: Any) -> tuple[str, ...]:
+        return tuple(self.needs(spec)) if self.needs else tuple(dict.fromkeys(use.name for use in self.reads(spec)))
+
+    def begin(self, spec: Any, terms: Terms) -> History:
+        return History(spec, terms)
+
+    def ask(self, state: History) -> Question | Finished:
+        if state not in self._running:
+            self._running[state] = self._replay(state)
+        return self._running[state].asked
+
+    def answer(self, question: Question, examples: Examples, local: Local, *, rng: np.random.Generator) -> tuple[Answer, Local]:
+        return self.steps[question.step](question, examples, local, rng)
+
+    def fold(self, state: History, total: Total) -> History:
+        live = self._running.pop(state, None) or self._replay(state)
+        after = History(state.spec, state.terms, (*state.totals, total))
+        self._running[after] = self._tell(live.program, total)
+        return after
+
+    def _replay(self, state: History) -> _Live:
+        live = self._tell(self.program(state.spec, state.terms), None)
+        for total in state.totals:
+            live = self._tell(live.program, total)
+        return live
+
+    def _tell(self, program: Generator[Question, Total, Result], total: Total | None) -> _Live:
+        try:
+            return _Live(program, next(program) if total is None else program.send(total))
+        except StopIteration as stop:
+            return _Live(program, Finished(stop.value))
+        except NotEstimable as reason:
+            return _Live(program, Finished(Result(self.name, failure=str(reason))))

@@ -1,0 +1,133 @@
+"""What is asked of a site and what may leave it: questions, answers, and the sum that the hub sees.
+
+The law of sums: what a site answers is an *addend*, an array that will only ever be added to those of the other sites, or a
+declared *individual* release. Everything that protects or judges an answer reads it here and needs to know no method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+__all__ = ["Answer", "Part", "Question", "Terms", "Total", "Variable"]
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable as all participants agreed to read it.
+
+    Attributes:
+        kind: ``number`` (float64, NaN where missing) or ``category`` (labels).
+        levels: the declared labels in order, first = reference; empty: to be agreed jointly.
+        unit: UCUM-like unit for a reader, e.g. ``a`` or ``mg/dL``.
+        range: declared smallest and largest plausible value (a public fact, not read from the data), or None.
+    """
+
+    kind: Literal["number", "category"]
+    levels: tuple[str, ...] = ()
+    unit: str = ""
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was agreed before the first round: the strictest of the participants' policies, and the variables.
+
+    Attributes:
+        min_cell_count: no published number of patients lies between 1 and this minus 1.
+        round_to: published counts are rounded to a multiple of this (1 = exact).
+        max_degrees: the most model parameters per row, e.g. 0.33.
+        lane: ``embedded`` (one process, totals are judged), ``plain`` (each addend is judged) or ``masked`` (the hub sees
+            totals only).
+        allow_individual: whether every participant allows individual releases.
+        variables: every variable that the study reads, by name.
+        roster: the participants, in order; fixed for the run of an exact method.
+    """
+
+    min_cell_count: int = 5
+    round_to: int = 1
+    max_degrees: float = 0.33
+    lane: Literal["embedded", "plain", "masked"] = "embedded"
+    allow_individual: bool = False
+    variables: Mapping[str, Variable] = field(default_factory=lambda: EMPTY)
+    roster: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What every participant is asked in one round.
+
+    Attributes:
+        method: the method's name, e.g. ``cox``.
+        step: which of the method's steps answers, e.g. ``newton``.
+        facts: what the step needs: None, bool, int, float, str, lists, string-keyed mappings and numeric arrays only.
+        variables: the variables that the answer is computed from.
+        degrees: the number of model parameters estimated from the answer; 0 for a description.
+    """
+
+    method: str
+    step: str
+    facts: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+    variables: tuple[str, ...] = ()
+    degrees: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One array of an answer.
+
+    Attributes:
+        values: float64 or int64, any shape. With `keys`: one number for each key.
+        rows: the rows behind it.
+        kind: ``addend`` or ``individual``.
+        cells: True where every entry is a number of patients (a policy judges each entry).
+        keys: labels of a *keyed* addend, whose sum runs over the union of all sites' keys (say, category levels).
+        bound: the most that one patient can change one entry by, where the method declares it; for noise.
+        unit: unit of the entries, for a reader.
+    """
+
+    values: NDArray[Any]
+    rows: int
+    kind: Literal["addend", "individual"] = "addend"
+    cells: bool = False
+    keys: tuple[str, ...] | None = None
+    bound: float | None = None
+    unit: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one site answers in one round; it leaves whole, or is refused.
+
+    Attributes:
+        parts: arrays by name.
+        rows: the rows of the site that the answer rests on.
+    """
+
+    parts: Mapping[str, Part]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What the hub works with: the sums over the round's participants, and the individual releases by site.
+
+    Attributes:
+        sums: the sum of each addend.
+        keyed: the sum of each keyed addend, by key (keys sorted).
+        individual: individual releases, by part, then by site in roster order.
+        rows: rows behind the sums.
+        roster: who answered.
+    """
+
+    sums: Mapping[str, NDArray[Any]]
+    keyed: Mapping[str, Mapping[str, float]]
+    individual: Mapping[str, Mapping[str, NDArray[Any]]]
+    rows: int
+    roster: tuple[str, ...]
