@@ -1,0 +1,110 @@
+"""What a report is made of: facts only, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from huizhen.privacy.result import Result
+
+__all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Refusal", "ReportContent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysis seen three ways.
+
+    Attributes:
+        label: unique within the study, e.g. ``cox`` or ``cox: adjusted``.
+        federation: what the sites found together.
+        alone: what each site would have found by itself, by site (a site may have failed: `Result.failure`).
+        pooled: the same method on the pooled rows, or None where rows may not be pooled.
+        reference: an independent library on the pooled rows, or None.
+        reference_name: e.g. ``lifelines 0.30.3``.
+        difference: largest relative difference of any published number of `federation` from `pooled`; None without `pooled`.
+        reference_difference: the same from `reference`.
+        rounds: rounds it took.
+    """
+
+    label: str
+    federation: Result
+    alone: Mapping[str, Result]
+    pooled: Result | None = None
+    reference: Result | None = None
+    reference_name: str = ""
+    difference: float | None = None
+    reference_difference: float | None = None
+    rounds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What left one site in one analysis.
+
+    Attributes:
+        what: part by part, e.g. ``cox/newton/hessian``.
+        kind: ``addend``, ``counts`` (an addend of patient numbers) or ``individual``.
+        times: how often; bytes: how many bytes in all; numbers: how many numbers in all.
+    """
+
+    site: str
+    analysis: str
+    what: str
+    kind: str
+    times: int
+    bytes: int
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A site that took no part in an analysis ("" = in the whole study), and why."""
+
+    site: str
+    analysis: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A decision of a policy not to release, or to withhold or change what is published."""
+
+    site: str  # "" for a decision on the joint result
+    analysis: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The newest entry of a site's ledger, to compare against the ledger later."""
+
+    site: str
+    entries: int
+    head: str
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """A whole report."""
+
+    title: str
+    question: str
+    study_digest: str
+    run: str
+    started: datetime
+    seconds: float
+    engine: str
+    lane: str
+    version: str
+    cohort: tuple[str, ...]
+    participants: Mapping[str, int]  # rows offered, by site
+    left_out: tuple[LeftOut, ...]
+    analyses: tuple[Analysis, ...]
+    left: tuple[Left, ...]
+    refusals: tuple[Refusal, ...]
+    policies: Mapping[str, Mapping[str, str]]  # clause -> value, by site
+    ledgers: tuple[LedgerHead, ...]
+    notes: tuple[str, ...] = ()
