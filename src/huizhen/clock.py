@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "WallClock"]
+__all__ = ["Clock", "ManualClock", "WallClock", "cpu_seconds"]
 
 
 class Clock(Protocol):
@@ -53,3 +53,8 @@ class ManualClock:
         if seconds < 0:
             raise ValueError(f"time does not run backwards: {seconds} s")
         self.elapsed_s += seconds
+
+
+def cpu_seconds() -> float:
+    """Seconds of processor time that this thread has used."""
+    return time.thread_time()

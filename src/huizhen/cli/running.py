@@ -1,0 +1,125 @@
+"""`huizhen run` and `huizhen demo`: conduct, show, and write the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from huizhen.cli.policies import read_policies
+from huizhen.cli.progress import RoundBars
+from huizhen.cli.words import Language, say
+from huizhen.embedded.findings import Findings
+from huizhen.embedded.run import run
+from huizhen.embedded.story import story
+from huizhen.errors import CallerError, Problem
+from huizhen.federation.study import Study
+from huizhen.ids import NAME_RULE, is_name
+from huizhen.policy.disclosure import DisclosurePolicy
+from huizhen.report import page, plain
+
+__all__ = ["demo", "run_study"]
+
+Out = Annotated[Path, typer.Option(help="Folder for the report, the sites' ledgers and the checkpoints.")]
+
+
+def run_study(
+    context: typer.Context,
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).")],
+    site: Annotated[list[str], typer.Option("--site", metavar="NAME=PATH", help="A site and its table: CSV, Parquet or a folder.")],
+    out: Out = Path("huizhen-out"),
+    policy: Annotated[
+        list[str], typer.Option("--policy", metavar="[NAME=]FILE", help="A disclosure policy, for all sites or for one.")
+    ] = [],  # noqa: B006  (typer reads the default and never edits it)
+    compare: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Also compute each site alone and the pooled rows, side by side.")
+    ] = True,
+) -> None:
+    """Run a study on files of this machine, one site for each --site, and write a report."""
+    study = Study.read(study_file)
+    sites = _sites(site)
+    common, single = read_policies(policy)
+    if strangers := [name for name in single if name not in sites]:
+        problems = [Problem(f"--policy {name}=", "a site that is not here", f"one of: {', '.join(sites)}") for name in strangers]
+        raise CallerError("A policy names no site.", problems)
+    folder = out / f"{study_file.stem}-{study.digest[:8]}"
+    findings = _watched(Console(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
+    _tell(Console(), context.obj, findings, folder)
+    if findings.failures:
+        raise typer.Exit(1)
+
+
+def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
+    """Two real multi-site questions, answered in front of you: every site alone, the federation, the pooled rows."""
+    from huizhen.embedded.demo import DEMOS
+    from huizhen.embedded.reference import with_references
+
+    console, failed = Console(), False
+    for each in DEMOS:
+        study = each.study()
+        console.rule(f"[bold]{escape(study.title)}[/]")
+        console.print(f"{say('demo question', context.obj)}: {study.about.question}")
+        console.print(f"{say('demo data', context.obj)}: {each.source}\n")
+        sites = each.sites()
+        folder = out / f"demo-{each.name}"
+        findings = with_references(_watched(console, context.obj, study, sites, None), sites)
+        _tell(console, context.obj, findings, folder)
+        failed = failed or bool(findings.failures)
+    console.print(say("demo next", context.obj), markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _watched(
+    console: Console,
+    spoken: Language,
+    study: Study,
+    sites: Mapping[str, Any],
+    folder: Path | None,
+    *,
+    policy: DisclosurePolicy | None = None,
+    policies: Mapping[str, DisclosurePolicy] | None = None,
+    compare: bool = True,
+) -> Findings:
+    try:
+        with RoundBars(console, spoken) as bars:
+            return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=bars.watch)
+    except KeyboardInterrupt:
+        resume = say("resume", spoken) if folder else ""
+        Console(stderr=True).print(say("interrupted", spoken, resume=resume))
+        raise typer.Exit(130) from None
+
+
+def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) -> None:
+    content = story(findings)
+    for renderable in plain.tables(content, language=spoken):
+        console.print(renderable)
+    for left_out in content.left_out:
+        console.print(say("left out", spoken, site=left_out.site, label=left_out.analysis, reason=left_out.reason), markup=False)
+    for label, reason in findings.failures.items():
+        console.print(say("no answer", spoken, label=label, reason=reason), style="bold red", markup=False)
+    path = folder / "report.html"
+    page.write(content, path)
+    console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)
+
+
+def _sites(options: list[str]) -> dict[str, Path]:
+    """Sites by name, from NAME=PATH; all mistakes at once."""
+    problems, sites = [], {}
+    for option in options:
+        name, separator, path = option.partition("=")
+        if not separator or not path:
+            problems.append(Problem(f"--site {option}", "no NAME=PATH", "for example --site west-lake=data/west.csv"))
+        elif not is_name(name):
+            problems.append(Problem(f"--site {option}", repr(name), NAME_RULE))
+        elif name in sites:
+            problems.append(Problem(f"--site {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name"))
+        else:
+            sites[name] = Path(path)
+    if problems:
+        raise CallerError("The sites cannot be read from the command line.", problems)
+    return sites

@@ -1,0 +1,52 @@
+"""`huizhen study new`, `huizhen study check`, `huizhen methods`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from huizhen import extension
+from huizhen.cli.words import say
+from huizhen.errors import MachineError, Problem
+from huizhen.federation.study import METHODS, Study
+
+__all__ = ["app", "methods"]
+
+app = typer.Typer(help="Write and check study files.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("new")
+def new(context: typer.Context, path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
+    """Write a commented study file to start from. A file that is there is not overwritten."""
+    template = (files("huizhen.cli") / "study_template.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template)
+    except OSError as error:
+        found = "a file that is there already" if isinstance(error, FileExistsError) else str(error.strerror)
+        raise MachineError("The study file cannot be written.", [Problem(str(path), found, "a new file in a writable folder")]) from None
+    typer.echo(say("study written", context.obj, path=path))
+
+
+@app.command("check")
+def check(context: typer.Context, path: Annotated[Path, typer.Argument(help="A study file.")]) -> None:
+    """Validate a study file: all mistakes at once, each with its key, what was found and what was expected."""
+    study = Study.read(path)
+    typer.echo(say("study ok", context.obj, path=path, title=study.title))
+    typer.echo(f"  {say('methods', context.obj)}: {', '.join(analysis.label for analysis in study.analyses)}")
+    typer.echo(f"  {say('variables', context.obj)}: {', '.join(study.uses)}")
+    typer.echo(f"  {say('digest', context.obj)}: {study.digest}")
+
+
+def methods() -> None:
+    """List the methods that are installed, with their settings."""
+    table = Table("method", "settings", "exact", title=None, box=None, pad_edge=False)
+    for name in extension.installed(METHODS):
+        method = extension.load(METHODS, name)
+        table.add_row(name, ", ".join(method.spec.model_fields), "yes" if method.exact else "no")
+    Console().print(table)

@@ -1,0 +1,57 @@
+"""Fixed words of the command line, in English and Chinese; a test holds both complete."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+__all__ = ["WORDS", "Language", "language", "say"]
+
+Language = Literal["en", "zh"]
+
+WORDS: dict[str, tuple[str, str]] = {
+    "cannot": ("Huizhen cannot do this yet:", "会诊无法执行："),
+    "found": ("found", "发现"),
+    "expected": ("expected", "应为"),
+    "remedy": ("what to do", "处理办法"),
+    "study ok": ("{path} is a valid study: {title}", "{path} 是有效的研究方案：{title}"),
+    "digest": ("digest", "摘要"),
+    "methods": ("methods", "方法"),
+    "variables": ("variables read", "读取的变量"),
+    "study written": ("A commented study file is in {path}. Edit it, then: huizhen study check {path}", "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}"),
+    "report written": ("Report", "报告"),
+    "ledgers in": ("Ledgers", "账本"),
+    "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
+    "left out": ("{site} took no part in {label}: {reason}", "{site} 未参加 {label}：{reason}"),
+    "interrupted": (
+        "Interrupted. The ledgers are whole{resume}.",
+        "已中断。账本完整{resume}。",
+    ),
+    "resume": ("; run the same command again to go on from the last round", "；再次运行同一命令即可从上一轮继续"),
+    "ledger ok": ("{path}: {entries} entries verify; head {head}", "{path}：{entries} 条记录全部通过验证；末条 {head}"),
+    "ledger bad": ("{path}: {reason}", "{path}：{reason}"),
+    "round": ("round", "轮"),
+    "sites": ("sites", "站点"),
+    "demo next": (
+        "Next: write your own study with `huizhen study new study.toml`, then `huizhen run study.toml --site NAME=PATH --site NAME=PATH`.",
+        "下一步：用 `huizhen study new study.toml` 写自己的研究方案，然后 `huizhen run study.toml --site 名称=路径 --site 名称=路径`。",
+    ),
+    "demo question": ("Question", "问题"),
+    "demo data": ("Data", "数据"),
+    "card of": ("Card of {name}", "{name} 的数据卡片"),
+    "card too few": ("fewer rows than the policy's minimum of {minimum}: nothing is described", "行数少于策略规定的最小值 {minimum}：不作任何描述"),
+    "took": ("{seconds:.1f} s", "用时 {seconds:.1f} 秒"),
+}
+
+
+def language(chosen: str = "") -> Language:
+    """The language to speak: as chosen, else by HUIZHEN_LANG, else by the locale."""
+    for hint in (chosen, os.environ.get("HUIZHEN_LANG", ""), os.environ.get("LC_ALL", ""), os.environ.get("LANG", "")):
+        if hint:
+            return "zh" if hint.lower().startswith("zh") else "en"
+    return "en"
+
+
+def say(key: str, spoken: Language, **values: object) -> str:
+    """One fixed phrase in a language, with its values filled in."""
+    return WORDS[key][0 if spoken == "en" else 1].format(**values)

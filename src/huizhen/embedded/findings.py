@@ -1,0 +1,141 @@
+"""What a run found, in the habits of the Python ecosystem: pandas tables, `coef_`, `summary()`, `predict()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.errors import CallerError, MachineError, NotEstimable, Problem
+from huizhen.federation.events import Outcome
+from huizhen.federation.study import Study
+from huizhen.policy.disclosure import DisclosurePolicy
+from huizhen.privacy.result import Result, Table
+from huizhen.report.content import Left, LedgerHead
+
+__all__ = ["Finding", "Findings"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One analysis: what the federation found and, where asked for, each site alone and the pooled rows.
+
+    Attributes:
+        outcome: the federation's result with its roster and losses.
+        alone: the same method on each participant's own rows, by site.
+        pooled: the same method on all participants' rows together; in one process only, to compare.
+        reference: an independent library on the pooled rows, with its name; set by the demo.
+    """
+
+    outcome: Outcome
+    alone: Mapping[str, Result]
+    pooled: Result | None = None
+    reference: Result | None = None
+    reference_name: str = ""
+
+    @property
+    def result(self) -> Result:
+        return self.outcome.result
+
+    @property
+    def label(self) -> str:
+        return self.outcome.label
+
+    @property
+    def coef_(self) -> NDArray[np.float64]:
+        """Coefficients in the order of `feature_names_`, float64 (term,)."""
+        return np.array(self._coefficients.columns["coefficient"], dtype=np.float64)
+
+    @property
+    def feature_names_(self) -> tuple[str, ...]:
+        return self._coefficients.columns["term"]
+
+    @property
+    def covariance_(self) -> NDArray[np.float64]:
+        """Covariance of the coefficients, float64 (term, term)."""
+        self._answered()
+        return self.result.arrays["covariance"]
+
+    def summary(self) -> Any:
+        """The coefficients as a pandas DataFrame, one row a term."""
+        return _frame(self._coefficients)
+
+    def to_pandas(self, table: str = "") -> Any:
+        """A table of the result as a pandas DataFrame; without a name, the facts as a Series.
+
+        Raises:
+            CallerError: there is no such table.
+            MachineError: pandas is not installed.
+        """
+        pandas = _pandas()
+        if not table:
+            return pandas.Series({name: value for name, value in self.result.facts.items() if not isinstance(value, dict | list)})
+        if table in self.result.cells:
+            cells = self.result.cells[table]
+            frame = pandas.DataFrame(cells.counts, index=list(cells.rows), columns=list(cells.columns))
+            return frame.rename_axis(index=cells.row_variable, columns=cells.column_variable).mask(frame.to_numpy() < 0)
+        if table not in self.result.tables:
+            names = ", ".join([*self.result.tables, *self.result.cells]) or "none"
+            raise CallerError(
+                "There is no such table.", [Problem(f"{self.label}.{table}", "no table of that name", f"one of: {names}")]
+            )
+        return _frame(self.result.tables[table])
+
+    @property
+    def _coefficients(self) -> Table:
+        self._answered()
+        if "coefficients" not in self.result.tables:
+            raise CallerError("No coefficients.", [Problem(self.label, f"a result of {self.result.method}", "a regression model")])
+        return self.result.tables["coefficients"]
+
+    def _answered(self) -> None:
+        if self.result.failure:
+            raise NotEstimable(f"{self.label} has no answer: {self.result.failure}")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that a run found; `findings["cox"]` is one analysis."""
+
+    study: Study
+    run: str
+    started: datetime
+    seconds: float
+    findings: Mapping[str, Finding]
+    offered: Mapping[str, int]  # rows of each site's source
+    left: tuple[Left, ...]
+    policies: Mapping[str, DisclosurePolicy]
+    ledgers: tuple[LedgerHead, ...]
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, label: str) -> Finding:
+        if label not in self.findings:
+            known = ", ".join(self.findings)
+            raise CallerError("There is no such analysis.", [Problem(label, "no analysis of that label", f"one of: {known}")])
+        return self.findings[label]
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings.values())
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why an analysis has no answer, by label."""
+        return {each.label: each.result.failure for each in self if each.result.failure}
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        problem = Problem("pandas", "not installed", "pandas 2 or newer", "pip install 'huizhen[pandas]'")
+        raise MachineError("Tables as DataFrames need pandas.", [problem]) from None
+    return pandas
+
+
+def _frame(table: Table) -> Any:
+    frame = _pandas().DataFrame({name: list(values) for name, values in table.columns.items()})
+    return frame.set_index(table.index) if table.index else frame

@@ -1,0 +1,38 @@
+"""Each site's ledger: in a folder that outlives the run, or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from huizhen.errors import MachineError, Problem
+from huizhen.ledger.keys import generate_key, load_or_create_key
+from huizhen.ledger.store import LedgerStore, MemoryLedger, SqliteLedger
+
+__all__ = ["open_ledgers"]
+
+
+def open_ledgers(sites: Iterable[str], folder: Path | None, stack: ExitStack) -> dict[str, LedgerStore]:
+    """A ledger for every site, closed with `stack`. In a folder: ``ledger/SITE.sqlite``, signed by ``keys/SITE.pem``.
+
+    Raises:
+        MachineError: the folder cannot be made or written.
+        LedgerError: a ledger that is already there does not verify.
+    """
+    if folder is None:
+        return {site: MemoryLedger(generate_key()) for site in sites}
+    ledgers: dict[str, LedgerStore] = {}
+    try:
+        for name in ("ledger", "keys"):
+            (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise MachineError(
+            "The run's folder cannot be made.", [Problem(str(folder), found, "a folder that can be written")]
+        ) from None
+    for site in sites:
+        ledger = SqliteLedger(folder / "ledger" / f"{site}.sqlite", load_or_create_key(folder / "keys" / f"{site}.pem"))
+        stack.callback(ledger.close)
+        ledgers[site] = ledger
+    return ledgers

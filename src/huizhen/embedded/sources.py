@@ -1,0 +1,70 @@
+"""The sites' tables, opened together: how each variable is read is settled over all sites before a row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from huizhen.data.examples import SITE, Examples
+from huizhen.data.records import Source, open_frame, open_source
+from huizhen.errors import DataError, Problem
+from huizhen.federation.study import Study
+from huizhen.privacy.release import Variable
+
+__all__ = ["Table", "open_tables"]
+
+Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
+
+
+def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Examples], dict[str, Variable]]:
+    """Every site's rows, with the variables that the study reads, and how they were read.
+
+    Raises:
+        DataError: every problem of every site.
+    """
+    problems: list[Problem] = []
+    sources: dict[str, Source] = {}
+    for site, table in sites.items():
+        try:
+            sources[site] = open_source(table) if isinstance(table, str | Path) else open_frame(table)
+        except DataError as error:
+            problems += _at(site, error)
+    variables = _settle(study, sources)
+    tables: dict[str, Examples] = {}
+    for site, source in sources.items():
+        try:
+            tables[site] = source.read(variables, site=site)
+        except DataError as error:
+            problems += _at(site, error)
+    if problems:
+        raise DataError("The sites' data cannot be read as the study needs them.", problems)
+    return tables, variables
+
+
+def _settle(study: Study, sources: Mapping[str, Source]) -> dict[str, Variable]:
+    """The kind of every variable: as used or declared, else a number where every site holds numbers."""
+    kinds = {site: {column.name: column.kind for column in source.columns} for site, source in sources.items()}
+    settled = {}
+    for name, kind in study.uses.items():
+        if name == SITE:
+            continue
+        if kind == "any":
+            kind = "number" if all(found.get(name, "number") == "number" for found in kinds.values()) else "category"
+        settled[name] = _declared(study, name, Variable(kind))
+    return settled
+
+
+def _declared(study: Study, name: str, variable: Variable) -> Variable:
+    said = study.variables.get(name)
+    if said is None:
+        return variable
+    bounds = (float(said.range[0]), float(said.range[1])) if said.range else None
+    return replace(variable, levels=said.labels, unit=said.unit, range=bounds)
+
+
+def _at(site: str, error: DataError) -> list[Problem]:
+    if not error.problems:
+        return [Problem(f"site {site}", error.message, "a readable table")]
+    return [replace(problem, where=f"site {site}, {problem.where}") for problem in error.problems]

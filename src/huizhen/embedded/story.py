@@ -1,0 +1,76 @@
+"""Findings told as a report."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from huizhen.embedded.compare import difference
+from huizhen.embedded.findings import Finding, Findings
+from huizhen.report.content import Analysis, LeftOut, Refusal, ReportContent
+
+__all__ = ["story"]
+
+
+def story(findings: Findings) -> ReportContent:
+    """The report's content: the same facts, ordered for a reader."""
+    study = findings.study
+    return ReportContent(
+        title=study.title,
+        question=study.about.question,
+        study_digest=study.digest,
+        run=findings.run,
+        started=findings.started,
+        seconds=findings.seconds,
+        engine="in-process",
+        lane="embedded",
+        version=version("huizhen"),
+        cohort=(*study.cohort.include, *(f"not ({condition})" for condition in study.cohort.exclude)),
+        participants=_participants(findings),
+        left_out=tuple(
+            LeftOut(loss.site, finding.label, loss.reason) for finding in findings for loss in finding.outcome.losses if loss.kind != "refused"
+        ),
+        analyses=tuple(_analysis(finding) for finding in findings),
+        left=findings.left,
+        refusals=_refusals(findings),
+        policies={site: _clauses(policy.model_dump(mode="json")) for site, policy in findings.policies.items()},
+        ledgers=findings.ledgers,
+        notes=findings.notes,
+    )
+
+
+def _participants(findings: Findings) -> dict[str, int]:
+    """Rows by site, of the sites that took part in some analysis; nothing is told of the others' sizes."""
+    rows: dict[str, int] = {}
+    for finding in findings:
+        for site, count in finding.outcome.rows.items():
+            rows[site] = max(count, rows.get(site, 0))
+    return {site: rows[site] for site in findings.offered if site in rows}
+
+
+def _analysis(finding: Finding) -> Analysis:
+    return Analysis(
+        label=finding.label,
+        federation=finding.result,
+        alone=finding.alone,
+        pooled=finding.pooled,
+        reference=finding.reference,
+        reference_name=finding.reference_name,
+        difference=difference(finding.result, finding.pooled) if finding.pooled else None,
+        reference_difference=difference(finding.result, finding.reference) if finding.reference else None,
+        rounds=finding.outcome.rounds,
+    )
+
+
+def _refusals(findings: Findings) -> tuple[Refusal, ...]:
+    refused = [
+        Refusal(loss.site, finding.label, "answer", loss.reason)
+        for finding in findings
+        for loss in finding.outcome.losses
+        if loss.kind == "refused"
+    ]
+    withheld = [Refusal("", finding.label, each.what, each.reason) for finding in findings for each in finding.result.withheld]
+    return (*refused, *withheld)
+
+
+def _clauses(policy: dict[str, object]) -> dict[str, str]:
+    return {clause: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for clause, value in policy.items()}

@@ -1,0 +1,96 @@
+"""Where a run is kept between rounds, so that it can be interrupted and resumed to the same numbers.
+
+The hub keeps the totals of each analysis; a site keeps its local state. Each write replaces the last whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from huizhen import canonical
+from huizhen.errors import MachineError, Problem
+from huizhen.privacy.release import Total
+
+__all__ = ["Checkpoints", "FileCheckpoints", "MemoryCheckpoints", "total_from", "total_to"]
+
+
+class Checkpoints(Protocol):
+    """Canonical values by name."""
+
+    def save(self, name: str, value: Any) -> None:
+        """Keep `value`; the one before is gone."""
+
+    def load(self, name: str) -> Any | None:
+        """What was kept last, or None."""
+
+
+@dataclass(slots=True)
+class MemoryCheckpoints:
+    """Kept as long as the process."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+    def save(self, name: str, value: Any) -> None:
+        self.kept[name] = canonical.encode(value)
+
+    def load(self, name: str) -> Any | None:
+        return canonical.decode(self.kept[name]) if name in self.kept else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheckpoints:
+    """One file for each name in a folder, replaced atomically."""
+
+    folder: Path
+
+    def save(self, name: str, value: Any) -> None:
+        path = self._path(name)
+        draft = path.with_suffix(".draft")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(canonical.encode(value))
+            os.replace(draft, path)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            found = error.strerror or type(error).__name__
+            raise MachineError(
+                "A checkpoint cannot be written.", [Problem(str(path), found, "a writable folder with room")]
+            ) from None
+
+    def load(self, name: str) -> Any | None:
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            return canonical.decode(path.read_bytes())
+        except (OSError, ValueError):
+            remedy = "Remove the file to start this run anew"
+            raise MachineError(
+                "A checkpoint cannot be read.", [Problem(str(path), "a damaged file", "a checkpoint", remedy)]
+            ) from None
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.checkpoint"
+
+
+def total_to(total: Total) -> dict[str, Any]:
+    """A total as canonical values."""
+    return {
+        "sums": dict(total.sums),
+        "keyed": {name: dict(sums) for name, sums in total.keyed.items()},
+        "individual": {name: dict(sites) for name, sites in total.individual.items()},
+        "rows": total.rows,
+        "roster": list(total.roster),
+    }
+
+
+def total_from(value: Mapping[str, Any]) -> Total:
+    """The total behind canonical values; keys and sites in the order that they had."""
+    roster = tuple(value["roster"])
+    individual = {name: {site: sites[site] for site in roster} for name, sites in value["individual"].items()}
+    keyed = {name: dict(sorted(sums.items())) for name, sums in value["keyed"].items()}
+    return Total(value["sums"], keyed, individual, value["rows"], roster)

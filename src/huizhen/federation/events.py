@@ -1,0 +1,93 @@
+"""What happens in a run, as one stream: progress bars, the report, the console and the twin are all readers of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from huizhen.privacy.release import Answer
+from huizhen.privacy.result import Result
+
+__all__ = ["Event", "Leaving", "Loss", "Outcome", "leaving"]
+
+EventKind = Literal[
+    "mustered", "asked", "answered", "silent", "failed", "refused", "left out", "waiting", "restarted", "folded", "finished"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """One array that left a site: its name, its kind (``addend``, ``counts`` or ``individual``), how much."""
+
+    what: str
+    kind: str
+    bytes: int
+    numbers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        analysis, round, site: where; site is "" for what concerns all.
+        at_s: seconds since the run began.
+        step: the method's step, for the readers of progress.
+        detail: a reason or remark in plain words.
+        leaving: what left the site (kind ``answered`` only).
+        cpu_s: processor time the site spent (kind ``answered`` only).
+    """
+
+    kind: EventKind
+    analysis: str
+    round: int
+    at_s: float
+    site: str = ""
+    step: str = ""
+    detail: str = ""
+    leaving: tuple[Leaving, ...] = ()
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A site that took no part, or no part to the end, and why. `kind`: ``left out`` by the policy's minimum, or lost."""
+
+    site: str
+    kind: Literal["left out", "silent", "failed", "refused"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one analysis ended.
+
+    Attributes:
+        result: published: after suppression and rounding. `Result.failure` says why there is none.
+        roster: who answered to the end; rows: rows behind it, by site.
+        losses: who did not, and why.
+        rounds: rounds asked, musters included; restarts: how often the roster changed.
+    """
+
+    label: str
+    result: Result
+    roster: tuple[str, ...]
+    rows: dict[str, int]
+    losses: tuple[Loss, ...]
+    rounds: int
+    restarts: int
+
+
+def leaving(answer: Answer | None, prefix: str) -> tuple[Leaving, ...]:
+    """What an answer lets leave the site, part by part."""
+    if answer is None:
+        return ()
+    return tuple(
+        Leaving(
+            what=f"{prefix}/{name}",
+            kind="individual" if part.kind == "individual" else "counts" if part.cells else "addend",
+            bytes=part.values.nbytes + sum(len(key.encode()) for key in part.keys or ()),
+            numbers=part.values.size,
+        )
+        for name, part in answer.parts.items()
+    )

@@ -1,0 +1,70 @@
+"""All mistakes of a study at once: the key, what was found, what was expected."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from huizhen.errors import Problem, StudyError
+
+__all__ = ["Mistakes", "check_section"]
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Mistakes:
+    """A growing list of problems; `stop` raises them together."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, where: str, found: str, expected: str, remedy: str = "") -> None:
+        self.problems.append(Problem(where, found, expected, remedy))
+
+    def extend(self, problems: Iterable[Problem], under: str = "") -> None:
+        """Problems found below a key, e.g. in a formula."""
+        self.problems += [replace(each, where=f"{under}: {each.where}") if under else each for each in problems]
+
+    def unknown(self, where: str, known: Sequence[str]) -> None:
+        close = difflib.get_close_matches(where, known, n=1, cutoff=0.6)
+        remedy = f"Did you mean {close[0]}?" if close else ""
+        self.add(where, "a key that is not known", f"one of: {', '.join(known)}", remedy)
+
+    def stop(self, message: str) -> None:
+        if self.problems:
+            raise StudyError(message, self.problems)
+
+
+def check_section(model: type[Checked], content: Any, where: str, mistakes: Mistakes) -> Checked | None:
+    """`content` as a `model`, or None with every mistake noted."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            _translate(found, model, where, mistakes)
+        return None
+
+
+def _translate(found: Any, model: type[BaseModel], where: str, mistakes: Mistakes) -> None:
+    key = ".".join([where, *(f"[{part + 1}]" if isinstance(part, int) else str(part) for part in found["loc"])]).replace(".[", "[")
+    kind, value = found["type"], found.get("input")
+    if kind == "extra_forbidden":
+        mistakes.unknown(key, [f"{where}.{name}" for name in model.model_fields])
+    elif kind == "missing":
+        mistakes.add(key, "nothing", _meaning(model, found["loc"]))
+    else:
+        mistakes.add(key, _show(value), found["msg"].removeprefix("Value error, ").removeprefix("Input should be "))
+
+
+def _meaning(model: type[BaseModel], location: Sequence[Any]) -> str:
+    described = model.model_fields.get(str(location[0])) if location else None
+    return (described.description if described and described.description else "") or "a value: this setting has no default"
+
+
+def _show(value: Any) -> str:
+    text = repr(value) if not isinstance(value, dict) else "a table"
+    return text if len(text) <= 80 else f"{text[:77]}..."

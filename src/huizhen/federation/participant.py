@@ -1,0 +1,170 @@
+"""A site's part in a study: choose its rows, answer on them, pass the gate, remember what is its own.
+
+The same code answers in one process and, later, behind the wire. Patient rows come in as `Examples` and never go out: what
+leaves is an `Answer` that the gate has released.
+"""
+
+from __future__ import annotations
+
+import traceback
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from huizhen.clock import cpu_seconds
+from huizhen.data.examples import Examples
+from huizhen.errors import HuizhenError
+from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
+from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, Scheme
+from huizhen.federation.selection import MUSTER, Selected, muster, select
+from huizhen.federation.study import Analysis, Study
+from huizhen.methods.method import Local
+from huizhen.policy.gate import Gate
+from huizhen.privacy.release import Answer
+
+__all__ = ["Participant"]
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a participant holds for one analysis."""
+
+    analysis: Analysis
+    selected: Selected
+    local: Local
+    attempt: int
+    round: int = -1
+    answer: Answer | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Participant:
+    """One site in one study.
+
+    Args:
+        site: the site's name.
+        study: the study that the site accepted; asks of another digest are refused.
+        examples: the site's rows, with every variable that the study reads.
+        gate: the one door out.
+        scheme: how addends are protected.
+        checkpoints: where local state is kept.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        study: Study,
+        examples: Examples,
+        *,
+        gate: Gate,
+        scheme: Scheme,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        self.site = site
+        self._study = study
+        self._examples = examples
+        self._gate = gate
+        self._scheme = scheme
+        self._checkpoints = checkpoints or MemoryCheckpoints()
+        self._work: dict[str, _Work] = {}
+
+    def respond(self, ask: Ask) -> Reply:
+        """The reply to one ask: an answer that the gate released, a refusal with its reasons, or a failure.
+
+        No failure holds a patient's value: messages of foreign exceptions, which may quote data, are not passed on.
+        """
+        started = cpu_seconds()
+        if ask.study != self._study.digest:
+            return Refused(("the study's digest is not the one that this site accepted",), ("consent",))
+        try:
+            return self._turn(ask, started)
+        except _Withheld as refusal:
+            return refusal.reply
+        except HuizhenError as error:
+            return Failed(str(error))
+        except Exception as error:
+            return Failed(_where_it_broke(error))
+
+    def _turn(self, ask: Ask, started: float) -> Reply:
+        work = self._begin(ask)
+        rng = np.random.default_rng([ask.seed, *_seeds(self.site, ask.analysis), ask.round])
+        turn = self._scheme.at_site(
+            ask, site=self.site, answer=lambda: self._judged_answer(ask, work, rng), memory=work.memory, rng=rng
+        )
+        work.memory = turn.memory
+        return Answered(turn.payload, turn.boxes, cpu_seconds() - started)
+
+    def _begin(self, ask: Ask) -> _Work:
+        work = self._work.get(ask.analysis)
+        if work is None:
+            analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
+            selected = select(self._study, analysis, self._examples)
+            work = self._work[ask.analysis] = _Work(analysis, selected, self._recall(ask), ask.attempt)
+        if ask.attempt != work.attempt:
+            work.attempt, work.local = ask.attempt, Local()
+        if ask.round != work.round:
+            work.round, work.answer, work.memory = ask.round, None, {}
+        return work
+
+    def _recall(self, ask: Ask) -> Local:
+        """Local state as it was before the round that is asked: a round may be asked again after a crash."""
+        saved = self._checkpoints.load(self._name(ask))
+        if saved is None or saved["attempt"] != ask.attempt or ask.round < saved["round"]:
+            return Local()
+        return Local(saved["before"] if saved["round"] == ask.round else saved["kept"])
+
+    def _remember(self, ask: Ask, before: Local, after: Local) -> None:
+        if after.kept is not before.kept:
+            kept = {"attempt": ask.attempt, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
+            self._checkpoints.save(self._name(ask), kept)
+
+    def _name(self, ask: Ask) -> str:
+        return f"{self.site}.{ask.analysis}"
+
+    def _judged_answer(self, ask: Ask, work: _Work, rng: np.random.Generator) -> Answer:
+        """This round's answer, computed and judged once, however many stages need it."""
+        if work.answer is None:
+            answer, local = self._compute(ask, work, rng)
+            identity = ask.identity or QuestionIdentity(ask.question, ask.scope)
+            decision = self._gate.release(
+                ask.question,
+                answer,
+                study=ask.study,
+                run=ask.run,
+                round=ask.round,
+                lane=ask.lane,
+                roster=ask.roster,
+                question_key=identity.key,
+                question_digest=identity.digest,
+            )
+            if not decision.allowed:
+                raise _Withheld(Refused(decision.reasons, decision.clauses))
+            self._remember(ask, work.local, local)
+            work.answer, work.local = answer, local
+        return work.answer
+
+    def _compute(self, ask: Ask, work: _Work, rng: np.random.Generator) -> tuple[Answer, Local]:
+        if ask.question.step == MUSTER:
+            return muster(work.selected), work.local
+        return work.analysis.method.answer(ask.question, work.selected.examples, work.local, rng=rng)
+
+
+class _Withheld(Exception):
+    """Carries a refusal out of the scheme; never leaves this file."""
+
+    def __init__(self, reply: Refused) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+def _seeds(*names: str) -> list[int]:
+    return [zlib.crc32(name.encode()) for name in names]
+
+
+def _where_it_broke(error: Exception) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "huizhen" in frame.filename]
+    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
+    return f"the site's program broke ({type(error).__name__}{place}); the site's operator can look into it"

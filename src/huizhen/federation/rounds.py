@@ -1,0 +1,233 @@
+"""Rounds: what is carried between hub and sites, and the rules by which replies become a total.
+
+Rules of order, each with the mistake that it stops:
+
+- a reply counts only for the ask it answers (same run, analysis, round and stage): a late reply of an earlier round cannot slip
+  into a later sum;
+- a site that was silent, failed or refused in any stage of a round is part of the round's result and never of its sum;
+- replies are added in roster order: the same answers give the same bytes;
+- addends of different shape, dtype or name are not added: the round fails and names the site that differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from huizhen import canonical
+from huizhen.errors import FederationError, Problem
+from huizhen.privacy.release import Answer, Part, Question, Total
+
+__all__ = [
+    "Answered",
+    "Ask",
+    "Box",
+    "Failed",
+    "PlainSum",
+    "Refused",
+    "Reply",
+    "Scheme",
+    "Silent",
+    "SiteTurn",
+    "add_up",
+]
+
+Lane = Literal["embedded", "plain", "masked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A sealed message from one site to another; engines relay it unread."""
+
+    sender: str
+    receiver: str
+    sealed: bytes
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one site is asked in one stage of one round.
+
+    Attributes:
+        study: digest of the study that the site accepted.
+        run, analysis, round, stage: which ask this is.
+        question: what the method asks; the same for every participant.
+        roster: the participants of the round, in order.
+        lane: how totals and addends are judged.
+        scope: what else an answer depends on: digest of cohort, missing-data rule and needed variables.
+        boxes: sealed boxes from other sites for this one.
+        attempt: 1, and one more after each restart; a site forgets its local state of an earlier attempt.
+        seed: the study's seed; a site draws from (seed, site, analysis, round).
+        identity: the question's digest and key, so that they are computed once for all sites; derived anew when absent.
+    """
+
+    study: str
+    run: str
+    analysis: str
+    round: int
+    stage: str
+    question: Question
+    roster: tuple[str, ...]
+    lane: Lane
+    scope: str
+    boxes: tuple[Box, ...] = ()
+    attempt: int = 1
+    seed: int = 0
+    identity: QuestionIdentity | None = None
+
+
+@dataclass(frozen=True)
+class QuestionIdentity:
+    """What makes two questions the same question, computed once for all sites of a round.
+
+    `digest` covers the question; `key` also covers the scope, and not the roster: two runs that ask the same of the same
+    patients have the same key, whoever takes part.
+    """
+
+    question: Question
+    scope: str
+
+    @cached_property
+    def digest(self) -> str:
+        asked = self.question
+        return canonical.digest([asked.method, asked.step, asked.facts, list(asked.variables), asked.degrees])
+
+    @cached_property
+    def key(self) -> str:
+        return canonical.digest([self.digest, self.scope])
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A site did what this stage asks; `answer` is what it releases in it (None where a stage only passes boxes)."""
+
+    answer: Answer | None
+    boxes: tuple[Box, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """No reply before the deadline."""
+
+    reason: str = "no reply before the deadline"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The site could not compute; the reason holds no patient's value."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The site's policy decided against releasing."""
+
+    reasons: tuple[str, ...]
+    clauses: tuple[str, ...] = ()
+
+
+Reply = Answered | Silent | Failed | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTurn:
+    """What a site does in one stage: what it releases, what it passes on, what it remembers until the next stage."""
+
+    payload: Answer | None = None
+    boxes: tuple[Box, ...] = ()
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Scheme(Protocol):
+    """How the addends of a round are added up: in the clear, or protected, in one stage or several."""
+
+    name: str
+    lane: Lane
+    stages: tuple[str, ...]
+
+    def at_site(
+        self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: np.random.Generator
+    ) -> SiteTurn:
+        """A site's turn; `answer` computes (or recalls) the judged answer of this round."""
+
+    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
+        """The total from the payloads of every stage, by site."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSum:
+    """Addends travel in the clear and are added by the hub; one stage."""
+
+    lane: Lane = "plain"
+    name: str = "plain"
+    stages: tuple[str, ...] = ("answer",)
+
+    def at_site(
+        self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: np.random.Generator
+    ) -> SiteTurn:
+        return SiteTurn(payload=answer())
+
+    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
+        return add_up(payloads[-1], roster)
+
+
+def add_up(answers: Mapping[str, Answer], roster: tuple[str, ...]) -> Total:
+    """The sum of the addends and the individual releases, in roster order.
+
+    Raises:
+        FederationError: answers that do not fit together, naming each site whose answer differs from the first one's.
+    """
+    _check_alike(answers, roster)
+    first = answers[roster[0]]
+    sums: dict[str, Any] = {}
+    keyed: dict[str, Mapping[str, float]] = {}
+    individual: dict[str, Mapping[str, Any]] = {}
+    for name, part in first.parts.items():
+        each = [answers[site].parts[name] for site in roster]
+        if part.kind == "individual":
+            individual[name] = {site: one.values for site, one in zip(roster, each, strict=True)}
+        elif part.keys is not None:
+            keyed[name] = _add_keyed(each)
+        else:
+            sums[name] = _add_arrays(each)
+    return Total(sums, keyed, individual, sum(answers[site].rows for site in roster), roster)
+
+
+def _add_arrays(parts: list[Part]) -> Any:
+    total = np.array(parts[0].values)  # a copy: an answer is never edited
+    for part in parts[1:]:
+        total += part.values
+    return total
+
+
+def _add_keyed(parts: list[Part]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for part in parts:
+        for key, value in zip(part.keys or (), part.values.tolist(), strict=True):
+            total[key] = total.get(key, 0) + value
+    return dict(sorted(total.items()))
+
+
+def _outline(answer: Answer) -> dict[str, tuple[Any, ...]]:
+    return {
+        name: (part.kind, part.values.dtype.str, part.keys is not None, None if part.keys is not None else part.values.shape)
+        for name, part in answer.parts.items()
+        if part.kind == "addend"
+    } | {name: ("individual",) for name, part in answer.parts.items() if part.kind == "individual"}
+
+
+def _check_alike(answers: Mapping[str, Answer], roster: tuple[str, ...]) -> None:
+    expected = _outline(answers[roster[0]])
+    problems = [
+        Problem(f"site {site}", "an answer with other arrays", f"the names, dtypes and shapes of site {roster[0]}'s answer")
+        for site in roster[1:]
+        if _outline(answers[site]) != expected
+    ]
+    if problems:
+        raise FederationError("The sites' answers cannot be added.", problems)

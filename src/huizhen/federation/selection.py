@@ -1,0 +1,62 @@
+"""Which of a site's rows take part in an analysis, and the first question of every analysis: how many are there?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from huizhen import canonical
+from huizhen.data.cohort import choose
+from huizhen.data.examples import Examples
+from huizhen.errors import DataError, Problem
+from huizhen.federation.study import Analysis, Study
+from huizhen.privacy.release import Answer, Part, Question
+
+__all__ = ["MUSTER", "Selected", "muster", "muster_question", "scope_of", "select"]
+
+MUSTER = "muster"
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A site's rows for one analysis, and how many of the cohort were left out for missing values."""
+
+    examples: Examples
+    incomplete: int
+
+
+def select(study: Study, analysis: Analysis, examples: Examples) -> Selected:
+    """The rows of the cohort that are complete as the study's rule for missing values demands.
+
+    Raises:
+        DataError: the rule is `refuse` and a row misses a value.
+    """
+    chosen = choose(examples, study.conditions)
+    for condition in study.exclusions:
+        chosen &= condition.evaluate(examples) != 1
+    complete = examples.complete(study.needs(analysis))
+    incomplete = int((chosen & ~complete).sum())
+    if incomplete and study.missing.rule == "refuse":
+        problem = Problem(
+            "missing.rule", "rows with missing values", "none, since the rule is 'refuse'", "Use 'complete', or clean the source"
+        )
+        raise DataError(f"The rows for {analysis.label} are not complete.", [problem])
+    return Selected(examples.where(chosen & complete), incomplete)
+
+
+def muster_question(study: Study, analysis: Analysis) -> Question:
+    """How many rows does a site have for an analysis?"""
+    return Question(analysis.method.name, MUSTER, variables=study.needs(analysis))
+
+
+def muster(selected: Selected) -> Answer:
+    """The rows of a site, and how many were left out for missing values."""
+    rows = selected.examples.rows
+    counts = {"rows": rows, "incomplete": selected.incomplete}
+    return Answer({name: Part(np.array([count], np.int64), rows, unit="patients") for name, count in counts.items()}, rows)
+
+
+def scope_of(study: Study, analysis: Analysis) -> str:
+    """Digest of everything but the question that decides which rows answer it."""
+    return canonical.digest([study.cohort.model_dump(), study.missing.rule, list(study.needs(analysis))])

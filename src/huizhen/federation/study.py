@@ -1,0 +1,346 @@
+"""A study: a question, a cohort, methods, participants and protection, as data.
+
+It is read from TOML or a mapping, validated as a whole (all mistakes at once), and named by the digest of its content: that
+digest is what a site consents to.
+
+    >>> study = Study.parse({
+    ...     "study": {"title": "Survival by sex"},
+    ...     "method": {"kaplan_meier": {"time": "time", "event": "status == 2", "by": "sex"}},
+    ... })
+    >>> study.analyses[0].label, len(study.digest)
+    ('kaplan_meier', 64)
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from huizhen import canonical, extension, units
+from huizhen.data import cohort
+from huizhen.data.cohort import Condition
+from huizhen.data.examples import show_number
+from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
+from huizhen.federation.mistakes import Mistakes, check_section
+from huizhen.ids import NAME_RULE, is_name
+from huizhen.methods.method import Method, Spec, Use
+
+__all__ = ["METHODS", "Analysis", "Study"]
+
+METHODS = "huizhen.methods"  # the entry-point group
+
+
+class Section(BaseModel):
+    """One table of a study file; unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class About(Section):
+    """``[study]``: what is asked, in words."""
+
+    title: str = Field("A study", min_length=1, max_length=200)
+    question: str = Field("", max_length=2000)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+
+class Cohort(Section):
+    """``[cohort]``: a patient takes part who meets every `include` and no `exclude` condition."""
+
+    include: list[str] = []
+    exclude: list[str] = []
+
+
+class VariableSection(Section):
+    """``[variables.NAME]``: how every site must read a variable; what is not said is agreed from the data."""
+
+    type: Literal["number", "category"] | None = None
+    levels: list[str | int | float] = []
+    unit: str = ""
+    range: list[float | int] = Field([], max_length=2)
+
+    @model_validator(mode="after")
+    def _whole(self) -> VariableSection:
+        if self.levels and self.type == "number":
+            raise ValueError("levels belong to a category: set type = 'category', or leave levels out")
+        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
+            raise ValueError("a range is two numbers, the smaller first")
+        if len({_label(level) for level in self.levels}) != len(self.levels):
+            raise ValueError("levels must differ from one another")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The declared levels as labels: ``2`` and ``2.0`` are the label ``2``."""
+        return tuple(_label(level) for level in self.levels)
+
+
+class Missing(Section):
+    """``[missing]``: what happens to rows with missing values.
+
+    ``complete``: a row takes part in an analysis if it misses none of the variables of that analysis. ``study``: ... none of the
+    variables of any analysis. ``refuse``: a site with such a row does not answer.
+    """
+
+    rule: Literal["complete", "study", "refuse"] = "complete"
+
+
+class Participants(Section):
+    """``[participants]``: who takes part, how many must, and how long a round waits."""
+
+    sites: list[str] = []
+    quorum: int = Field(1, ge=1)
+    round_deadline: str = "10 min"
+    on_loss: Literal["wait", "restart"] = "restart"
+    patience: int = Field(1, ge=0, le=100)
+
+    @field_validator("round_deadline")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        units.seconds(text)
+        return text
+
+    @field_validator("sites")
+    @classmethod
+    def _names(cls, names: list[str]) -> list[str]:
+        if bad := [name for name in names if not is_name(name)]:
+            raise ValueError(f"{bad} cannot name a site; a name is {NAME_RULE}")
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"site names must differ; repeated: {', '.join(repeated)}")
+        return names
+
+
+class Protection(Section):
+    """``[protection]``: how the sites' addends are added up. Only plain sums are built so far."""
+
+    sum: Literal["plain"] = "plain"
+
+
+class Start(Section):
+    """``[start]``: when the study may start."""
+
+    when: Literal["all accepted"] = "all accepted"
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "study": About,
+    "cohort": Cohort,
+    "missing": Missing,
+    "participants": Participants,
+    "protection": Protection,
+    "start": Start,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One method with its settings; `label` is unique within the study."""
+
+    label: str
+    method: Method
+    spec: Spec
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        return self.method.uses(self.spec)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study; make one with `parse` or `read`."""
+
+    about: About
+    cohort: Cohort
+    variables: Mapping[str, VariableSection]
+    missing: Missing
+    participants: Participants
+    protection: Protection
+    start: Start
+    analyses: tuple[Analysis, ...]
+    conditions: tuple[Condition, ...] = field(repr=False)
+    exclusions: tuple[Condition, ...] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Study:
+        """The study in a TOML file.
+
+        Raises:
+            StudyError: the file cannot be read, is not TOML, or says something wrong; every mistake is named.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
+            problem = Problem(str(path), str(reason), "a readable TOML file", "`huizhen study new` writes one")
+            raise StudyError("The study file cannot be read.", [problem]) from None
+        try:
+            return cls.parse(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise StudyError("The study file is not TOML.", [Problem(str(path), str(error), "TOML 1.0")]) from None
+
+    @classmethod
+    def parse(cls, content: Mapping[str, Any]) -> Study:
+        """The study in a mapping with the layout of a study file.
+
+        Raises:
+            StudyError: with every mistake: the key, what was found, what was expected.
+        """
+        mistakes = Mistakes()
+        known = [*SECTIONS, "variables", "method"]
+        for key in content:
+            if key not in known:
+                mistakes.unknown(key, known)
+        sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
+        variables = _variables(content.get("variables", {}), mistakes)
+        analyses = _analyses(content.get("method"), mistakes)
+        about_cohort = sections["cohort"]
+        include = _conditions(about_cohort.include if about_cohort else [], "cohort.include", mistakes)
+        exclude = _conditions(about_cohort.exclude if about_cohort else [], "cohort.exclude", mistakes)
+        _check_kinds(variables, analyses, [*include, *exclude], mistakes)
+        mistakes.stop("The study cannot run as it is written.")
+        return cls(
+            **{("about" if name == "study" else name): section for name, section in sections.items()},
+            variables=variables,
+            analyses=tuple(analyses),
+            conditions=tuple(include),
+            exclusions=tuple(exclude),
+        )
+
+    @property
+    def title(self) -> str:
+        return self.about.title
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The whole study as plain values, defaults filled in; `Study.parse(study.content)` is the same study."""
+        sections = {name: getattr(self, "about" if name == "study" else name) for name in SECTIONS}
+        methods: dict[str, list[Any]] = {}
+        for analysis in self.analyses:
+            methods.setdefault(analysis.method.name, []).append({"label": analysis.label, **analysis.spec.model_dump(mode="json")})
+        return {
+            **{name: section.model_dump(mode="json") for name, section in sections.items()},
+            "variables": {name: variable.model_dump(mode="json") for name, variable in self.variables.items()},
+            "method": methods,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical content, in hexadecimal."""
+        return canonical.digest(self.content)
+
+    @property
+    def uses(self) -> Mapping[str, Literal["number", "category", "any"]]:
+        """Every variable that the study reads, and as what; what its declaration says wins."""
+        kinds: dict[str, Literal["number", "category", "any"]] = {}
+        for use in _all_uses(self.analyses, [*self.conditions, *self.exclusions]):
+            if kinds.get(use.name, "any") == "any":
+                kinds[use.name] = use.kind
+        for name, variable in self.variables.items():
+            if name in kinds and variable.type:
+                kinds[name] = variable.type
+        return kinds
+
+    def needs(self, analysis: Analysis) -> tuple[str, ...]:
+        """The variables that a row must not miss to take part in an analysis, by the study's rule for missing values."""
+        if self.missing.rule != "study":
+            return analysis.method.complete(analysis.spec)
+        return tuple(dict.fromkeys(name for each in self.analyses for name in each.method.complete(each.spec)))
+
+
+def _label(level: str | int | float) -> str:
+    return level if isinstance(level, str) else show_number(float(level))
+
+
+def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:
+    if not isinstance(content, Mapping):
+        mistakes.add("variables", f"a {type(content).__name__}", "tables such as [variables.age]")
+        return {}
+    checked = {name: check_section(VariableSection, value, f"variables.{name}", mistakes) for name, value in content.items()}
+    return {name: variable for name, variable in checked.items() if variable is not None}
+
+
+def _analyses(content: Any, mistakes: Mistakes) -> list[Analysis]:
+    if not isinstance(content, Mapping) or not content:
+        mistakes.add(
+            "method", "nothing" if not content else f"a {type(content).__name__}", "at least one table such as [method.cox]"
+        )
+        return []
+    names, found = extension.installed(METHODS), []
+    for name, settings in content.items():
+        if name not in names:
+            mistakes.unknown(f"method.{name}", [f"method.{each}" for each in names])
+            continue
+        several = settings if isinstance(settings, list) else [settings]
+        for place, table in enumerate(several):
+            where = f"method.{name}" if len(several) == 1 else f"method.{name}[{place + 1}]"
+            if (analysis := _analysis(name, table, where, place, mistakes)) is not None:
+                found.append(analysis)
+    labels = [analysis.label for analysis in found]
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        mistakes.add("method", f"the label {label!r} {labels.count(label)} times", "labels that differ")
+    return found
+
+
+def _analysis(name: str, table: Any, where: str, place: int, mistakes: Mistakes) -> Analysis | None:
+    settings = dict(table) if isinstance(table, Mapping) else table
+    label = settings.pop("label", name if place == 0 else f"{name}-{place + 1}") if isinstance(settings, dict) else name
+    if not isinstance(label, str) or not is_name(label):
+        mistakes.add(f"{where}.label", repr(label), NAME_RULE)
+        return None
+    try:
+        method: Method = extension.load(METHODS, name)
+    except MachineError as error:
+        mistakes.extend(error.problems)
+        return None
+    spec = check_section(method.spec, settings, where, mistakes)
+    if spec is None:
+        return None
+    analysis = Analysis(label, method, spec)
+    try:
+        method.uses(spec)
+        method.complete(spec)
+    except HuizhenError as error:  # a formula or condition inside the settings
+        mistakes.extend(error.problems or [Problem(where, error.message, "settings that fit together")], where)
+        return None
+    return analysis
+
+
+def _conditions(texts: list[str], where: str, mistakes: Mistakes) -> list[Condition]:
+    parsed = []
+    for place, text in enumerate(texts):
+        try:
+            parsed.append(cohort.parse(text))
+        except StudyError as error:
+            mistakes.extend(error.problems, f"{where}[{place + 1}]")
+    return parsed
+
+
+def _all_uses(analyses: Any, conditions: list[Condition]) -> list[Use]:
+    from_methods = [use for analysis in analyses for use in analysis.uses]
+    return from_methods + [Use(name, kind) for condition in conditions for name, kind in condition.uses.items()]
+
+
+def _check_kinds(
+    variables: Mapping[str, VariableSection], analyses: list[Analysis], conditions: list[Condition], mistakes: Mistakes
+) -> None:
+    kinds: dict[str, set[str]] = {}
+    for use in _all_uses(analyses, conditions):
+        kinds.setdefault(use.name, set()).add(use.kind)
+    for name, found in kinds.items():
+        declared = variables[name].type if name in variables else None
+        wanted = (found | ({declared} if declared else set())) - {"any"}
+        if len(wanted) > 1:
+            mistakes.add(
+                f"variables.{name}", "a variable used both as a number and as a category", "one of the two throughout the study"
+            )
+    for name in variables:
+        if name not in kinds:
+            mistakes.add(
+                f"variables.{name}", "a variable that no method and no condition uses", "a variable of the study, or no such table"
+            )
