@@ -87,5 +87,3 @@ def show_error(error: HuizhenError, spoken: str) -> None:
         console.print(f"    {say('expected', chosen)}: {escape(problem.expected)}")
         if problem.remedy:
             console.print(f"    {say('remedy', chosen)}: {escape(problem.remedy)}")
-
-

@@ -36,4 +36,6 @@ def verify(
 def show(path: Path_) -> None:
     """Print the entries, one JSON object a line."""
     for entry in read_ledger(path):
-        typer.echo(json.dumps({"sequence": entry.sequence, "time": entry.time, "kind": entry.kind, **entry.payload}, ensure_ascii=False))
+        typer.echo(
+            json.dumps({"sequence": entry.sequence, "time": entry.time, "kind": entry.kind, **entry.payload}, ensure_ascii=False)
+        )

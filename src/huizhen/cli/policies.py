@@ -25,7 +25,9 @@ def read_policy(path: Path | None) -> DisclosurePolicy:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         found = error.strerror if isinstance(error, OSError) else str(error)
-        raise CallerError("The policy file cannot be read.", [Problem(str(path), str(found), "a TOML file with a table [policy]")]) from None
+        raise CallerError(
+            "The policy file cannot be read.", [Problem(str(path), str(found), "a TOML file with a table [policy]")]
+        ) from None
     mistakes = Mistakes()
     for key in content:
         if key != "policy":
@@ -48,5 +50,3 @@ def read_policies(options: Iterable[str]) -> tuple[DisclosurePolicy, dict[str, D
         else:
             common = read_policy(Path(option))
     return common, single
-
-

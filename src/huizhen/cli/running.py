@@ -117,7 +117,9 @@ def _sites(options: list[str]) -> dict[str, Path]:
         elif not is_name(name):
             problems.append(Problem(f"--site {option}", repr(name), NAME_RULE))
         elif name in sites:
-            problems.append(Problem(f"--site {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name"))
+            problems.append(
+                Problem(f"--site {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name")
+            )
         else:
             sites[name] = Path(path)
     if problems:

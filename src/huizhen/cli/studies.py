@@ -29,7 +29,9 @@ def new(context: typer.Context, path: Annotated[Path, typer.Argument(help="Where
             file.write(template)
     except OSError as error:
         found = "a file that is there already" if isinstance(error, FileExistsError) else str(error.strerror)
-        raise MachineError("The study file cannot be written.", [Problem(str(path), found, "a new file in a writable folder")]) from None
+        raise MachineError(
+            "The study file cannot be written.", [Problem(str(path), found, "a new file in a writable folder")]
+        ) from None
     typer.echo(say("study written", context.obj, path=path))
 
 

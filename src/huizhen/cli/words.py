@@ -18,7 +18,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "digest": ("digest", "摘要"),
     "methods": ("methods", "方法"),
     "variables": ("variables read", "读取的变量"),
-    "study written": ("A commented study file is in {path}. Edit it, then: huizhen study check {path}", "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}"),
+    "study written": (
+        "A commented study file is in {path}. Edit it, then: huizhen study check {path}",
+        "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}",
+    ),
     "report written": ("Report", "报告"),
     "ledgers in": ("Ledgers", "账本"),
     "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
@@ -39,7 +42,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "demo question": ("Question", "问题"),
     "demo data": ("Data", "数据"),
     "card of": ("Card of {name}", "{name} 的数据卡片"),
-    "card too few": ("fewer rows than the policy's minimum of {minimum}: nothing is described", "行数少于策略规定的最小值 {minimum}：不作任何描述"),
+    "card too few": (
+        "fewer rows than the policy's minimum of {minimum}: nothing is described",
+        "行数少于策略规定的最小值 {minimum}：不作任何描述",
+    ),
     "took": ("{seconds:.1f} s", "用时 {seconds:.1f} 秒"),
 }
 

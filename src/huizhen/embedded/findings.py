@@ -15,7 +15,7 @@ from huizhen.federation.events import Outcome
 from huizhen.federation.study import Study
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.result import Result, Table
-from huizhen.report.content import Left, LedgerHead
+from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Finding", "Findings"]
 

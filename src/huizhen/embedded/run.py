@@ -36,7 +36,7 @@ from huizhen.policy.gate import Gate
 from huizhen.policy.publication import publish
 from huizhen.privacy.release import Terms, Variable
 from huizhen.privacy.result import Result
-from huizhen.report.content import Left, LedgerHead
+from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Watch", "run"]
 

@@ -27,7 +27,10 @@ def story(findings: Findings) -> ReportContent:
         cohort=(*study.cohort.include, *(f"not ({condition})" for condition in study.cohort.exclude)),
         participants=_participants(findings),
         left_out=tuple(
-            LeftOut(loss.site, finding.label, loss.reason) for finding in findings for loss in finding.outcome.losses if loss.kind != "refused"
+            LeftOut(loss.site, finding.label, loss.reason)
+            for finding in findings
+            for loss in finding.outcome.losses
+            if loss.kind != "refused"
         ),
         analyses=tuple(_analysis(finding) for finding in findings),
         left=findings.left,

@@ -1,0 +1,390 @@
+"""What every engine must do; each new engine is added to `ENGINES` and inherits the whole story."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from huizhen.policy.disclosure import DisclosurePolicy
+
+from huizhen.errors import FederationError
+from huizhen.federation.checkpoint import FileCheckpoints
+from huizhen.federation.inprocess import InProcessEngine
+from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent, SiteTurn, add_up
+from huizhen.privacy.release import Answer, Part, Question, Total
+
+ENGINES = {"in-process": InProcessEngine}
+
+
+@pytest.fixture(params=ENGINES)
+def engine_of(request):
+    """Makes an engine over respondents, and closes it after the story."""
+    opened = []
+
+    def make(respondents):
+        opened.append(ENGINES[request.param](respondents))
+        return opened[-1]
+
+    yield make
+    for engine in opened:
+        engine.close()
+
+
+@dataclass
+class Scripted:
+    """A site that does what the story needs; `reply(ask, turn)`."""
+
+    site: str
+    reply: Callable[[Ask, int], Reply]
+    turns: int = 0
+
+    def respond(self, ask: Ask) -> Reply:
+        self.turns += 1
+        return self.reply(ask, self.turns)
+
+
+def answered(value: float, rows: int = 10) -> Answered:
+    return Answered(Answer({"sum": Part(np.array([value]), rows)}, rows))
+
+
+def ask_of(site: str, number: int = 1, boxes: tuple[Box, ...] = ()) -> Ask:
+    return Ask("digest", "run", "mean", number, "answer", Question("mean", "sums"), ("a", "b", "c"), "plain", "scope", boxes)
+
+
+def test_every_site_asked_gets_one_reply_under_its_own_name(engine_of):
+    engine = engine_of({site: Scripted(site, lambda ask, turn, value=value: answered(value)) for value, site in enumerate("abc")})
+    replies = engine.exchange({site: ask_of(site) for site in "ac"}, deadline_s=5)
+    assert {site: reply.answer.parts["sum"].values[0] for site, reply in replies.items()} == {"a": 0.0, "c": 2.0}
+    assert engine.sites == ("a", "b", "c")
+
+
+def test_a_site_that_is_not_here_cannot_be_asked(engine_of):
+    engine = engine_of({"a": Scripted("a", lambda ask, turn: answered(1))})
+    with pytest.raises(FederationError, match="stranger"):
+        engine.exchange({"stranger": ask_of("stranger")}, deadline_s=5)
+
+
+def test_a_site_without_a_reply_at_the_deadline_is_silent_and_comes_back(engine_of):
+    gate = threading.Event()
+
+    def slow_once(ask, turn):
+        if turn == 1:
+            gate.wait(30)
+        return answered(100.0 + turn)
+
+    engine = engine_of({"slow": Scripted("slow", slow_once), "quick": Scripted("quick", lambda ask, turn: answered(turn))})
+    first = engine.exchange({site: ask_of(site) for site in ("slow", "quick")}, deadline_s=0.2)
+    assert isinstance(first["slow"], Silent)
+    assert isinstance(first["quick"], Answered)
+    gate.set()
+    second = engine.exchange({site: ask_of(site, 2) for site in ("slow", "quick")}, deadline_s=30)
+    assert second["slow"].answer.parts["sum"].values[0] == 102.0  # the reply to round 2, not the late one to round 1
+
+
+def test_a_site_that_breaks_fails_alone_and_tells_no_value(engine_of):
+    def broken(ask, turn):
+        raise ValueError("could not convert 'SECRET-4711' to float")
+
+    engine = engine_of({"broken": Scripted("broken", broken), "whole": Scripted("whole", lambda ask, turn: answered(3))})
+    replies = engine.exchange({site: ask_of(site) for site in ("broken", "whole")}, deadline_s=5)
+    assert isinstance(replies["whole"], Answered)
+    assert isinstance(replies["broken"], Failed)
+    assert "SECRET" not in replies["broken"].reason
+
+
+def test_an_engine_may_be_closed_twice(engine_of):
+    engine = engine_of({"a": Scripted("a", lambda ask, turn: answered(1))})
+    engine.close()
+    engine.close()
+
+
+# --- whole studies -------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_equals_the_pooled_answer(engine_of, federation):
+    joint = federation()
+    events, (outcome,) = joint.conduct(engine_of(joint.participants()))
+    pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
+    assert outcome.result.facts["mean"] == pytest.approx(pooled.mean(), rel=1e-14)
+    assert outcome.roster == ("west-lake", "east-gate", "south-hill")
+    assert outcome.rows == {"west-lake": 12, "east-gate": 20, "south-hill": 31}
+    kinds = [event.kind for event in events]
+    assert kinds.count("answered") == 3 * 4  # three sites, one muster and three rounds
+    assert kinds[-1] == "finished"
+
+
+def test_the_same_seed_gives_the_same_bytes(engine_of, federation):
+    first, second = (federation().conduct(engine_of(federation().participants()))[1][0].result.facts for _ in range(2))
+    assert first == second
+    assert len(set(first["draws"])) == 3, "each round draws anew"
+
+
+def test_another_seed_gives_other_draws(engine_of, federation):
+    one, two = federation(), federation()
+    two.study = replace(two.study, about=two.study.about.model_copy(update={"seed": 8}))
+    draws = [each.conduct(engine_of(each.participants()))[1][0].result.facts["draws"] for each in (one, two)]
+    assert draws[0] != draws[1]
+
+
+def test_a_site_under_its_policys_minimum_is_left_out_and_named(engine_of, federation):
+    joint = federation(sizes=(12, 4, 31))
+    _, (outcome,) = joint.conduct(engine_of(joint.participants()))
+    assert outcome.roster == ("west-lake", "south-hill")
+    assert [(loss.site, loss.kind) for loss in outcome.losses] == [("east-gate", "left out")]
+    assert "4" not in outcome.losses[0].reason.replace("10", ""), "how few rows there are is itself not told"
+
+
+def test_too_few_sites_for_the_quorum_is_no_answer(engine_of, federation):
+    joint = federation(sizes=(12, 4, 3), quorum=2)
+    _, (outcome,) = joint.conduct(engine_of(joint.participants()))
+    assert "quorum is 2" in outcome.result.failure
+    assert not outcome.result.facts
+
+
+class Losing:
+    """A participant that is lost at one turn: it replies as the story says, and for that turn only if `once`."""
+
+    def __init__(self, participant: Any, at_turn: int, reply: Reply, *, once: bool) -> None:
+        self.site, self._participant, self._at, self._reply, self._once, self._turn = (
+            participant.site,
+            participant,
+            at_turn,
+            reply,
+            once,
+            0,
+        )
+
+    def respond(self, ask: Ask) -> Reply:
+        self._turn += 1
+        lost = self._turn == self._at if self._once else self._turn >= self._at
+        return self._reply if lost else self._participant.respond(ask)
+
+
+@pytest.mark.parametrize("reply", [Silent(), Failed("its disk is full")])
+def test_an_exact_method_restarts_without_a_lost_site_and_says_so(engine_of, federation, reply):
+    joint = federation()
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 3, reply, once=False)
+    events, (outcome,) = joint.conduct(engine_of(sites))
+    rest = np.concatenate([joint.rows[site].number("age") for site in ("west-lake", "south-hill")])
+    assert outcome.result.facts["mean"] == pytest.approx(rest.mean(), rel=1e-14)
+    assert outcome.result.facts["turns"] == [2, 4, 6], "both sites began anew: no local state of the abandoned attempt"
+    assert outcome.restarts == 1
+    assert [loss.site for loss in outcome.losses] == ["east-gate"]
+    assert any(event.kind == "restarted" and "east-gate" in event.detail for event in events)
+
+
+def test_a_site_that_comes_back_in_time_is_waited_for(engine_of, federation):
+    joint = federation(patience=1)
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Silent(), once=True)
+    events, (outcome,) = joint.conduct(engine_of(sites))
+    assert outcome.restarts == 0
+    assert len(outcome.roster) == 3
+    assert [event.kind for event in events].count("waiting") == 1
+
+
+def test_a_study_that_waits_rather_stops_than_changes_its_roster(engine_of, federation):
+    joint = federation(on_loss="wait")
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Silent(), once=False)
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert "east-gate" in outcome.result.failure
+    assert "keeps its roster" in outcome.result.failure
+
+
+def test_a_method_that_is_not_exact_goes_on_with_the_quorum(engine_of, federation):
+    joint = federation(exact=False, quorum=2)
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Silent(), once=True)
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert outcome.restarts == 0
+    assert outcome.result.facts["turns"] == [3, 4, 8], "two sites in the middle round, three in the others"
+
+
+def test_a_refusal_ends_the_analysis_with_its_reason(engine_of, federation):
+    joint = federation()
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Refused(("the budget is spent",), ("budget",)), once=False)
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert outcome.result.failure == "site east-gate refused: the budget is spent"
+
+
+def test_a_site_answers_no_study_that_it_did_not_accept(engine_of, federation):
+    joint, other = federation(), federation(rounds=9)
+    sites = joint.participants() | {"east-gate": other.participants()["east-gate"]}
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert "digest" in outcome.result.failure
+
+
+def test_a_policy_that_forbids_the_method_refuses_on_every_engine(engine_of, federation):
+    joint = federation(policy=DisclosurePolicy(methods=["summary"]))
+    _, (outcome,) = joint.conduct(engine_of(joint.participants()))
+    assert "mean" in outcome.result.failure
+    assert not outcome.result.facts
+
+
+def test_answers_of_different_shape_are_not_added(engine_of, federation):
+    joint = federation()
+    sites = joint.participants()
+    odd = Answered(Answer({"sum": Part(np.zeros(2), 20)}, 20))
+    sites["east-gate"] = Losing(sites["east-gate"], 2, odd, once=True)
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert "east-gate" in outcome.result.failure
+
+
+@pytest.mark.parametrize("crash_after", [1, 2, 3])
+def test_an_interrupted_run_resumes_to_the_same_numbers(engine_of, federation, tmp_path, crash_after):
+    whole = federation().conduct(engine_of(federation().participants()))[1][0].result.facts
+    joint, checkpoints = federation(), FileCheckpoints(tmp_path)
+
+    class Crash(Exception):
+        pass
+
+    def crash(ask, site):
+        if ask.round > crash_after:
+            raise Crash
+        return site
+
+    class Dying:
+        def __init__(self, engine):
+            self._engine, self.sites, self.name = engine, engine.sites, "dying"
+
+        def exchange(self, asks, *, deadline_s):
+            if next(iter(asks.values())).round > crash_after:
+                raise Crash
+            return self._engine.exchange(asks, deadline_s=deadline_s)
+
+    with pytest.raises(Crash):
+        joint.conduct(Dying(engine_of(joint.participants(checkpoints=checkpoints))), checkpoints=checkpoints)
+    events, (outcome,) = joint.conduct(engine_of(joint.participants(checkpoints=checkpoints)), checkpoints=checkpoints)
+    assert outcome.result.facts == whole
+    asked = [event for event in events if event.kind == "asked"]
+    assert len(asked) == 1 + 3 - (crash_after - 1), "what was answered before is not asked again"
+
+
+# --- sealed boxes and stages ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairwiseMasks:
+    """Four stages, as secure aggregation needs them: advertise, share, mask, unmask.
+
+    Each pair of sites agrees on a mask by sealed boxes; one adds it, the other subtracts it. It shows that stages and boxes
+    work; it has no drop-out recovery.
+    """
+
+    lane: str = "masked"
+    name: str = "pairwise"
+    stages: tuple[str, ...] = ("advertise", "share", "mask", "unmask")
+
+    def at_site(self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: Any) -> SiteTurn:
+        others = [other for other in ask.roster if other != site]
+        if ask.stage == "advertise":
+            return SiteTurn(memory={"keys": {other: secrets.token_bytes(16) for other in others}})
+        if ask.stage == "share":
+            boxes = tuple(Box(site, other, memory["keys"][other]) for other in others)
+            return SiteTurn(boxes=boxes, memory=memory)
+        if ask.stage == "mask":
+            received = {box.sender: box.sealed for box in ask.boxes}
+            assert set(received) == set(others), "every other site's box, and nobody else's, has come"
+            plain = answer()
+            masked = {
+                name: replace(part, values=part.values + self._mask(name, site, memory["keys"], received))
+                for name, part in plain.parts.items()
+            }
+            return SiteTurn(payload=replace(plain, parts=masked), memory=memory)
+        return SiteTurn(memory=memory)
+
+    def _mask(self, name: str, site: str, sent: Mapping[str, bytes], received: Mapping[str, bytes]) -> float:
+        draw = lambda key: np.random.default_rng(list(hashlib.sha256(key + name.encode()).digest())).normal(0, 1e6)  # noqa: E731
+        return sum(draw(sent[other]) - draw(received[other]) for other in sent)
+
+    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
+        return add_up(payloads[2], roster)
+
+
+def test_a_round_of_four_stages_adds_up_what_no_single_payload_shows(engine_of, federation):
+    joint = federation(scheme=PairwiseMasks())
+    seen: list[Ask] = []
+    payloads: list[Answer] = []
+
+    class Overheard:
+        def __init__(self, engine):
+            self._engine, self.sites, self.name = engine, engine.sites, engine.name
+
+        def exchange(self, asks, *, deadline_s):
+            seen.extend(asks.values())
+            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            payloads.extend(reply.answer for reply in replies.values() if reply.answer is not None)
+            return replies
+
+    _, (outcome,) = joint.conduct(Overheard(engine_of(joint.participants())))
+    pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
+    assert outcome.result.facts["mean"] == pytest.approx(pooled.mean(), rel=1e-6)
+    assert {ask.stage for ask in seen} == {"advertise", "share", "mask", "unmask"}
+    true_sums = {round(float(rows.number("age").sum()), 3) for rows in joint.rows.values()}
+    assert not true_sums & {round(float(each.parts["sum"].values[0]), 3) for each in payloads if "sum" in each.parts}
+
+
+def test_boxes_come_to_the_site_they_name_unread_and_unchanged(engine_of, federation):
+    joint = federation(scheme=PairwiseMasks())
+    delivered: list[tuple[str, Box]] = []
+    sites = joint.participants()
+
+    class Reading:
+        def __init__(self, participant):
+            self.site, self._participant = participant.site, participant
+
+        def respond(self, ask):
+            delivered.extend((self.site, box) for box in ask.boxes)
+            return self._participant.respond(ask)
+
+    joint.conduct(engine_of({site: Reading(participant) for site, participant in sites.items()}))
+    assert delivered
+    assert all(box.receiver == site and box.sender != site and len(box.sealed) == 16 for site, box in delivered)
+
+
+def test_nobody_speaks_for_another_site(engine_of, federation):
+    joint = federation(scheme=PairwiseMasks())
+    sites = joint.participants()
+
+    class Forging:
+        def __init__(self, participant):
+            self.site, self._participant = participant.site, participant
+
+        def respond(self, ask):
+            reply = self._participant.respond(ask)
+            forged = Box("west-lake", "south-hill", b"forged by east-g")
+            return replace(reply, boxes=(*reply.boxes, forged)) if isinstance(reply, Answered) else reply
+
+    delivered: list[Box] = []
+    sites["east-gate"] = Forging(sites["east-gate"])
+    south = sites["south-hill"]
+
+    class Reading:
+        site = "south-hill"
+
+        def respond(self, ask):
+            delivered.extend(ask.boxes)
+            return south.respond(ask)
+
+    sites["south-hill"] = Reading()
+    joint.conduct(engine_of(sites))
+    assert delivered
+    assert all(b"forged" not in box.sealed for box in delivered)
+
+
+def test_a_gate_answers_no_masked_question_for_a_roster_smaller_by_one(engine_of, federation):
+    joint = federation(sizes=(12, 20, 31, 40), scheme=PairwiseMasks())
+    sites = joint.participants()
+    sites["east-gate"] = Losing(sites["east-gate"], 9, Silent(), once=False)  # silent in the second of its rounds
+    _, (outcome,) = joint.conduct(engine_of(sites))
+    assert "refused" in outcome.result.failure
+    assert "roster" in outcome.result.failure
