@@ -51,7 +51,7 @@ def run(
     policies: Mapping[str, DisclosurePolicy] | None = None,
     out: str | Path | None = None,
     compare: bool = True,
-    watch: Watch = lambda event: None,
+    watch: Watch | None = None,
     clock: Clock | None = None,
 ) -> Findings:
     """Runs a study over sites that all live in this process.
@@ -139,7 +139,7 @@ def _conduct(
     variables: Mapping[str, Variable],
     ledgers: Mapping[str, LedgerStore],
     checkpoints: Checkpoints,
-    watch: Watch,
+    watch: Watch | None,
     clock: Clock,
     stack: ExitStack,
 ) -> tuple[_Collected, tuple[Outcome, ...], str]:
@@ -165,7 +165,8 @@ def _conduct(
         while True:
             event = next(events)
             collected.add(event)
-            watch(event)
+            if watch:
+                watch(event)
     except StopIteration as stop:
         outcomes: tuple[Outcome, ...] = stop.value
     except KeyboardInterrupt:
