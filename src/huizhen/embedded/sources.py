@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from huizhen.data.examples import SITE, Examples
+from huizhen.data.examples import SITE, Examples, Numbers
 from huizhen.data.records import Source, open_frame, open_source
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
 
-__all__ = ["Table", "open_tables"]
+__all__ = ["Table", "as_read", "open_tables"]
 
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
@@ -41,6 +41,15 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Exa
     if problems:
         raise DataError("The sites' data cannot be read as the study needs them.", problems)
     return tables, variables
+
+
+def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]:
+    """How the variables of tables in memory are to be understood: as their columns are."""
+    first = next(iter(tables.values()))
+    kinds = {
+        name: "number" if isinstance(column, Numbers) else "category" for name, column in first.columns.items() if name != SITE
+    }
+    return {name: _declared(study, name, Variable(kind)) for name, kind in kinds.items() if name in study.uses}  # type: ignore[arg-type]
 
 
 def _settle(study: Study, sources: Mapping[str, Source]) -> dict[str, Variable]:
