@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 import pytest
+
 from huizhen.errors import StudyError
 from huizhen.federation.study import Study
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from huizhen import canonical
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+from huizhen import canonical
 
 arrays = hnp.arrays(
     st.sampled_from([np.float64, np.float32, np.int64, np.int32, np.uint8]),
