@@ -23,7 +23,7 @@ from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
 from huizhen.federation.rounds import PlainSum
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
-from huizhen.ledger.keys import generate_key
+from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
@@ -111,7 +111,7 @@ def test_overhead_of_a_round(benchmark, tmp_path: Path) -> None:
     folders = iter(tmp_path / str(number) for number in range(100))
     own = per_site_and_round([arithmetic() for _ in range(5)])
     bare = per_site_and_round([whole_run(lambda stack: {name: NoLedger() for name in names}) for _ in range(5)])
-    signed = per_site_and_round([whole_run(lambda stack: {name: MemoryLedger(generate_key()) for name in names}) for _ in range(5)])
+    signed = per_site_and_round([whole_run(lambda stack: {name: MemoryLedger(new_key()) for name in names}) for _ in range(5)])
     durable = per_site_and_round([whole_run(lambda stack: open_ledgers(names, next(folders), stack)) for _ in range(5)])
     benchmark.extra_info.update(own=own, bare=bare - own, signed=signed - own, durable=durable - own)
     print(f"\nmicroseconds of processor time for each site and round, {NUMBERS} numbers, {SITES} sites, median of 5:")

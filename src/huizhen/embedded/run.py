@@ -19,7 +19,7 @@ from huizhen.data.examples import Examples, concatenate
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.ledgers import open_ledgers
 from huizhen.embedded.sources import Table, as_read, open_tables
-from huizhen.errors import FederationError, MachineError, Problem
+from huizhen.errors import FederationError, Problem
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
@@ -235,7 +235,4 @@ def _checkpoints(folder: Path | None) -> Checkpoints:
 
 
 def _head(site: str, ledger: LedgerStore) -> LedgerHead:
-    head = ledger.head
-    if head is None:
-        raise MachineError("A ledger has no entry.", [Problem(site, "an empty ledger", "the entries of this run")])
-    return LedgerHead(site, head.sequence + 1, head.hash, head.key_id)
+    return LedgerHead(site, ledger.head.entries, ledger.head.hash, ledger.public_key)
