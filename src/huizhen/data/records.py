@@ -32,7 +32,7 @@ __all__ = ["ColumnFacts", "Source", "open_source", "table"]
 
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq")  # what is read from a folder
 PARQUET = b"PAR1"  # the first and the last four bytes of a Parquet file
-AT_ONCE, PASSES = 5, 2  # columns of a CSV file read at once at least; passes through it at most
+AT_ONCE, PASSES = 5, 4  # columns of a CSV file read at once at least; passes through it at most
 
 T = TypeVar("T")
 
