@@ -7,7 +7,7 @@ of the federation's own published result.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,10 +32,11 @@ from huizhen.report.grid import (
 )
 from huizhen.report.words import Phrase, as_is, label, say
 
-__all__ = ["Side", "alone_grid", "beside", "confidence_of", "facts_grid", "leading", "main_columns", "reasons", "row_differences", "sides"]
+__all__ = ["Side", "alone_grid", "beside", "brief", "confidence_of", "every_column", "facts_grid", "leading", "main_columns", "reasons", "row_differences", "sides"]
 
 # What a reader compares first, in this order; at most two of them stand again under each other side.
 MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
+SPARED = ("z", "t", "ci_low")
 LONGEST_BESIDE = 24  # rows of a table in which hospitals alone can still be laid out as columns
 FLOOR = 1e-6  # a number below this share of its column's largest is compared with that share: 1e-17 for 0 is no difference
 
@@ -67,6 +68,8 @@ def confidence_of(result: Result) -> float:
 def main_columns(table: Table) -> tuple[str, ...]:
     """The one or two columns of a table that are compared side by side."""
     measured = [c.name for c in columns_of(table, 0.95) if not c.high and numbers_of(table.columns[c.name])]
+    if table.index and measured and set(measured) <= set(table.columns[table.index]):
+        return ()  # a square matrix: there is no main column
     known = [name for name in MAIN if name in measured]
     if "coefficient" not in known and "mean" not in known and "observed" not in known:
         known = known[:1]
@@ -105,16 +108,28 @@ def gap(a: float, b: float, floor: float) -> float:
     return float(abs(a - b) / max(abs(a), abs(b), floor)) if np.isfinite(a) and np.isfinite(b) else np.inf
 
 
-def beside(analysis: Analysis, name: str, caption: Phrase) -> Grid:
-    """A table of the federation with the main columns of the other sides to its right."""
+def brief(table: Table, confidence: float) -> tuple[Column, ...]:
+    """The columns a reader of a model looks at: where there is a ratio, its limits stand for those of the coefficient."""
+    shown = columns_of(table, confidence)
+    has_ratio = any(name.endswith("_ratio") for name in table.columns) and "coefficient" in table.columns
+    return tuple(c for c in shown if c.name not in SPARED) if has_ratio else shown
+
+
+def every_column(table: Table, confidence: float) -> tuple[Column, ...]:
+    """All columns."""
+    return columns_of(table, confidence)
+
+
+def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Table, float], tuple[Column, ...]] = brief) -> Grid:
+    """A table of the federation, in the columns that are chosen, with the main columns of the other sides to its right."""
     result, table = analysis.federation, analysis.federation.tables[name]
-    labels, shown = labels_of(table), columns_of(table, confidence_of(analysis.federation))
+    labels, shown = labels_of(table), choose(table, confidence_of(analysis.federation))
     others = [(side, side.result.tables[name]) for side in sides(analysis) if name in side.result.tables]
     main = [Column(column, label(column)) for column in main_columns(table)]
     blocks = [(say("federation"), result, table, shown, list(range(height(table))))]
     for side, other in others:
         kept = tuple(column for column in main if column.name in other.columns)
-        if kept:
+        if kept and choose is brief:
             blocks.append((side.name, side.result, other, kept, matching(table, other)))  # type: ignore[arg-type]
     gaps = row_differences(table, others[0][1]) if others else []
     rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ class Curve:
     def at(self, time: float) -> str:
         """The number at risk just before a time, as published."""
         i = int(np.searchsorted(self.time, time, side="left"))
-        count = self.at_risk[i] if i < len(self.time) else self.at_risk[-1] - self.leaving[-1]
+        count = self.at_risk[i] if i < len(self.time) else max(self.at_risk[-1] - self.leaving[-1], 0.0)
         return "–" if np.isnan(count) else f"{count:.0f}"
 
 
@@ -50,6 +50,9 @@ def curves(result: Result) -> tuple[Curve, ...]:
     for name, table in result.tables.items():
         if "time" in table.columns and "survival" in table.columns:
             found += curves_of(name, table)
+    by = result.facts.get("by", "")
+    if isinstance(by, str) and by:
+        found = [replace(curve, group=f"{by} = {curve.group}") if curve.group and by not in curve.group else curve for curve in found]
     return tuple(found[:MOST_GROUPS])
 
 
@@ -93,7 +96,7 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
         return None
     counted = any(np.isfinite(curve.at_risk).any() for curve in found)
     below = LINE * (len(found) + 1) if counted else 0.0
-    left = max(56.0, 5.4 * max(wide(curve.group) for curve in found) + 22) if counted else 56.0
+    left = max(56.0, 5.4 * max(wide(curve.group) for curve in found) + 30) if counted else 56.0
     left = min(left, 150.0)
     sheet = Sheet(key, WIDTH, TOP + HEIGHT + BELOW + below)
     axes = sheet.axes(left, TOP, WIDTH - left - 16, HEIGHT)
@@ -166,12 +169,12 @@ def write_at_risk(sheet: Sheet, axes: Axes, found: tuple[Curve, ...], unit: floa
     """The numbers at risk under each tick of time."""
     top = -(BELOW + 2) / HEIGHT
     place = axes.get_xaxis_transform()
-    sheet.write(axes, -12 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5)
+    sheet.write(axes, -18 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5)
     ticks = [t for t in axes.xaxis.get_majorticklocs() if 0 <= t <= axes.get_xlim()[1]]
     for i, curve in enumerate(found):
         y = top - LINE * (i + 1) / HEIGHT
         name = curve.group if len(found) > 1 else ""
-        sheet.write(axes, -12 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24)
+        sheet.write(axes, -18 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24)
         for t in ticks:
             sheet.write(axes, float(t), y, as_is(curve.at(float(t))), ha="center", va="center", transform=place, fontsize=8.5)
 

@@ -52,9 +52,9 @@ def short(value: Any, decimals: int | None = None) -> str:
 
 
 def power_of_ten(number: float, *, digits: int) -> str:
-    """E.g. ``1.2 × 10⁻¹²``."""
+    """E.g. ``1.2 × 10⁻¹²``, which does not break at the end of a line."""
     mantissa, power = f"{number:.{digits - 1}e}".split("e")
-    return f"{mantissa} × 10{str(int(power)).translate(SUPERSCRIPT)}".replace("-", MINUS)
+    return f"{mantissa}\u00a0×\u00a010{str(int(power)).translate(SUPERSCRIPT)}".replace("-", MINUS)
 
 
 def column_decimals(values: Sequence[Any]) -> int | None:

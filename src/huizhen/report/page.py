@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
@@ -19,9 +20,8 @@ from markupsafe import Markup, escape
 
 from huizhen.errors import MachineError
 from huizhen.report import disclosure, numerals, plots, story
-from huizhen.report.comparison import beside
 from huizhen.report.content import ReportContent
-from huizhen.report.words import Phrase, as_is, label, say
+from huizhen.report.words import Phrase, say
 
 __all__ = ["render", "write"]
 
@@ -94,8 +94,9 @@ def environment() -> Environment:
         loader=PackageLoader("huizhen", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     engine.filters["both"] = both
+    engine.tests["chinese"] = lambda text: any(unicodedata.east_asian_width(letter) == "W" for letter in text)
     engine.filters["short"] = numerals.short
-    engine.globals.update(say=lambda key, **fill: both(say(key, **fill)), beside=beside, label=label, as_is=as_is)
+    engine.globals["say"] = lambda key, **fill: both(say(key, **fill))
     return engine
 
 

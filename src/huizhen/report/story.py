@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import Result, Table
 from huizhen.report import curves, forest, numerals, plots
-from huizhen.report.comparison import alone_grid, beside, facts_grid, reasons
+from huizhen.report.comparison import alone_grid, beside, brief, every_column, facts_grid, reasons
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.plots import Plot
@@ -49,7 +49,7 @@ class Chapter:
     plots: tuple[Plot, ...]
     remarks: tuple[Phrase, ...]
     facts: Grid | None
-    curves: tuple[Grid, ...]  # long tables, always folded
+    folded: tuple[Grid, ...]  # long or wide tables
     alone: Grid | None
     reasons: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
@@ -109,7 +109,8 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
     """One analysis."""
     result = analysis.federation
     names = () if result.failure else tuple(result.tables)
-    long = tuple(name for name in names if "survival" in result.tables[name].columns and "time" in result.tables[name].columns)
+    long = tuple(name for name in names if is_long(name, result.tables[name]))
+    wide = tuple(name for name in names if spares(result.tables[name]))
     drawn = plots.of_analysis(analysis, key)
     cells = () if result.failure else tuple(result.cells.items())
     bars = tuple(plots.of_cells(table, f"{key}-cells{i}") for i, (_, table) in enumerate(cells, 1))
@@ -127,12 +128,25 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         plots=(*drawn, *(plot for plot in bars if plot is not None)),
         remarks=remarks(analysis),
         facts=None if result.failure else facts_grid(analysis),
-        curves=tuple(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in long),
+        folded=(
+            *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in long),
+            *(beside(analysis, name, say("every_column", caption=caption_of(result.tables[name].caption, name)), every_column) for name in wide),
+        ),
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
         notes=result.notes,
         withheld=tuple((one.what, one.reason) for one in result.withheld),
     )
+
+
+def is_long(name: str, table: Table) -> bool:
+    """Whether a table is what a plot shows: a curve or a matrix of correlations."""
+    return name == "correlation" or ("survival" in table.columns and "time" in table.columns)
+
+
+def spares(table: Table) -> bool:
+    """Whether columns of a table do not stand in its brief form."""
+    return len(brief(table, 0.95)) < len(every_column(table, 0.95))
 
 
 def caption_of(caption: str, name: str) -> Phrase:
