@@ -33,7 +33,9 @@ def refuse_aliased(design: Design, products: Floats, rows: int, center: Floats) 
     scale: Floats = np.sqrt(np.diag(products) / rows)
     constant = [name for name, spread, middle in zip(design.columns, scale, center) if spread <= LEAST_SPREAD * abs(middle)]
     if constant:
-        raise NotEstimable(f"{_listed(constant)} {_is(constant)} the same in all rows, so there is nothing to estimate; leave it out")
+        raise NotEstimable(
+            f"{_listed(constant)} {_is(constant)} the same in all rows, so there is nothing to estimate; leave it out"
+        )
     correlation = products / rows / np.outer(scale, scale)
     problems = _combinations(design.columns, correlation)
     if problems:

@@ -52,9 +52,9 @@ class Design:
     def of(cls, formula: Formula, pieces: Sequence[Piece], *, intercept: bool) -> Design:
         """The design of `formula`, columns not yet centred and scaled. `pieces`: one for each factor of the formula."""
         place = {piece.factor: index for index, piece in enumerate(pieces)}
-        names, terms, parts = [], [], []
-        if intercept and formula.intercept:
-            names, terms, parts = [INTERCEPT], [INTERCEPT], [()]
+        names: list[str] = [INTERCEPT] if intercept and formula.intercept else []
+        terms = list(names)
+        parts: list[tuple[Part, ...]] = [() for _ in names]
         for block in blocks(formula, lambda factor: bool(pieces[place[factor]].levels)):
             for column in _columns(block, [place[factor] for factor in block.factors], pieces):
                 names.append(":".join(pieces[piece].names[index] for piece, index in column))
@@ -124,10 +124,7 @@ class Design:
         if not parts:
             row[:] = 1.0
         for order, (piece, index) in enumerate(parts):
-            if self.pieces[piece].levels:
-                values = evaluated[piece] == index
-            else:
-                values = evaluated[piece][index]
+            values = evaluated[piece] == index if self.pieces[piece].levels else evaluated[piece][index]
             if order:
                 np.multiply(row, values, out=row)
             else:

@@ -1,8 +1,8 @@
 """What must be agreed jointly before a formula means the same design matrix at every site.
 
-Rounds, each left out where it is not needed: the levels of categories (counts by label); mean and standard deviation of variables that
-are centred, scaled or given knots; knots (counts below cut points, see `knots`); sums of the columns; their products about the joint
-means. From the last two, columns that hold nothing new are recognised before a model is fitted.
+Rounds, each left out where it is not needed: the levels of categories (counts by label); mean and standard deviation of variables
+that are centred, scaled or given knots; knots (counts below cut points, see `knots`); sums of the columns; their products about the
+joint means. From the last two, columns that hold nothing new are recognised before a model is fitted.
 
     design = yield from agree("glm", "y ~ age + stage", terms)
     ... Question("glm", "score", {"design": design.facts(), ...}, design.variables)
@@ -15,6 +15,7 @@ means. From the last two, columns that hold nothing new are recognised before a 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -60,8 +61,8 @@ def agree(
         center: whether columns are centred; by default where the design has an intercept. (Cox: always, it changes no coefficient.)
 
     Raises:
-        NotEstimable: no rows, a level or an indicator too rare, a function that is not defined for some rows, a column that is constant
-            or a linear combination of others.
+        NotEstimable: no rows, a level or an indicator too rare, a function that is not defined for some rows, a constant column, or
+            one that is a linear combination of others.
     """
     parsed = parse(formula) if isinstance(formula, str) else formula
     if not intercept:
@@ -120,7 +121,9 @@ def named(variables: Iterable[str]) -> tuple[str, ...]:
 
 def _is_category(factor: Factor, terms: Terms) -> bool:
     declared = terms.variables.get(factor.variable)
-    return factor.outer == "C" or (not factor.calls and (factor.variable == SITE or (declared is not None and declared.kind == "category")))
+    return factor.outer == "C" or (
+        not factor.calls and (factor.variable == SITE or (declared is not None and declared.kind == "category"))
+    )
 
 
 def _needs_moments(factor: Factor, terms: Terms) -> bool:
@@ -196,7 +199,7 @@ def _agree_spline(method: str, factor: Factor, terms: Terms, moments: Moments | 
         boundary = boundary or (found[count], found[count + 1])
     assert boundary is not None
     places = (boundary[0], *inner, boundary[1])
-    if any(low >= high for low, high in zip(places, places[1:])):
+    if any(low >= high for low, high in pairwise(places)):
         raise NotEstimable(f"The knots of {factor} do not increase within its range; give fewer of them (df), or knots= and range=")
     return Spline(inner, boundary, 3 if call.name == "ns" else _degree(factor), natural=call.name == "ns")
 
@@ -225,8 +228,8 @@ def _refuse_rare(design: Design, total: Total, least: int) -> None:
     if rare:
         said = "; ".join(f"{term}: {count}" for term, count in rare.items())
         raise NotEstimable(
-            f"Columns of the design that set apart fewer than {least} rows over all participants ({said}). Their coefficients would "
-            "describe single patients: leave the term out, or merge levels in [variables.NAME]"
+            f"Columns of the design that set apart fewer than {least} rows over all participants ({said}). Their coefficients "
+            "would describe single patients: leave the term out, or merge levels in [variables.NAME]"
         )
 
 

@@ -2,12 +2,12 @@
 
     y ~ age + sex*ecog + C(stage, ref="II") + bs(age, 4) + log(x) + I(x^2) + scale(bmi) - 1
 
-Operators, from the tightest: ``^`` (all products up to an order), ``:`` (product), ``*`` and ``/`` (``a + b + a:b``, ``a + a:b``), ``+`` and ``-``.
-A name may hold dots and any letters (``ph.ecog``, ``年龄``), or anything at all between backticks.
+Operators, from the tightest: ``^`` (all products up to an order), ``:`` (product), ``*`` and ``/`` (``a + b + a:b``, ``a + a:b``),
+``+`` and ``-``. A name may hold dots and any letters (``ph.ecog``, ``年龄``), or anything at all between backticks.
 
 Functions: ``C(x, ref=, levels=)`` categories; ``bs(x, df, knots=, range=, degree=)`` and ``ns(x, df, knots=, range=)`` splines;
-``log log2 log10 log1p sqrt exp``; ``I(x^2)``, also written ``pow(x, 2)``; ``center(x)`` and ``scale(x)`` by the joint mean and the joint
-standard deviation (ddof 1).
+``log log2 log10 log1p sqrt exp``; ``I(x^2)``, also written ``pow(x, 2)``; ``center(x)`` and ``scale(x)`` by the joint mean and
+the joint standard deviation (ddof 1).
 
 >>> [str(term) for term in parse("y ~ age*sex + log(x) - age:sex").terms]
 ['age', 'sex', 'log(x)']
@@ -263,7 +263,9 @@ class _Parser:
         inside = self.now
         inner = self.factor()
         if inner.outer not in ("", *ELEMENTWISE) or (name.text == "C" and inner.calls):
-            raise self.wrong(inside, f"a bare variable inside {name.text}()" if name.text == "C" else f"no {inner.outer}() inside {name.text}()")
+            raise self.wrong(
+                inside, f"a bare variable inside {name.text}()" if name.text == "C" else f"no {inner.outer}() inside {name.text}()"
+            )
         call = self.identity() if name.text == "I" else Call(name.text, self.options(name))
         self.take(")", "a closing parenthesis")
         return Factor(inner.variable, (*inner.calls, call) if call else inner.calls)
@@ -302,14 +304,14 @@ class _Parser:
         return f"one of {names}, each once" if names else f"nothing more in {function.text}()"
 
     def value(self) -> Value:
-        if self.now.kind == "text":
+        if self.is_text():
             return self.next().text
         if not self.at("["):
             return self.number()
         self.next()
         values: list[float | str] = []
         while not self.at("]"):
-            values.append(self.next().text if self.now.kind == "text" else self.number())
+            values.append(self.next().text if self.is_text() else self.number())
             if not self.at("]"):
                 self.take(",", "a comma or ] in the list")
         self.next()
@@ -326,6 +328,9 @@ class _Parser:
     @property
     def now(self) -> Token:
         return self.tokens[self.place]
+
+    def is_text(self) -> bool:
+        return self.now.kind == "text"
 
     def at(self, text: str) -> bool:
         return self.now.kind == "sign" and self.now.text == text
@@ -379,7 +384,11 @@ def _show_call(call: Call, inner: str) -> str:
         return f"I({inner}^{_show(call.option('exponent'))})"
     first = POSITIONAL.get(call.name, 0)
     named = dict(call.options)
-    shown = [_show(named[name]) if place < first else f"{name}={_show(named[name])}" for place, name in enumerate(OPTIONS[call.name]) if name in named]
+    shown = [
+        _show(named[name]) if place < first else f"{name}={_show(named[name])}"
+        for place, name in enumerate(OPTIONS[call.name])
+        if name in named
+    ]
     return f"{call.name}({', '.join([inner, *shown])})"
 
 

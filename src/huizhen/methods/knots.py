@@ -1,8 +1,8 @@
 """Joint quantiles for the knots of a spline, by counting rows at or below cut points.
 
-No one's own value travels. Mean and standard deviation bracket all values (Samuelson's inequality: no value lies further from the mean
-than sqrt(n - 1) standard deviations); counts at cut points then narrow the bracket down. A bracket is not narrowed below the minimum
-number of rows. The cut points lie on a lattice of powers of two, so that the same knots come out however the rows are divided among
+No one's own value travels. Mean and standard deviation bracket all values (Samuelson's inequality: no value lies further from the
+mean than sqrt(n - 1) standard deviations); counts at cut points then narrow the bracket down. A bracket is not narrowed below the
+minimum number of rows. The cut points lie on a lattice of powers of two, so that the same knots come out however the rows are divided among
 sites, although sums of decimal numbers differ in their last digit with the order of adding.
 """
 
@@ -96,7 +96,8 @@ class _Bracket:
     probabilities: tuple[float, ...]
 
     def cuts(self) -> NDArray[np.float64]:
-        return self.low + self.width * np.arange(1, self.cells)
+        steps = np.arange(1, self.cells, dtype=np.float64)
+        return self.low + self.width * steps
 
     def narrow(
         self, counts: Mapping[float, int], *, rows: int, finest: float, least: int, found: dict[float, float]

@@ -22,12 +22,14 @@ __all__ = ["LABELS", "agree_labels", "in_order", "labels"]
 LABELS = "design.levels"
 
 
-def agree_labels(method: str, factors: Sequence[Factor], terms: Terms) -> Generator[Question, Total, Mapping[Factor, tuple[str, ...]]]:
+def agree_labels(
+    method: str, factors: Sequence[Factor], terms: Terms
+) -> Generator[Question, Total, Mapping[Factor, tuple[str, ...]]]:
     """The levels of each category, the reference first.
 
     Raises:
-        NotEstimable: rows with a label that is not declared, levels with fewer rows than the minimum, one level only, or a reference
-            that is no level. No label is named: a rare one would give a patient away.
+        NotEstimable: rows with a label that is not declared, levels with fewer rows than the minimum, one level only, or a
+            reference that is no level. No label is named: a rare one would give a patient away.
     """
     if not factors:
         return {}
