@@ -149,13 +149,15 @@ def _year(label: str) -> float | None:
 
 
 def _bound(distinct: NDArray[np.float64], up_to: NDArray[np.int64], step: float, rule: Rule) -> float | None:
-    """A multiple of `step` below about `OUTER` of the values that is none of them; None if too few lie below it."""
+    """A multiple of a quarter of `step` with all but about `OUTER` of the values above it, and none upon it; or None."""
     start = distinct[np.searchsorted(up_to, OUTER * up_to[-1])]
-    bound = math.floor(start / step) * step
-    while np.any(np.isclose(distinct, bound, rtol=1e-12, atol=0)):
-        bound -= step
-    below = int(np.searchsorted(distinct, bound))
-    return _to(bound, step) if below and up_to[below - 1] >= rule.min_cell_count else None
+    for quarters in (0, 2, 1, 3, 4):
+        bound = (math.floor(start / step) - quarters / 4) * step
+        below = int(np.searchsorted(distinct, bound))
+        taken = np.any(np.isclose(distinct, bound, rtol=1e-9, atol=0))
+        if below and up_to[below - 1] >= rule.min_cell_count and not taken:
+            return float(f"{bound:.12g}")
+    return None
 
 
 def _nice(step: float) -> float:
