@@ -107,8 +107,9 @@ class TableFile:
         column, shape = self.places[name]
         if shape != "text":
             return int(self._count(f"count_if(isinf({_number(column, shape, _plain)}))")[0]), 0
-        infinite = f"count_if(isinf(try_cast({column} as double)) and not contains({column}, '_'))"
-        commas = f"count_if(regexp_full_match(trim({column}, {BLANKS}), '[+-]?[0-9]+([.][0-9]{{3}})*,[0-9]+'))"
+        infinite = f"coalesce(count_if(isinf(try_cast({column} as double)) and not contains({column}, '_')), 0)"
+        comma = "[+-]?[0-9]+([.][0-9]{3})*,[0-9]+"
+        commas = f"coalesce(count_if(regexp_full_match(trim({column}, {BLANKS}), '{comma}')), 0)"
         endless, with_comma = self._count(f"{infinite}, {commas}")
         return int(endless), int(with_comma)
 

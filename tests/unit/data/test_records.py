@@ -335,7 +335,7 @@ def test_values_outside_the_declared_range_and_inexact_integers_are_doubts(write
     examples = read(write("age,id\n61,9007199254740993\n130,1\n-1,2\n"), **variables)
     found = [str(problem) for problem in doubts(examples, variables)]
     assert "column 'age': found values outside the declared range in 2 rows, expected values from 0 to 120" in found[0]
-    assert "column 'id': found integers beyond 2^53 in 1 row" in found[1]
+    assert "column 'id': found integers of 2^53 or more in 1 row" in found[1]
 
 
 def test_columns_without_a_name_are_left_out_with_a_warning(write):
