@@ -47,7 +47,8 @@ def test_a_card_tells_rows_kinds_units_missingness_and_levels(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     declared = {"age": Variable("number", unit="a")}
     cards = [describe(open_source(tmp_path / name), name="lung", variables=declared) for name in ("t.csv", "t.parquet")]
-    assert cards[0] == cards[1]
+    for from_csv, from_parquet in zip(cards[0].variables, cards[1].variables):
+        assert from_csv == from_parquet
     card = {variable.name: variable for variable in cards[0].variables}
     assert (cards[0].name, cards[0].rows) == ("lung", 200)
     assert {name: variable.kind for name, variable in card.items()} == {
@@ -58,7 +59,7 @@ def test_a_card_tells_rows_kinds_units_missingness_and_levels(tmp_path):
         "note": "text",
         "seen": "date",
         "born": "date",
-        "none": "number",
+        "none": "category",
     }
     assert (card["age"].unit, card["age"].missing, card["age"].missing_share) == ("a", 10, 0.05)
     assert card["age"].mean == pytest.approx(frame["age"].mean(), abs=0.5)
