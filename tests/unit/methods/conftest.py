@@ -2,6 +2,7 @@ import numpy as np, pytest
 from huizhen.methods.method import Finished, Local
 from huizhen.privacy.release import Total
 
+
 def add_up(answers, roster):
     first = answers[0]
     sums, keyed, individual = {}, {}, {}
@@ -18,6 +19,7 @@ def add_up(answers, roster):
             sums[name] = sum((a.parts[name].values for a in answers[1:]), first.parts[name].values)
     return Total(sums, keyed, individual, sum(a.rows for a in answers), tuple(roster))
 
+
 @pytest.fixture
 def federate():
     def run(method, spec, terms, sites):  # sites: dict name -> Examples (already complete)
@@ -29,4 +31,5 @@ def federate():
                 answers.append(answer)
             state = method.fold(state, add_up(answers, tuple(sites)))
         return asked.result
+
     return run
