@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -52,31 +53,30 @@ def curves(result: Result) -> tuple[Curve, ...]:
             found += curves_of(name, table)
     by = result.facts.get("by", "")
     if isinstance(by, str) and by:
-        found = [replace(curve, group=f"{by} = {curve.group}") if curve.group and by not in curve.group else curve for curve in found]
+        found = [
+            replace(curve, group=f"{by} = {curve.group}") if curve.group and by not in curve.group else curve for curve in found
+        ]
     return tuple(found[:MOST_GROUPS])
 
 
 def curves_of(name: str, table: Table) -> list[Curve]:
     """The curves of one table: its own name tells the group where no column does."""
+    timed = [i for i, time in enumerate(table.columns["time"]) if numerals.is_number(time)]
     splitting = [n for n in labels_of(table) if n != "time"] or [n for n in ("group", "by", "stratum") if n in table.columns]
-    count = len(table.columns["time"])
     if not splitting:
-        return [curve_of(table, own_group(name), range(count))] if count else []
+        return [curve_of(table, own_group(name), timed)] if timed else []
     rows: dict[str, list[int]] = {}
-    for i in range(count):
+    for i in timed:
         rows.setdefault(" · ".join(str(table.columns[n][i]) for n in splitting), []).append(i)
     return [curve_of(table, group, places) for group, places in rows.items()]
 
 
 def own_group(name: str) -> str:
-    """The group that a table's name tells: ``survival: female`` or ``survival[female]``; else none."""
-    for opening, closing in ((":", ""), ("[", "]"), ("/", "")):
-        if opening in name:
-            return name.split(opening, 1)[1].strip().removesuffix(closing)
-    return name.partition("=")[2].strip() if "=" in name else ""
+    """The group that a table's name tells: ``survival sex=1`` or ``survival: female``; "" for none."""
+    return re.sub(r"\s*=\s*", " = ", name.removeprefix("survival").strip(" :/[]"), count=1)
 
 
-def curve_of(table: Table, group: str, rows: range | list[int]) -> Curve:
+def curve_of(table: Table, group: str, rows: list[int]) -> Curve:
     """The chosen rows of a table as one curve."""
 
     def column(name: str) -> NDArray[np.float64]:
@@ -104,11 +104,15 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     for i, curve in enumerate(found):
         color, dashes = ink(f"g{i % COLORS}"), DASHES[i // COLORS % 2]
         draw_curve(axes, curve, color, dashes)
-    pooled = curves(analysis.pooled) if analysis.pooled is not None else ()
+    pooled = published(curves(analysis.pooled) if analysis.pooled is not None else (), found)
     for curve in pooled:
-        axes.step(*from_one(curve.time, curve.survival), where="post", color=ink("ink"), linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=5)
+        axes.step(
+            *from_one(curve.time, curve.survival), where="post", color=ink("ink"), linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=5
+        )
     unit = WIDTH - left - 16
-    sheet.write(axes, -38 / unit, 0.5, say("axis_survival"), rotation=90, ha="center", va="center", transform=axes.transAxes, color="soft")
+    sheet.write(
+        axes, -38 / unit, 0.5, say("axis_survival"), rotation=90, ha="center", va="center", transform=axes.transAxes, color="soft"
+    )
     sheet.write(axes, 0.5, -32 / HEIGHT, time_name(analysis), ha="center", va="center", transform=axes.transAxes, color="soft")
     name_curves(sheet, axes, found)
     if counted:
@@ -116,6 +120,17 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     write_p_value(sheet, axes, analysis.federation.facts, len(found))
     text = say("plot_survival_text", time=time_name(analysis))
     return sheet, joined(text, say("plot_survival_pooled")) if pooled else text
+
+
+def published(pooled: tuple[Curve, ...], found: tuple[Curve, ...]) -> tuple[Curve, ...]:
+    """The pooled curves at the groups and times that the federation publishes: what is withheld there is not shown from here."""
+    shown = {curve.group: curve.time[np.isfinite(curve.survival)] for curve in found}
+    kept = []
+    for curve in pooled:
+        there = np.isin(curve.time, shown.get(curve.group, np.empty(0)))
+        if there.any():
+            kept.append(replace(curve, survival=np.where(there, curve.survival, np.nan)))
+    return tuple(kept)
 
 
 def joined(first: Phrase, second: Phrase) -> Phrase:
@@ -161,7 +176,14 @@ def name_curves(sheet: Sheet, axes: Axes, found: tuple[Curve, ...]) -> None:
     """A legend in the upper right corner, in the colours of the curves."""
     for i, curve in enumerate(found if len(found) > 1 else ()):
         y = 1 - (7 + LINE * i) / HEIGHT
-        axes.plot([0.98, 0.935], [y, y], color=ink(f"g{i % COLORS}"), linestyle=DASHES[i // COLORS % 2], linewidth=2.2, transform=axes.transAxes)
+        axes.plot(
+            [0.98, 0.935],
+            [y, y],
+            color=ink(f"g{i % COLORS}"),
+            linestyle=DASHES[i // COLORS % 2],
+            linewidth=2.2,
+            transform=axes.transAxes,
+        )
         sheet.write(axes, 0.92, y, as_is(curve.group), ha="right", va="center", transform=axes.transAxes, most=36)
 
 
@@ -169,12 +191,16 @@ def write_at_risk(sheet: Sheet, axes: Axes, found: tuple[Curve, ...], unit: floa
     """The numbers at risk under each tick of time."""
     top = -(BELOW + 2) / HEIGHT
     place = axes.get_xaxis_transform()
-    sheet.write(axes, -18 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5)
+    sheet.write(
+        axes, -18 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5
+    )
     ticks = [t for t in axes.xaxis.get_majorticklocs() if 0 <= t <= axes.get_xlim()[1]]
     for i, curve in enumerate(found):
         y = top - LINE * (i + 1) / HEIGHT
         name = curve.group if len(found) > 1 else ""
-        sheet.write(axes, -18 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24)
+        sheet.write(
+            axes, -18 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24
+        )
         for t in ticks:
             sheet.write(axes, float(t), y, as_is(curve.at(float(t))), ha="center", va="center", transform=place, fontsize=8.5)
 
