@@ -36,6 +36,7 @@ from huizhen.report.words import Phrase, as_is, label, say
 __all__ = [
     "Side",
     "alone_grid",
+    "alone_text",
     "beside",
     "brief",
     "confidence_of",
@@ -110,10 +111,19 @@ def row_differences(table: Table, other: Table) -> list[float | None]:
     floors = {name: FLOOR * max(map(abs, numbers_of(table.columns[name]))) for name in shared}
     found: list[float | None] = []
     for i, j in enumerate(matching(table, other)):
-        pairs = [(table.columns[name][i], other.columns[name][j], floors[name]) for name in shared] if j is not None else []
-        gaps = [gap(a, b, floor) for a, b, floor in pairs if numerals.is_number(a) and numerals.is_number(b)]
+        gaps = [
+            gap(table.columns[name][i], other.columns[name][j], floors[name])
+            for name in shared
+            if j is not None and is_published(table, name, i) and is_published(other, name, j)
+        ]
         found.append(max(gaps) if gaps else None)
     return found
+
+
+def is_published(table: Table, name: str, row: int) -> bool:
+    """Whether a table has a number here that no policy keeps back."""
+    value = table.columns[name][row]
+    return numerals.is_number(value) and not is_withheld(value, counts=name in table.counts)
 
 
 def gap(a: float, b: float, floor: float) -> float:
@@ -287,7 +297,7 @@ def alone_cell(
     table: Table, there: Table | None, i: int, j: int | None, first: str, second: Sequence[str], decimals: int | None
 ) -> Cell:
     """A hospital's own number, with its standard error in small print; not shown where the federation's is withheld."""
-    value = there.columns[first][j] if there is not None and j is not None else None
+    value = there.columns[first][j] if there is not None and j is not None and first in there.columns else None
     if value is None or table.columns[first][i] is None or not numerals.is_number(value) or np.isnan(value):
         return Cell(NOTHING, say("not_given"), "none")
     error = there.columns[second[0]][j] if there is not None and second and second[0] in there.columns and j is not None else None
@@ -295,6 +305,12 @@ def alone_cell(
         f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
     )
     return Cell(as_is(numerals.short(value, decimals)), as_is(numerals.exact(value)), "number", small)
+
+
+def alone_text(table: Table, there: Table, column: str, i: int) -> str:
+    """A hospital's own number for row `i` of the federation's table."""
+    j = matching(table, there)[i]
+    return alone_cell(table, there, i, j, column, (), numerals.column_decimals(table.columns[column])).text.en
 
 
 def alone_by_fact(analysis: Analysis, able: Mapping[str, Result]) -> Grid | None:

@@ -120,15 +120,14 @@ def interval(result: Result, name: str, column: Column, row: int) -> Cell:
     """Lower and upper limit in one cell."""
     table = result.tables[name]
     low, high = table.columns[column.name][row], table.columns[column.high][row]
-    if low is None or high is None:
-        return absent(result, name, column.name, row)
+    low, high = (np.nan if limit is None else limit for limit in (low, high))
     if np.isnan(low) and np.isnan(high):
-        return Cell(NOTHING, say("not_given"), "none")
+        return absent(result, name, column.name, row)
     both = [*table.columns[column.name], *table.columns[column.high]]
     decimals = 2 if column.name != "ci_low" and column.name != "low" and 0.095 <= abs(low) < 100 else numerals.column_decimals(both)
     texts = [numerals.short(limit, decimals) for limit in (low, high)]
     exact = as_is(" – ".join(numerals.exact(limit) for limit in (low, high)))
-    joint = " to " if any(text.startswith(numerals.MINUS) for text in texts) else "–"
+    joint = " to " if any(text.startswith((numerals.MINUS, "–")) for text in texts) else "–"
     return Cell(Phrase(joint.join(texts), (" 至 " if joint == " to " else joint).join(texts)), exact, "number")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from huizhen.privacy.result import CellTable, Result, Table
 from huizhen.report import numerals
-from huizhen.report.grid import NOTHING, Cell, Grid, Head, is_kept_back, margins
+from huizhen.report.grid import NOTHING, Cell, Grid, Group, Head, is_kept_back, margins
 from huizhen.report.words import as_is, label, say
 
 __all__ = ["table_one_grid"]
@@ -29,7 +29,10 @@ def table_one_grid(result: Result) -> Grid | None:
     tested = any("p_value" in table.columns for table in result.tables.values())
     heads = [Head(say("characteristic"), numeric=False), *(Head(as_is(g) if g else say("overall")) for g in groups)]
     heads += [Head(label("p_value")), Head(label("smd"))] if tested else []
-    return Grid(say("table_one_caption"), tuple(heads), tuple(row if tested else row[: len(groups) + 1] for row in rows))
+    by = next((table.column_variable for table in cells.values() if table.column_variable), "")
+    above = (Group(as_is(""), 1), Group(as_is(by), len(groups)), *([Group(as_is(""), 2)] if tested else []))
+    kept = tuple(row if tested else row[: len(groups) + 1] for row in rows)
+    return Grid(say("table_one_caption"), tuple(heads), kept, groups=above if by else ())
 
 
 def variables_of(numbers: Table | None) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def mean_cell(result: Result, name: str, group: str) -> Cell:
     """E.g. ``62.4 (9.1)``."""
     table = result.tables["numbers"]
     row = find(table, variable=name, group=group)
-    values = [table.columns[column][row] if row is not None else None for column in ("mean", "sd")]
+    values: list[Any] = [table.columns[column][row] if row is not None else None for column in ("mean", "sd")]
     if any(value is None or np.isnan(value) for value in values):
         kept = row is None or is_kept_back(result, "numbers", "mean", row)
         return withheld() if kept else Cell(NOTHING, say("not_given"), "none")

@@ -271,9 +271,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     # The terminal
     "term_more_sites": ("{count} more in the report", "报告中另有 {count} 家"),
-    "term_differs": ("largest relative difference: {pooled}", "最大相对差异：{pooled}"),
-    "term_reference": ("{name}: {difference}", "{name}：{difference}"),
-    "left_of": ("What left each hospital", "各医院离开的信息"),
     # Names of methods
     "name.summary": ("Description", "描述统计"),
     "name.tabulate": ("Counts", "计数表"),
