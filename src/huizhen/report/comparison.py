@@ -271,7 +271,7 @@ def fact_cell(result: Result, name: str, value: Any) -> Cell:
 
 def leading(result: Result) -> str:
     """The table whose rows are laid out as columns for every hospital alone; "" for none."""
-    if "coefficients" in result.tables:
+    if "coefficients" in result.tables and main_columns(result.tables["coefficients"]):
         return "coefficients"
     fitting = (
         name

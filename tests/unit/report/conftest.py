@@ -196,7 +196,7 @@ def tabulate():
         ("pooled",),
         {"missing": 0, "chi2": 0.7712345},
         {},
-        {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 17], [1, 3]]))},
+        {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 7913], [1, 3]]))},
     )
     return Analysis("tabulate: performance status", result, {}, whole, None, "", 0.0, None, 2)
 

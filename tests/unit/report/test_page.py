@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import html
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,7 +19,7 @@ import pytest
 
 from huizhen.errors import MachineError
 from huizhen.privacy.result import CellTable, Result, Table
-from huizhen.report.content import Analysis
+from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.page import render, write
 
 EMPTY = frozenset(["meta", "link", "br", "hr", "img", "input", "rect", "path", "use", "circle", "line"])
@@ -64,7 +67,7 @@ def words_of(page, language):
     other = "zh" if language == "en" else "en"
     page = re.sub(rf'<(span|tspan) class="{other}".*?</\1>', "", page)
     page = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    return re.sub(r"[ \n]+", " ", html.unescape(re.sub(r"<[^>]+>", "", page)))
 
 
 def test_every_element_is_closed_in_turn(outline):
@@ -92,7 +95,7 @@ def test_the_page_speaks_to_those_who_cannot_see_it(outline):
 def test_headings_leave_out_no_level(outline):
     levels = [int(tag[1]) for tag, _ in outline.elements if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
-    assert all(below <= above + 1 for above, below in zip(levels, levels[1:]))
+    assert all(below <= above + 1 for above, below in pairwise(levels))
 
 
 def test_nothing_is_fetched_from_anywhere(page, outline):
@@ -209,7 +212,7 @@ def test_a_withheld_cell_is_said_to_be_withheld_and_never_shown_as_minus_one(con
     words = words_of(page, "en")
     assert words.count("withheld") >= 3
     assert not re.search(r">\s*[-−]1\s*<", page)
-    assert "17" not in re.findall(r"<article.*?</article>", page, flags=re.DOTALL)[0].replace("17)", "")
+    assert not re.search(r">\s*7,?913\b", page)  # the pooled rows have 7913 patients in a withheld cell
 
 
 def test_what_the_federation_withholds_is_shown_from_no_other_side():
@@ -240,10 +243,6 @@ class WithTotals(CellTable):
 
 def bare(analysis):
     """A report of one analysis and nothing else."""
-    from datetime import UTC, datetime
-
-    from huizhen.report.content import ReportContent
-
     day = datetime(2025, 1, 1, tzinfo=UTC)
     return ReportContent("t", "", "d", "r", day, 1.0, "e", "plain", "v", (), {"a": 90}, (), (analysis,), (), (), {}, ())
 
@@ -307,14 +306,14 @@ FULL_DISK = """
 import resource, signal, sys
 from huizhen.report.page import write
 from huizhen.errors import MachineError
-sys.path.insert(0, sys.argv[1])
 from datetime import UTC, datetime
 from huizhen.report.content import ReportContent
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 day = datetime(2025, 1, 1, tzinfo=UTC)
 try:
-    write(ReportContent("t", "", "d", "r", day, 1.0, "e", "plain", "v", (), {}, (), (), (), (), {}, ()), sys.argv[1] + "/report.html")
+    empty = ReportContent("t", "", "d", "r", day, 1.0, "e", "plain", "v", (), {}, (), (), (), (), {}, ())
+    write(empty, sys.argv[1] + "/report.html")
 except MachineError as problem:
     print("refused:", problem)
 """
