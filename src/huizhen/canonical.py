@@ -33,7 +33,7 @@ def encode(value: Any) -> bytes:
     Raises:
         TypeError: a part of the value is of another type.
     """
-    return cbor2.dumps(value, canonical=True, default=_encode_other)
+    return cbor2.dumps(_known(value), canonical=True, default=_encode_other)
 
 
 def decode(encoded: bytes) -> Any:
@@ -44,7 +44,7 @@ def decode(encoded: bytes) -> Any:
     """
     stream = io.BytesIO(encoded)
     try:
-        value = cbor2.CBORDecoder(stream, tag_hook=_decode_tag).decode()
+        value = _known(cbor2.CBORDecoder(stream, tag_hook=_decode_tag).decode())
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"not a canonical encoding: {type(error).__name__}") from None
     if stream.tell() != len(encoded):
@@ -55,6 +55,21 @@ def decode(encoded: bytes) -> Any:
 def digest(value: Any) -> str:
     """SHA-256 of the encoding, in hexadecimal (64 characters)."""
     return hashlib.sha256(encode(value)).hexdigest()
+
+
+def _known(value: Any) -> Any:
+    """`value`, if it and all its parts are of the types that have an encoding here; CBOR itself knows many more."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("the keys of a mapping must be text")
+        for inner in value.values():
+            _known(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _known(inner)
+    elif not (value is None or isinstance(value, bool | int | float | str | bytes | np.ndarray | np.generic)):
+        raise TypeError(f"a {type(value).__name__} has no canonical encoding")
+    return value
 
 
 def _encode_other(encoder: Any, value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from huizhen.ledger.keys import generate_key
+from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.policy.gate import Gate
@@ -112,7 +112,7 @@ def federation():
         rng = np.random.default_rng(5)
         names = ["west-lake", "east-gate", "south-hill", "north-port", "old-town"][: len(sizes)]
         rows = {name: Examples({"age": Numbers(rng.normal(60, 9, size))}, size) for name, size in zip(names, sizes)}
-        ledgers = {name: MemoryLedger(generate_key()) for name in names}
+        ledgers = {name: MemoryLedger(new_key()) for name in names}
         return Federation(study_of(**study), rows, policy or DisclosurePolicy(), scheme or PlainSum(), ManualClock(), ledgers)
 
     return build

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from huizhen.cli.words import say
-from huizhen.errors import LedgerError
-from huizhen.ledger.store import read_ledger, verify_ledger
+from huizhen.errors import CallerError, LedgerError, Problem
+from huizhen.ledger.chain import Head
+from huizhen.ledger.keys import read_public_hex
+from huizhen.ledger.store import read_file, verify_file
 
 __all__ = ["app"]
 
@@ -22,20 +24,40 @@ Path_ = Annotated[Path, typer.Argument(help="A site's ledger, e.g. ledger/west-l
 def verify(
     context: typer.Context,
     path: Path_,
-    head: Annotated[str, typer.Option(help="The newest hash as you noted it; finds a ledger that was cut short.")] = "",
-    key: Annotated[str, typer.Option(help="The site's public key in hexadecimal; without it the ledger's own key is used.")] = "",
+    head: Annotated[
+        str, typer.Option(metavar="ENTRIES:HASH", help="The head as you noted it: finds a ledger that was cut short.")
+    ] = "",
+    key: Annotated[
+        str, typer.Option(help="The site's public key in hexadecimal; without it the file SITE.pub beside the ledger.")
+    ] = "",
 ) -> None:
     """Check every entry's hash, link and signature; name the first bad entry."""
-    verdict = verify_ledger(path, head=head or None, key=key or None)
-    if not verdict.valid:
+    verdict = verify_file(path, [read_public_hex(key or _key_beside(path))], head=_head(head) if head else None)
+    if not verdict.sound:
         raise LedgerError(say("ledger bad", context.obj, path=path, reason=verdict.reason))
-    typer.echo(say("ledger ok", context.obj, path=path, entries=verdict.entries, head=verdict.head))
+    typer.echo(say("ledger ok", context.obj, path=path, entries=verdict.head.entries, head=verdict.head.hash))
 
 
 @app.command("show")
 def show(path: Path_) -> None:
     """Print the entries, one JSON object a line."""
-    for entry in read_ledger(path):
+    for entry in read_file(path):
         typer.echo(
             json.dumps({"sequence": entry.sequence, "time": entry.time, "kind": entry.kind, **entry.payload}, ensure_ascii=False)
         )
+
+
+def _key_beside(path: Path) -> str:
+    beside = path.with_suffix(".pub")
+    try:
+        return beside.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        problem = Problem(str(beside), "no readable file", "the site's public key in hexadecimal", "Give it with --key")
+        raise CallerError("There is no key to verify the ledger with.", [problem]) from None
+
+
+def _head(text: str) -> Head:
+    entries, separator, digest = text.partition(":")
+    if not separator or not entries.isdigit() or len(digest) != 64:
+        raise CallerError("The head cannot be read.", [Problem("--head", text, "ENTRIES:HASH, as the report prints it")])
+    return Head(int(entries), digest)

@@ -36,8 +36,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "round": ("round", "轮"),
     "sites": ("sites", "站点"),
     "demo next": (
-        "Next: write your own study with `huizhen study new study.toml`, then `huizhen run study.toml --site NAME=PATH --site NAME=PATH`.",
-        "下一步：用 `huizhen study new study.toml` 写自己的研究方案，然后 `huizhen run study.toml --site 名称=路径 --site 名称=路径`。",
+        "Next, your own data: `huizhen study new study.toml`, then `huizhen run study.toml --site NAME=PATH --site NAME=PATH`.",
+        "下一步，用自己的数据：`huizhen study new study.toml`，然后 `huizhen run study.toml --site 名称=路径 --site 名称=路径`。",
     ),
     "demo question": ("Question", "问题"),
     "demo data": ("Data", "数据"),

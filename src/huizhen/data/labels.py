@@ -1,16 +1,29 @@
-"""How a value becomes a category's label, so that ``3``, ``3.0`` and `` 3 `` are one level at every site."""
+"""How a cell becomes a number, a category's label, or nothing, so that ``3``, ``3.0`` and `` 3 `` are one level at every site."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 
-from huizhen.data.examples import show_number
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["normal_label"]
+from huizhen.data.examples import Categories, show_number
+
+__all__ = ["MISSING", "as_categories", "is_missing", "normal_label", "text_as_number"]
+
+# What stands for "no value" in a cell, in any case and between blanks.
+MISSING = ("", "na", "nan", "n/a", "null", ".", "?")
 
 # A leading zero (007) marks a code, not a number; so does an exponent (1E5 is a code in more than one system).
 NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]+)?")
 EXACT_DIGITS = 15  # a float64 keeps as many decimal digits; a longer text is an identifier
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell's text stands for no value."""
+    return text.strip().lower() in MISSING
 
 
 def normal_label(value: str | float) -> str:
@@ -23,3 +36,40 @@ def normal_label(value: str | float) -> str:
         return show_number(value)
     text = value.strip()
     return show_number(float(text)) if len(text) <= EXACT_DIGITS and NUMBER.fullmatch(text) else text
+
+
+def text_as_number(text: str) -> float | None:
+    """The number that a cell's text writes; NaN where it stands for no value, None where it is no number.
+
+    A decimal comma, a digit of another script and a thousands mark make no number.
+    """
+    if is_missing(text):
+        return math.nan
+    if not text.isascii() or "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_categories(codes: NDArray[np.int32], raw: Sequence[str], declared: Sequence[str]) -> tuple[Categories, int]:
+    """A category from codes into cells' texts, and how many rows have a value outside the declared levels.
+
+    Args:
+        codes: int32 (row,) into `raw`, -1 where there is no cell.
+        raw: texts as they stand in the cells, each once.
+        declared: the levels in their order; empty for those that are found (numbers by size, before texts in order).
+    """
+    labels = [None if is_missing(text) else normal_label(text) for text in raw]
+    levels = tuple(declared) or tuple(sorted({label for label in labels if label is not None}, key=_by_size))
+    place = {normal_label(level): code for code, level in enumerate(levels)}
+    outside = len(levels)
+    recode = [-1 if label is None else place.get(label, outside) for label in labels]
+    new = np.array([*recode, -1], np.int32)[codes]
+    strangers = new == outside
+    return Categories(np.where(strangers, np.int32(-1), new), levels), int(strangers.sum())
+
+
+def _by_size(label: str) -> tuple[float, str]:
+    return (float(label) if NUMBER.fullmatch(label) else math.inf, label)

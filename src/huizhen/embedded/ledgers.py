@@ -7,21 +7,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from huizhen.errors import MachineError, Problem
-from huizhen.ledger.keys import generate_key, load_or_create_key
+from huizhen.ledger.keys import new_key, open_key, public_hex
 from huizhen.ledger.store import LedgerStore, MemoryLedger, SqliteLedger
 
 __all__ = ["open_ledgers"]
 
 
 def open_ledgers(sites: Iterable[str], folder: Path | None, stack: ExitStack) -> dict[str, LedgerStore]:
-    """A ledger for every site, closed with `stack`. In a folder: ``ledger/SITE.sqlite``, signed by ``keys/SITE.pem``.
+    """A ledger for every site, closed with `stack`. In a folder: ``ledger/SITE.sqlite``, signed by ``keys/SITE.pem``; the
+    public key to verify it with stands beside it, in ``ledger/SITE.pub``.
 
     Raises:
         MachineError: the folder cannot be made or written.
         LedgerError: a ledger that is already there does not verify.
     """
     if folder is None:
-        return {site: MemoryLedger(generate_key()) for site in sites}
+        return {site: MemoryLedger(new_key()) for site in sites}
     ledgers: dict[str, LedgerStore] = {}
     try:
         for name in ("ledger", "keys"):
@@ -32,7 +33,9 @@ def open_ledgers(sites: Iterable[str], folder: Path | None, stack: ExitStack) ->
             "The run's folder cannot be made.", [Problem(str(folder), found, "a folder that can be written")]
         ) from None
     for site in sites:
-        ledger = SqliteLedger(folder / "ledger" / f"{site}.sqlite", load_or_create_key(folder / "keys" / f"{site}.pem"))
+        signer = open_key(folder / "keys" / f"{site}.pem")
+        ledger = SqliteLedger(folder / "ledger" / f"{site}.sqlite", signer)
+        (folder / "ledger" / f"{site}.pub").write_text(public_hex(signer.public) + "\n", encoding="ascii")
         stack.callback(ledger.close)
         ledgers[site] = ledger
     return ledgers

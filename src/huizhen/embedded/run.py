@@ -18,8 +18,8 @@ from huizhen.clock import Clock, WallClock
 from huizhen.data.examples import Examples, concatenate
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.ledgers import open_ledgers
-from huizhen.embedded.sources import Table, open_tables
-from huizhen.errors import FederationError, MachineError, Problem
+from huizhen.embedded.sources import Table, as_read, open_tables
+from huizhen.errors import FederationError, Problem
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
@@ -38,7 +38,7 @@ from huizhen.privacy.release import Terms, Variable
 from huizhen.privacy.result import Result
 from huizhen.report.content import LedgerHead, Left
 
-__all__ = ["Watch", "run"]
+__all__ = ["Watch", "run", "run_tables"]
 
 Watch = Callable[[Event], None]
 
@@ -51,7 +51,7 @@ def run(
     policies: Mapping[str, DisclosurePolicy] | None = None,
     out: str | Path | None = None,
     compare: bool = True,
-    watch: Watch = lambda event: None,
+    watch: Watch | None = None,
     clock: Clock | None = None,
 ) -> Findings:
     """Runs a study over sites that all live in this process.
@@ -75,14 +75,32 @@ def run(
         FederationError: sites that cannot take part under these names.
         MachineError: the folder cannot be written.
     """
-    clock = clock or WallClock()
     _check_names(study, sites)
-    each_policy = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in sites}
     tables, variables = open_tables(study, sites)
-    folder = Path(out) if out is not None else None
+    return run_tables(
+        study, tables, variables=variables, policy=policy, policies=policies, out=out, compare=compare, watch=watch, clock=clock
+    )
+
+
+def run_tables(
+    study: Study,
+    tables: Mapping[str, Examples],
+    *,
+    variables: Mapping[str, Variable] | None = None,
+    policy: DisclosurePolicy | None = None,
+    policies: Mapping[str, DisclosurePolicy] | None = None,
+    out: str | Path | None = None,
+    compare: bool = True,
+    watch: Watch | None = None,
+    clock: Clock | None = None,
+) -> Findings:
+    """As `run`, over rows that are in memory already; `variables` says how they were read, by default as they are."""
+    clock, folder = clock or WallClock(), Path(out) if out is not None else None
+    variables = variables if variables is not None else as_read(study, tables)
+    each_policy = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in tables}
     started, start_s = clock.now(), clock.seconds()
     with ExitStack() as stack:
-        ledgers = open_ledgers(sites, folder, stack)
+        ledgers = open_ledgers(tables, folder, stack)
         collected, outcomes, identifier = _conduct(
             study, tables, each_policy, variables, ledgers, _checkpoints(folder), watch, clock, stack
         )
@@ -139,7 +157,7 @@ def _conduct(
     variables: Mapping[str, Variable],
     ledgers: Mapping[str, LedgerStore],
     checkpoints: Checkpoints,
-    watch: Watch,
+    watch: Watch | None,
     clock: Clock,
     stack: ExitStack,
 ) -> tuple[_Collected, tuple[Outcome, ...], str]:
@@ -165,7 +183,8 @@ def _conduct(
         while True:
             event = next(events)
             collected.add(event)
-            watch(event)
+            if watch:
+                watch(event)
     except StopIteration as stop:
         outcomes: tuple[Outcome, ...] = stop.value
     except KeyboardInterrupt:
@@ -216,7 +235,4 @@ def _checkpoints(folder: Path | None) -> Checkpoints:
 
 
 def _head(site: str, ledger: LedgerStore) -> LedgerHead:
-    head = ledger.head
-    if head is None:
-        raise MachineError("A ledger has no entry.", [Problem(site, "an empty ledger", "the entries of this run")])
-    return LedgerHead(site, head.sequence + 1, head.hash, head.key_id)
+    return LedgerHead(site, ledger.head.entries, ledger.head.hash, ledger.public_key)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
-from huizhen.data.examples import SITE, Examples
-from huizhen.data.records import Source, open_frame, open_source
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.examples import SITE, Examples, Numbers
+from huizhen.data.records import open_source, table
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
 
-__all__ = ["Table", "open_tables"]
+__all__ = ["Table", "as_read", "open_tables"]
 
+Kind = Literal["number", "category"]
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
 
@@ -25,10 +29,10 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Exa
         DataError: every problem of every site.
     """
     problems: list[Problem] = []
-    sources: dict[str, Source] = {}
-    for site, table in sites.items():
+    sources: dict[str, _Source] = {}
+    for site, place in sites.items():
         try:
-            sources[site] = open_source(table) if isinstance(table, str | Path) else open_frame(table)
+            sources[site] = _File(place) if isinstance(place, str | Path) else _Frame(place)
         except DataError as error:
             problems += _at(site, error)
     variables = _settle(study, sources)
@@ -43,9 +47,56 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Exa
     return tables, variables
 
 
-def _settle(study: Study, sources: Mapping[str, Source]) -> dict[str, Variable]:
+class _Source(Protocol):
+    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
+        """What the columns seem to hold; columns that are not there are left out."""
+
+    def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
+        """Named columns."""
+
+
+class _File:
+    def __init__(self, path: str | Path) -> None:
+        self._source = open_source(path)
+
+    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
+        return {column.name: column.kind for column in self._source.columns if column.name in names}
+
+    def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
+        return self._source.read(variables, site=site)
+
+
+class _Frame:
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
+        there = set(map(str, self._frame.columns if hasattr(self._frame, "columns") else self._frame))
+        return {name: _kind(np.asarray(self._frame[name])) for name in names if name in there}
+
+    def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
+        return table(self._frame, variables=variables, site=site)
+
+
+def _kind(values: NDArray[Any]) -> Kind:
+    if values.dtype.kind == "O":
+        return "number" if all(value is None or isinstance(value, int | float) for value in values.tolist()) else "category"
+    return "number" if values.dtype.kind in "biuf" else "category"
+
+
+def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]:
+    """How the variables of tables in memory are to be understood: as their columns are."""
+    first = next(iter(tables.values()))
+    kinds = {
+        name: "number" if isinstance(column, Numbers) else "category" for name, column in first.columns.items() if name != SITE
+    }
+    return {name: _declared(study, name, Variable(kind)) for name, kind in kinds.items() if name in study.uses}  # type: ignore[arg-type]
+
+
+def _settle(study: Study, sources: Mapping[str, _Source]) -> dict[str, Variable]:
     """The kind of every variable: as used or declared, else a number where every site holds numbers."""
-    kinds = {site: {column.name: column.kind for column in source.columns} for site, source in sources.items()}
+    open_names = [name for name, kind in study.uses.items() if kind == "any" and name != SITE]
+    kinds = {site: source.kinds(open_names) for site, source in sources.items()} if open_names else {}
     settled = {}
     for name, kind in study.uses.items():
         if name == SITE:

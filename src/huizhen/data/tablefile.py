@@ -1,0 +1,223 @@
+"""One table in one file, asked through DuckDB; all SQL of this room stands here, and `records` alone enters.
+
+DuckDB may open this one file and nothing else, loads no extension and writes nothing to disk. What it says when it fails quotes
+the row that it stumbled over, so its messages are dropped where they arise: all that is passed on is `Unreadable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.delimited import Layout
+from huizhen.data.examples import show_number
+from huizhen.data.labels import MISSING
+from huizhen.errors import MachineError, Problem
+
+__all__ = ["Shape", "TableFile", "Unreadable", "csv_file", "parquet_file"]
+
+Shape = Literal["text", "number", "truth", "date", "other"]
+
+NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+NUMERIC_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
+BLANKS = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
+MARKS = ", ".join(f"'{mark}'" for mark in MISSING)
+
+
+class Unreadable(Exception):
+    """DuckDB cannot follow the file; says nothing more, because the reason may quote a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One file and where its columns stand.
+
+    Attributes:
+        path: absolute.
+        layout: of a delimited file; None for Parquet.
+        places: SQL name and shape of every readable column, by the column's own name.
+        unread: columns that cannot be read, because they have no name or hold lists or records.
+    """
+
+    path: Path
+    layout: Layout | None
+    places: Mapping[str, tuple[str, Shape]]
+    unread: tuple[str, ...] = ()
+
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self._ask("count(*) as n")["n"][0])
+
+    def profile(self, names: Iterable[str]) -> dict[str, NDArray[np.int64]]:
+        """For each column the number of rows with a value, and of those the rows whose value is no number: int64 (2,)."""
+        names = list(names)
+        asked = [part for at, name in enumerate(names) for part in _profile(*self.places[name], at)]
+        counts = self._ask(", ".join(asked) or "count(*) as n")
+        return {name: np.array([counts[f"f{at}"][0], counts[f"t{at}"][0]], np.int64) for at, name in enumerate(names)}
+
+    def texts(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """The distinct values of columns as they stand in the cells, sorted; a missing value may be among them as its mark."""
+        names = list(names)
+        asked = [f"array_agg(distinct {_text(*self.places[name])}) as d{at}" for at, name in enumerate(names)]
+        found = self._ask(", ".join(asked))
+        return {name: sorted(text for text in found[f"d{at}"][0] if text is not None) for at, name in enumerate(names)}
+
+    def values(self, numbers: Sequence[str], texts: Mapping[str, Sequence[str]]) -> dict[str, NDArray[Any]]:
+        """Columns in the order of the file.
+
+        Args:
+            numbers: columns to read as float64 (row,): NaN where missing, infinite where the cell is no finite number.
+            texts: columns to read as int32 (row,) codes into these texts, -1 where there is no cell.
+        """
+        asked = {name: _number(*self.places[name]) for name in numbers}
+        types = []
+        for at, (name, distinct) in enumerate(texts.items()):
+            types.append((f"level{at}", list(distinct)))
+            asked[name] = f"coalesce(enum_code(cast({_text(*self.places[name])} as level{at})), -1)::integer"
+        read = self._ask(", ".join(f"{sql} as v{at}" for at, sql in enumerate(asked.values())), types)
+        return {name: read[f"v{at}"] for at, name in enumerate(asked)}
+
+    def what_is_wrong(self, name: str) -> tuple[int, int]:
+        """Of the cells of a column that hold no finite number: how many are infinite, and how many have a comma in a number."""
+        column, shape = self.places[name]
+        if shape != "text":
+            return int(self._ask(f"count_if(isinf({_number(column, shape)})) as i")["i"][0]), 0
+        infinite = f"count_if(isinf(try_cast({column} as double)) and not contains({column}, '_')) as i"
+        commas = f"count_if(regexp_full_match(trim({column}, {BLANKS}), '[+-]?[0-9]+([.][0-9]{{3}})*,[0-9]+')) as c"
+        found = self._ask(f"{infinite}, {commas}")
+        return int(found["i"][0]), int(found["c"][0])
+
+    def as_written(self, name: str, text: str) -> str:
+        """A distinct value as a CSV file would write it: a column of numbers says ``1e+16`` for 10000000000000000."""
+        is_float = self.places[name][1] == "number" and any(mark in text for mark in ".en")
+        return show_number(float(text)) if is_float else text
+
+    def _ask(self, select: str, types: Sequence[tuple[str, list[str]]] = ()) -> dict[str, NDArray[Any]]:
+        if self.layout is None:
+            sql = f"select {select} from read_parquet(?, hive_partitioning = false)"  # noqa: S608  names are quoted below
+            return _run(self.path, sql, [str(self.path)], types)
+        columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(self.layout.names)))
+        layout = """delim = ?, header = true, quote = '"', escape = '"', auto_detect = false, hive_partitioning = false"""
+        sql = f"select {select} from read_csv(?, {layout}, columns = {{{columns}}})"  # noqa: S608  names are c0, c1, ...
+        return _run(self.path, sql, [str(self.path), self.layout.delimiter], types)
+
+
+def csv_file(path: Path, layout: Layout) -> TableFile:
+    """A delimited file: all its cells are text."""
+    places: dict[str, tuple[str, Shape]] = {name: (f"c{at}", "text") for at, name in enumerate(layout.names) if name}
+    unread = tuple(f"column {at + 1} (without a name)" for at, name in enumerate(layout.names) if not name)
+    return TableFile(path, layout, places, unread)
+
+
+def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
+    """A Parquet file, and the names of its columns as they stand in it, which may repeat.
+
+    Raises:
+        Unreadable: it is no whole Parquet file.
+    """
+    schema = _run(path, "select name, num_children as children from parquet_schema(?)", [str(path)])
+    names = _top_level(list(schema["name"]), [_whole(count) for count in schema["children"]])
+    # DuckDB renames columns whose names differ in case only; the order is the file's own.
+    described = _run(path, "describe select * from read_parquet(?, hive_partitioning = false)", [str(path)])
+    places: dict[str, tuple[str, Shape]] = {}
+    unread = []
+    for name, sql_name, sql_type in zip(names, described["column_name"], described["column_type"]):
+        shape = _shape(str(sql_type))
+        if shape == "other" or not name:
+            unread.append(f"column {name!r} (neither numbers nor text nor dates)")
+        else:
+            places[name] = ('"' + str(sql_name).replace('"', '""') + '"', shape)
+    return TableFile(path, None, places, tuple(unread)), tuple(names)
+
+
+def _run(path: Path, sql: str, parameters: list[str], types: Sequence[tuple[str, list[str]]] = ()) -> dict[str, NDArray[Any]]:
+    full = False
+    try:
+        with _open(path) as engine:
+            for name, levels in types:
+                engine.execute(f"create type {name} as enum (select unnest(?::varchar[]))", [levels])
+            return cast(dict[str, NDArray[Any]], engine.execute(sql, parameters).fetchnumpy())
+    except duckdb.OutOfMemoryException:
+        full = True
+    except duckdb.Error:
+        pass
+    # Raised out here, so that no trace of DuckDB's own message hangs on the exception.
+    if full:
+        problem = Problem(path.name, "more columns than fit into memory", "enough memory for the columns of the study")
+        raise MachineError("memory is full", [problem])
+    raise Unreadable
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {
+        "temp_directory": "",  # no row is ever written to disk
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,  # a name in SQL never means a Python variable
+        "preserve_insertion_order": True,
+    }
+    engine = duckdb.connect(":memory:", config=settings)
+    allowed = str(path).replace("'", "''")
+    engine.execute(f"set allowed_paths = ['{allowed}']")
+    engine.execute("set enable_external_access = false")
+    engine.execute("set lock_configuration = true")
+    return engine
+
+
+def _profile(column: str, shape: Shape, at: int) -> tuple[str, str]:
+    if shape == "text":
+        filled = f"{column} is not null and lower(trim({column}, {BLANKS})) not in ({MARKS})"
+        # '00' to '0:' are the texts that start with a zero and another digit: codes.
+        no_number = f"try_cast({column} as double) is null or contains({column}, '_') or ({column} >= '00' and {column} < '0:')"
+        return f"count_if({filled}) as f{at}", f"count_if(({filled}) and ({no_number})) as t{at}"
+    filled = f"count_if(not isnan({_number(column, shape)}))" if shape == "number" else f"count({column})"
+    return f"{filled} as f{at}", f"{filled if shape == 'date' else '0'} as t{at}"
+
+
+def _number(column: str, shape: Shape) -> str:
+    if shape == "truth":
+        return f"coalesce(cast(cast({column} as integer) as double), 'nan'::double)"
+    if shape == "number":
+        return f"coalesce(cast({column} as double), 'nan'::double)"
+    is_mark = f"{column} is null or lower(trim({column}, {BLANKS})) in ({MARKS})"
+    other = f"case when {is_mark} then 'nan'::double else 'inf'::double end"
+    return f"case when contains({column}, '_') then 'inf'::double else coalesce(try_cast({column} as double), {other}) end"
+
+
+def _text(column: str, shape: Shape) -> str:
+    return f"cast(cast({column} as integer) as varchar)" if shape == "truth" else f"cast({column} as varchar)"
+
+
+def _shape(sql_type: str) -> Shape:
+    if sql_type.endswith("]"):
+        return "other"
+    kind = sql_type.partition("(")[0].strip()
+    if kind in NUMERIC or kind in NUMERIC_UNSIGNED:
+        return "number"
+    if kind in ("VARCHAR", "ENUM", "UUID"):
+        return "text"
+    if kind == "BOOLEAN":
+        return "truth"
+    return "date" if kind.startswith(("DATE", "TIME")) else "other"
+
+
+def _top_level(names: Sequence[str], children: Sequence[int]) -> list[str]:
+    # The schema is a tree in preorder: its root, then each column followed by all that lies below it.
+    top, place = [], 1
+    while place < len(names):
+        top.append(str(names[place]))
+        open_branches = 1
+        while open_branches:
+            open_branches += children[place] - 1
+            place += 1
+    return top
+
+
+def _whole(count: Any) -> int:
+    return 0 if count is None or count is np.ma.masked else int(count)

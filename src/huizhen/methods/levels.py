@@ -1,0 +1,191 @@
+"""Categories that mean the same everywhere: which levels there are jointly, and how many patients stand at each crossing.
+
+A method agrees on levels with ``yield from agree_levels(...)`` and counts with ``yield from cross_counts(...)``; it spreads
+`LEVELS_STEPS` into its own steps. Labels travel as keys of counts; no message here ever names one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.examples import Examples, Numbers, chunks, show_number
+from huizhen.errors import DataError, NotEstimable
+from huizhen.methods.method import Local, Step
+from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+
+__all__ = ["LEVELS_STEPS", "MOST_LEVELS", "Coder", "Counts", "agree_levels", "coder", "cross_counts", "cross_tabulate", "in_order"]
+
+MOST_LEVELS = 500  # more distinct labels than this are an identifier or a measurement, and would carry patients' values as keys
+
+Coder = Callable[[slice], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Patients by level and group.
+
+    Attributes:
+        counts: int64 (level, group); rows that miss the variable are left out.
+        missing: int64 (group,), rows of each group that miss the variable.
+    """
+
+    counts: NDArray[np.int64]
+    missing: NDArray[np.int64]
+
+
+def agree_levels(method: str, names: Iterable[str], terms: Terms) -> Generator[Question, Total, Mapping[str, tuple[str, ...]]]:
+    """The joint levels of categorical variables, by name; one round, none where all are declared.
+
+    Declared levels are taken as they stand and in their order. Others are the union of the labels that occur at any site, in
+    the order of `in_order`. Rare levels are kept: they stand in counts, which publication suppresses.
+
+    Raises:
+        NotEstimable: a variable has no value at any site, or more than `MOST_LEVELS` levels.
+    """
+    wanted = tuple(dict.fromkeys(names))
+    declared = {name: terms.variables[name].levels for name in wanted if name in terms.variables}
+    open_names = [name for name in wanted if not declared.get(name)]
+    if not open_names:
+        return declared
+    total = yield Question(method, "levels", {"variables": open_names}, tuple(open_names))
+    agreed = {name: in_order(total.keyed[name]) for name in open_names}
+    for name, levels in agreed.items():
+        if not levels:
+            raise NotEstimable(f"variable {name!r} has no value in any row: expected a category; leave it out")
+        if len(levels) > MOST_LEVELS:
+            raise NotEstimable(_too_many(name, "jointly"))
+    return {name: agreed[name] if name in agreed else declared[name] for name in wanted}
+
+
+def cross_counts(
+    method: str, variables: Mapping[str, Sequence[str]], *, by: str = "", groups: Sequence[str] = ()
+) -> Generator[Question, Total, Mapping[str, Counts]]:
+    """Patients by level of each variable, within each group of `by` (one group where `by` is ""); one round."""
+    facts = {"levels": {name: list(levels) for name, levels in variables.items()}, "by": by, "groups": list(groups)}
+    total = yield Question(method, "cells", facts, _read(variables, by))
+    return {name: Counts(total.sums[f"counts {name}"], total.sums[f"missing {name}"]) for name in variables}
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """Distinct labels: by value where all are finite numbers, else by code point."""
+    distinct = set(labels)
+    try:
+        values = {label: float(label) for label in distinct}
+    except ValueError:
+        return tuple(sorted(distinct))
+    if not all(math.isfinite(value) for value in values.values()):
+        return tuple(sorted(distinct))
+    return tuple(sorted(distinct, key=lambda label: (values[label], label)))
+
+
+def coder(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
+    """Codes of a slice of rows into joint `levels`: int64 (row,), -1 where missing; for the name "", 0 in every row.
+
+    Raises:
+        DataError: a row holds a label that is not among `levels` (found while coding that slice, for numeric variables).
+    """
+    if not name:
+        return lambda rows: np.zeros(rows.stop - rows.start, np.int64)
+    column = examples.columns[name]
+    if isinstance(column, Numbers):
+        return _number_coder(column.values, name, levels)
+    place = {level: code for code, level in enumerate(levels)}
+    known = np.array([*(place.get(level, -2) for level in column.levels), -1], np.int64)
+    codes = column.codes
+    return lambda rows: _declared(known[codes[rows]], name)
+
+
+def cross_tabulate(examples: Examples, first: Coder, second: Coder, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows by two codes, int64 `shape` plus one row and one column at the end for the missing."""
+    rows, columns = shape[0] + 1, shape[1] + 1
+    counts = np.zeros(rows * columns, np.int64)
+    for piece in chunks(examples.rows):
+        # A code of -1 is taken to the last place.
+        counts += np.bincount((first(piece) % rows) * columns + second(piece) % columns, minlength=rows * columns)
+    return counts.reshape(rows, columns)
+
+
+def label_counts(examples: Examples, name: str) -> Mapping[str, int]:
+    """Rows by label, for the labels that occur, in the order of `in_order`.
+
+    Raises:
+        DataError: more than `MOST_LEVELS` labels occur.
+    """
+    column = examples.columns[name]
+    counts: dict[str, int] = {}
+    for piece in chunks(examples.rows):
+        if isinstance(column, Numbers):
+            seen = column.values[piece]
+            distinct, times = np.unique(seen[~np.isnan(seen)], return_counts=True)
+            labels = [show_number(value) for value in distinct]
+        else:
+            times = np.bincount(column.codes[piece] + 1, minlength=len(column.levels) + 1)[1:]
+            labels = list(column.levels)
+        for label, count in zip(labels, times.tolist()):
+            if count:
+                counts[label] = counts.get(label, 0) + count
+        if len(counts) > MOST_LEVELS:
+            raise DataError(_too_many(name, "at this site"))
+    return {label: counts[label] for label in in_order(counts)}
+
+
+def _answer_levels(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+    parts = {}
+    for name in question.facts["variables"]:
+        counts = label_counts(examples, name)
+        parts[name] = Part(np.array(list(counts.values()), np.int64), examples.rows, cells=True, keys=tuple(counts))
+    return Answer(parts, examples.rows), local
+
+
+def _answer_cells(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+    facts, parts = question.facts, {}
+    groups = facts["groups"] or [""]
+    group = coder(examples, facts["by"], groups)
+    for name, levels in facts["levels"].items():
+        counts = cross_tabulate(examples, coder(examples, name, levels), group, (len(levels), len(groups)))
+        parts[f"counts {name}"] = Part(counts[:-1, :-1].copy(), examples.rows, cells=True)
+        parts[f"missing {name}"] = Part(counts[-1, :-1].copy(), examples.rows, cells=True)
+    return Answer(parts, examples.rows), local
+
+
+LEVELS_STEPS: Mapping[str, Step] = {"levels": _answer_levels, "cells": _answer_cells}
+
+
+def _number_coder(values: NDArray[np.float64], name: str, levels: Sequence[str]) -> Coder:
+    try:
+        numbers = np.array([float(level) for level in levels])
+    except ValueError:
+        raise DataError(f"variable {name!r} holds numbers, expected the agreed labels: read it as a category") from None
+    order = np.argsort(numbers)
+    ranked = numbers[order]
+
+    def code(rows: slice) -> NDArray[np.int64]:
+        seen = values[rows]
+        near = np.minimum(np.searchsorted(ranked, seen), len(ranked) - 1)
+        codes = np.where(ranked[near] == seen, order[near], -2)
+        codes[np.isnan(seen)] = -1
+        return _declared(codes, name)
+
+    return code
+
+
+def _declared(codes: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    if (codes == -2).any():
+        raise DataError(
+            f"variable {name!r}: some rows hold a label that is not among its declared levels; "
+            "declare it in [variables], or map it to a declared one"
+        )
+    return codes
+
+
+def _read(variables: Iterable[str], by: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*variables, *([by] if by else [])]))
+
+
+def _too_many(name: str, where: str) -> str:
+    return f"variable {name!r} has more than {MOST_LEVELS} distinct values {where}: expected a category; group its values first"

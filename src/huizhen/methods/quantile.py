@@ -1,0 +1,323 @@
+"""Joint quantiles by counting below cut points: the pooled order statistics themselves, never an average of quantiles.
+
+Each order statistic is held in a bracket. A round cuts every bracket into 64 and counts the rows between the cuts, so a bracket
+shrinks 64-fold. The first bracket is mean +- sd * sqrt(n - 1), which holds all values (Samuelson 1968, JASA 63:1522), so that
+nobody's minimum or maximum is asked for.
+
+With a minimum cell count of m > 1 no bracket is narrowed below m patients. One that reaches the tolerance with m rows inside
+(ties, as ages in years have) gives the value; else the smallest window of cuts around it that holds m rows is published as an
+interval, and the value is withheld because it would be one patient's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Decimal, localcontext
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from huizhen.data.examples import Examples, chunks
+from huizhen.errors import NotEstimable
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder
+from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
+from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.summary import Names, labels
+from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+from huizhen.privacy.result import Result, Table
+
+__all__ = ["QUANTILE", "QUANTILE_STEPS", "Quantile", "QuantileSpec", "joint_quantiles", "quantile_columns", "quantile_notes"]
+
+CUTS = 64  # a bracket's parts in one round; 7 rounds to the default tolerance
+MOST_ROUNDS = 64
+RELATIVE_TOLERANCE = 1e-9  # of the joint standard deviation
+
+
+class QuantileSpec(Spec):
+    """Settings of ``[method.quantile]``.
+
+    Attributes:
+        variables: numeric variables.
+        probabilities: each between 0 and 1.
+        by: "" or the variable whose groups are looked at apart.
+        tolerance: how near a value is found, in the variable's unit; default 1e-9 of its joint standard deviation; 0: to
+            the last bit. The shortest decimal within it is given, so data written with fewer digits come out exactly.
+    """
+
+    variables: Names
+    probabilities: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.25, 0.5, 0.75)
+    by: str = ""
+    tolerance: Annotated[float, Field(ge=0)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Where the order statistic of a rank lies: above `low`, at most `high`.
+
+    Attributes:
+        rank: 1 for the smallest value.
+        below: rows at or below `low`.
+        inside: rows in the bracket.
+        state: ``open``, ``exact`` (as narrow as the tolerance) or ``coarse`` (narrower would hold too few patients).
+    """
+
+    rank: int
+    low: float
+    high: float
+    below: int
+    inside: int
+    state: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """A quantile or the interval that it is known to lie in; all None where there are no rows, or too few to say.
+
+    Attributes:
+        value: None where it would be one patient's own value.
+        low, high: limits; not a confidence interval.
+        tolerance: the largest possible distance of `value` from the pooled quantile.
+        support: patients behind it: rows in the (smaller) bracket.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    tolerance: float | None
+    support: int
+
+
+Place = tuple[int, int]  # variable, group
+
+
+def joint_quantiles(
+    method: str,
+    variables: Sequence[str],
+    probabilities: Sequence[float],
+    moments: Moments,
+    *,
+    by: str = "",
+    groups: Sequence[str] = (),
+    at_least: int,
+    tolerance: float | None = None,
+) -> Generator[Question, Total, Mapping[tuple[int, int, float], Quantile]]:
+    """Quantiles of type 7 (Hyndman & Fan 1996; R's and numpy's default), by place of variable, place of group, probability.
+
+    Args:
+        moments: of the same variables and groups.
+        at_least: the fewest patients that a bracket may hold.
+    """
+    held: dict[Place, tuple[float, dict[int, Bracket]]] = {}
+    for place in np.ndindex(len(variables), len(groups) or 1):
+        held[place] = _first_brackets(moments, place, probabilities, at_least, tolerance)
+    for _ in range(MOST_ROUNDS):
+        cuts = {place: _cut_points(brackets) for place, (_, brackets) in held.items()}
+        if not any(len(points) for points in cuts.values()):
+            break
+        facts = {"variables": list(variables), "by": by, "groups": list(groups), "cuts": _as_array(cuts, len(variables))}
+        read = tuple(dict.fromkeys([*variables, *([by] if by else [])]))
+        bins = (yield Question(method, "between", facts, read)).sums["between"]
+        for place, (width, brackets) in held.items():
+            if len(cuts[place]):
+                below = np.cumsum(bins[place])[: len(cuts[place])]
+                known = {rank: _narrow(b, cuts[place], below, at_least, width) for rank, b in brackets.items()}
+                held[place] = width, known
+    else:
+        raise NotEstimable(f"quantiles did not settle within {MOST_ROUNDS} rounds: expected finite numbers; set a larger tolerance")
+    return {
+        (*place, p): _between_ranks(p, int(moments.n[place[1], place[0]]), brackets)
+        for place, (_, brackets) in held.items()
+        for p in probabilities
+    }
+
+
+def quantile_columns(
+    variables: Sequence[str],
+    by: str,
+    groups: Sequence[str],
+    probabilities: Sequence[float],
+    found: Mapping[tuple[int, int, float], Quantile],
+) -> Table:
+    """The quantiles as a table: variable, group, probability, value, low, high, tolerance, support."""
+    each = labels(variables, by, groups)
+    places = list(np.ndindex(len(variables), len(groups) or 1))
+    rows = [found[(*place, p)] for place in places for p in probabilities]
+    columns = {title: tuple(label for label in column for _ in probabilities) for title, column in each.items()}
+    columns["probability"] = tuple(p for _ in places for p in probabilities)
+    for title in ("value", "low", "high", "tolerance", "support"):
+        columns[title] = tuple(getattr(row, title) for row in rows)
+    return Table(columns, "variable", "Quantiles (type 7)", ("support",), "support")
+
+
+def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: int) -> tuple[str, ...]:
+    if not any(q.value is None and q.low is not None for q in found.values()):
+        return ()
+    return (
+        f"A quantile without a value would be a single patient's own; low and high hold it, with at least {at_least} patients "
+        "between them (two such intervals are weighted where it lies between two ranks).",
+    )
+
+
+def _program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Total, Result]:
+    """Two rounds of moments, then about seven of counts. Table ``quantiles``."""
+    names, probabilities = tuple(dict.fromkeys(spec.variables)), tuple(dict.fromkeys(spec.probabilities))
+    levels = yield from agree_levels("quantile", [spec.by] if spec.by else [], terms)
+    groups = levels[spec.by] if spec.by else ()
+    moments = yield from joint_moments("quantile", names, by=spec.by, groups=groups)
+    found = yield from joint_quantiles(
+        "quantile",
+        names,
+        probabilities,
+        moments,
+        by=spec.by,
+        groups=groups,
+        at_least=terms.min_cell_count,
+        tolerance=spec.tolerance,
+    )
+    table = quantile_columns(names, spec.by, groups, probabilities, found)
+    rows = int((moments.n + moments.missing)[:, 0].sum())
+    notes = quantile_notes(found, terms.min_cell_count)
+    return Result("quantile", rows, terms.roster, tables={"quantiles": table}, notes=notes)
+
+
+def _first_brackets(
+    moments: Moments, place: Place, probabilities: Sequence[float], at_least: int, tolerance: float | None
+) -> tuple[float, dict[int, Bracket]]:
+    """The tolerance in the variable's unit, and by rank the bracket that holds all values; none where the rows are too few."""
+    variable, group = place
+    n = int(moments.n[group, variable])
+    if n < max(at_least, 1):
+        return 0.0, {}
+    mean = float(moments.mean[group, variable])
+    sd = float(moments.sd[group, variable]) if n > 1 else 0.0
+    size = sd or abs(mean) or 1.0
+    reach = sd * math.sqrt(n - 1)
+    reach += 1e-6 * reach + 1e-9 * (abs(mean) if sd == 0 else 0.0) + 16 * math.ulp(mean) + (1.0 if sd == mean == 0 else 0.0)
+    width = RELATIVE_TOLERANCE * size if tolerance is None else tolerance
+    ranks = sorted({rank for p in probabilities for rank in _ranks(p, n)[:2]})
+    return width, {rank: _closed(Bracket(rank, mean - reach, mean + reach, 0, n), width) for rank in ranks}
+
+
+def _ranks(probability: float, n: int) -> tuple[int, int, float]:
+    """The two neighbouring ranks and the weight of the second; equal ranks where the quantile is an order statistic."""
+    h = (n - 1) * probability
+    if abs(h - round(h)) <= 4 * np.finfo(float).eps * max(h, 1.0):
+        return round(h) + 1, round(h) + 1, 0.0
+    return math.floor(h) + 1, math.floor(h) + 2, h - math.floor(h)
+
+
+def _cut_points(brackets: Mapping[int, Bracket]) -> NDArray[np.float64]:
+    """All cuts of the open brackets of one variable and group, ascending."""
+    pieces = [_cuts(bracket) for bracket in brackets.values() if bracket.state == "open"]
+    return np.unique(np.concatenate(pieces)) if pieces else np.zeros(0)
+
+
+def _cuts(bracket: Bracket) -> NDArray[np.float64]:
+    points = np.linspace(bracket.low, bracket.high, CUTS + 1)[1:-1]
+    return np.unique(points[(points > bracket.low) & (points < bracket.high)])
+
+
+def _narrow(bracket: Bracket, cuts: NDArray[np.float64], below: NDArray[np.int64], at_least: int, width: float) -> Bracket:
+    """The part of a bracket that holds its rank, or the smallest window of parts around it that holds `at_least` rows."""
+    if bracket.state != "open":
+        return bracket
+    own = _cuts(bracket)
+    edges = np.concatenate([[bracket.low], own, [bracket.high]])
+    inner = below[np.searchsorted(cuts, own)]
+    known = np.concatenate([[bracket.below], inner, [bracket.below + bracket.inside]])
+    last = len(edges) - 1
+    right = int(np.searchsorted(known, bracket.rank))
+    left, reach = right - 1, 0
+    while known[min(right + reach, last)] - known[max(left - reach, 0)] < at_least:
+        reach += 1
+    # The window grows to both sides alike, so that its edges do not tell where within it the patients stand.
+    left, right = max(left - reach, 0), min(right + reach, last)
+    inside = int(known[right] - known[left])
+    narrowed = Bracket(bracket.rank, float(edges[left]), float(edges[right]), int(known[left]), inside)
+    return _closed(narrowed, width) if reach == 0 else replace(narrowed, state="coarse")
+
+
+def _closed(bracket: Bracket, width: float) -> Bracket:
+    narrow = bracket.high - bracket.low <= width or len(_cuts(bracket)) == 0
+    return replace(bracket, state="exact") if narrow else bracket
+
+
+def _between_ranks(probability: float, n: int, brackets: Mapping[int, Bracket]) -> Quantile:
+    if not brackets:
+        return Quantile(None, None, None, None, n)
+    first, second, weight = _ranks(probability, n)
+    a, b = brackets[first], brackets[second]
+    low, high = _mix(a.low, b.low, weight), _mix(a.high, b.high, weight)
+    support = min(a.inside, b.inside)
+    if a.state == b.state == "exact":
+        value = _mix(_shortest(a.low, a.high), _shortest(b.low, b.high), weight)
+        return Quantile(value, low, high, max(a.high - a.low, b.high - b.low), support)
+    return Quantile(None, low, high, None, support)
+
+
+def _mix(a: float, b: float, weight: float) -> float:
+    return a if a == b or weight == 0 else (1 - weight) * a + weight * b
+
+
+def _shortest(low: float, high: float) -> float:
+    """The number with the fewest decimals above `low` and at most `high`: what was written down, if its digits were few."""
+    with localcontext(prec=1100, Emax=2000, Emin=-2000):
+        bottom, top = Decimal(low), Decimal(high)
+        exponent = (top - bottom).adjusted() + 1
+        # Coarser steps are tried first, so that 0 or 150 wins over 149.9999999.
+        for place in range(max(top.adjusted(), bottom.adjusted(), exponent), exponent - 3, -1):
+            rounded = (top / Decimal(1).scaleb(place)).to_integral_value(ROUND_FLOOR).scaleb(place)
+            if rounded > bottom:
+                return min(max(float(rounded), math.nextafter(low, math.inf)), high)
+    return high
+
+
+def _as_array(cuts: Mapping[Place, NDArray[np.float64]], variables: int) -> NDArray[np.float64]:
+    """Cuts float64 (variable, group, cut); short lists repeat their last cut, and where nothing is asked no row lies below."""
+    padded = np.full((len(cuts), max(len(points) for points in cuts.values())), -np.inf)
+    for row, points in zip(padded, cuts.values()):
+        if len(points):
+            row[:] = points[-1]
+            row[: len(points)] = points
+    return padded.reshape(variables, -1, padded.shape[1])
+
+
+def _answer_between(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+    """Rows between the cuts, int64 (variable, group, cut + 1); place i holds those above cut i - 1 and at most cut i."""
+    facts: Mapping[str, Any] = question.facts
+    cuts, groups = facts["cuts"], facts["groups"] or [""]
+    bins = np.zeros((*cuts.shape[:2], cuts.shape[2] + 1), np.int64)
+    group = coder(examples, facts["by"], groups)
+    for rows in chunks(examples.rows):
+        where = group(rows)
+        for v, name in enumerate(facts["variables"]):
+            values = examples.number(name)[rows]
+            seen = ~np.isnan(values)
+            for g in range(len(groups)):
+                place = np.searchsorted(cuts[v, g], values[seen & (where == g)])
+                bins[v, g] += np.bincount(place, minlength=bins.shape[2])
+    return Answer({"between": Part(bins, examples.rows, cells=True)}, examples.rows), local
+
+
+QUANTILE_STEPS: Mapping[str, Step] = {"between": _answer_between}
+
+
+def _needs(spec: QuantileSpec) -> list[str]:
+    return [spec.by] if spec.by else []
+
+
+QUANTILE = ScriptedMethod(
+    name="quantile",
+    spec=QuantileSpec,
+    program=_program,
+    steps={**LEVELS_STEPS, **MOMENTS_STEPS, **QUANTILE_STEPS},
+    reads=lambda spec: [
+        *(Use(name, "number") for name in dict.fromkeys(spec.variables)),
+        *(Use(name, "any") for name in _needs(spec)),
+    ],
+    needs=_needs,
+)

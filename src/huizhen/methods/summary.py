@@ -1,0 +1,154 @@
+"""The joint description of variables: rows, missing, mean, spread and shape of numbers, counts of categories, correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import stdtrit
+
+from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts
+from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
+from huizhen.privacy.release import Question, Terms, Total
+from huizhen.privacy.result import CellTable, Result, Table
+
+__all__ = ["SUMMARY", "Names", "SummarySpec", "category_cells", "labels", "presence"]
+
+# A list of variable names, as a TOML array gives it.
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class SummarySpec(Spec):
+    """Settings of ``[method.summary]``.
+
+    Attributes:
+        variables: what is described, numbers and categories.
+        by: "" or the variable whose groups are described apart.
+        correlation: also covariance and correlation of the numbers, over rows that miss none of them, all groups together.
+        shape: also skewness and kurtosis.
+        confidence: of the limits of the mean.
+    """
+
+    variables: Names
+    by: str = ""
+    correlation: bool = False
+    shape: bool = False
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
+def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Result]:
+    """Two rounds for numbers (`moments`), up to two for categories (`levels`), two for correlations.
+
+    Tables: ``numbers`` (variable, group, n, missing, sum, mean, variance, sd, standard_error, ci_low, ci_high; with `shape`
+    skewness and kurtosis as G1 and G2), ``categories`` (variable, group, n, missing), ``correlation``. Cells: one table for
+    each categorical variable, under its name. Arrays: ``covariance``, ``correlation`` in the order of the numbers. Each
+    variable's own rows count; missing values are counted, not dropped. Minimum and maximum are patients' own values and are
+    not given: see `quantile`.
+    """
+    names = tuple(dict.fromkeys(spec.variables))
+    numbers = [name for name in names if terms.variables[name].kind == "number"]
+    categories = [name for name in names if terms.variables[name].kind == "category"]
+    levels = yield from agree_levels("summary", [*categories, *([spec.by] if spec.by else [])], terms)
+    groups = levels[spec.by] if spec.by else ()
+    tables: dict[str, Table] = {}
+    cells: dict[str, CellTable] = {}
+    facts: dict[str, Any] = {}
+    arrays: dict[str, NDArray[np.float64]] = {}
+    rows, roster = 0, terms.roster
+    if numbers:
+        moments = yield from joint_moments("summary", numbers, by=spec.by, groups=groups, shape=spec.shape)
+        tables["numbers"] = _numbers(spec, numbers, groups, moments)
+        rows = int((moments.n + moments.missing)[:, 0].sum())
+    if categories:
+        counted = yield from cross_counts("summary", {name: levels[name] for name in categories}, by=spec.by, groups=groups)
+        tables["categories"] = presence(spec.by, groups, counted)
+        cells = {name: category_cells(name, levels[name], spec.by, groups, counted[name]) for name in categories}
+        rows = sum(int(c.counts.sum() + c.missing.sum()) for c in list(counted.values())[:1])
+    if spec.correlation and numbers:
+        together = yield from joint_moments("summary", numbers, products=True)
+        facts, arrays, tables["correlation"] = _correlation(numbers, together)
+    return Result("summary", rows, roster, facts, tables, cells, arrays, _notes(spec, arrays))
+
+
+def labels(variables: Sequence[str], by: str, groups: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The columns that label a table of groups by variables: variables run slowest; no column ``group`` without `by`."""
+    each = groups or ("",)
+    columns = {"variable": tuple(name for name in variables for _ in each)}
+    return columns | ({"group": tuple(group for _ in variables for group in each)} if by else {})
+
+
+def presence(by: str, groups: Sequence[str], counted: Mapping[str, Counts]) -> Table:
+    """Rows that have and that miss each categorical variable, by group."""
+    n = np.concatenate([counts.counts.sum(axis=0) for counts in counted.values()])
+    missing = np.concatenate([counts.missing for counts in counted.values()])
+    columns = labels(list(counted), by, groups) | {"n": tuple(n.tolist()), "missing": tuple(missing.tolist())}
+    return Table(columns, "variable", "Rows with and without a value", ("n", "missing"), "n")
+
+
+def category_cells(
+    name: str, levels: Sequence[str], by: str, groups: Sequence[str], counts: Counts, *, reveals: tuple[str, ...] = ()
+) -> CellTable:
+    """Patients by level and group, for a reader."""
+    caption = f"Patients by {name} and {by}" if by else f"Patients by {name}"
+    return CellTable(name, by, tuple(levels), tuple(groups) or ("n",), counts.counts, reveals, caption)
+
+
+def _numbers(spec: SummarySpec, names: Sequence[str], groups: Sequence[str], moments: Moments) -> Table:
+    reach = stdtrit(np.maximum(moments.n - 1, 1), 0.5 + spec.confidence / 2) * moments.standard_error
+    shown: dict[str, NDArray[Any]] = {
+        "n": moments.n,
+        "missing": moments.missing,
+        "sum": moments.total,
+        "mean": moments.mean,
+        "variance": moments.variance,
+        "sd": moments.sd,
+        "standard_error": moments.standard_error,
+        "ci_low": moments.mean - reach,
+        "ci_high": moments.mean + reach,
+    }
+    if spec.shape:
+        shown |= {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
+    columns = labels(names, spec.by, groups) | {title: listed(values.T) for title, values in shown.items()}
+    return Table(columns, "variable", "Numeric variables", ("n", "missing"), "n")
+
+
+def _correlation(names: Sequence[str], moments: Moments) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]], Table]:
+    assert moments.complete is not None
+    assert moments.products is not None
+    rows = int(moments.complete[0])
+    covariance = moments.products[0] / (rows - 1) if rows > 1 else np.full((len(names),) * 2, np.nan)
+    spread = np.sqrt(np.diag(covariance))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = covariance / np.outer(spread, spread)
+    table = {"variable": tuple(names)} | {name: listed(column) for name, column in zip(names, correlation.T)}
+    support = {"complete_rows": (rows,) * len(names)}
+    facts = {"complete_rows": rows}
+    arrays = {"covariance": covariance, "correlation": correlation}
+    return facts, arrays, Table(table | support, "variable", "Pearson correlation", ("complete_rows",), "complete_rows")
+
+
+def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+    notes = []
+    if spec.by:
+        notes.append(f"Rows that miss {spec.by!r} are left out.")
+    if arrays:
+        notes.append("Correlations rest on the rows that miss none of the numeric variables, all groups together.")
+    return tuple(notes)
+
+
+def _needs(spec: SummarySpec) -> list[str]:
+    return [spec.by] if spec.by else []
+
+
+SUMMARY = ScriptedMethod(
+    name="summary",
+    spec=SummarySpec,
+    program=_program,
+    steps={**LEVELS_STEPS, **MOMENTS_STEPS},
+    reads=lambda spec: [Use(name, "any") for name in dict.fromkeys([*spec.variables, *_needs(spec)])],
+    needs=_needs,
+)

@@ -1,0 +1,118 @@
+"""A study file is data: it is read whole, and everything wrong with it is said at once."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+
+from huizhen.errors import StudyError
+from huizhen.federation.study import Study
+
+WHOLE = {
+    "study": {"title": "Lung", "question": "Does performance status predict survival?", "seed": 3},
+    "cohort": {"include": ["age >= 18"], "exclude": ["ph_ecog > 3"]},
+    "variables": {"sex": {"type": "category", "levels": [1, 2]}, "age": {"unit": "a", "range": [18, 110]}},
+    "method": {"cox": {"time": "time", "event": "status == 2", "formula": "~ age + sex", "strata": "site"}},
+    "participants": {"quorum": 2, "round_deadline": "60 s"},
+}
+
+
+def mistakes(content) -> dict[str, str]:
+    with pytest.raises(StudyError) as raised:
+        Study.parse(content)
+    return {problem.where: str(problem) for problem in raised.value.problems}
+
+
+def test_a_whole_study_is_read_and_named_by_its_digest():
+    study = Study.parse(WHOLE)
+    assert [analysis.label for analysis in study.analyses] == ["cox"]
+    assert study.variables["sex"].labels == ("1", "2")
+    assert study.uses["age"] == "number"
+    assert study.uses["sex"] == "category"
+    assert len(study.digest) == 64
+
+
+def test_a_study_is_its_content():
+    study = Study.parse(WHOLE)
+    assert Study.parse(study.content).digest == study.digest
+    assert Study.parse({**WHOLE, "study": {**WHOLE["study"], "seed": 4}}).digest != study.digest
+
+
+def test_all_mistakes_are_said_at_once_each_with_its_key():
+    found = mistakes(
+        {
+            "study": {"tilte": "x"},
+            "cohort": {"include": ["age >>= 18"]},
+            "method": {"coxx": {}, "cox": {"time": "time", "event": "status == 2", "formula": "~ age +"}},
+            "participants": {"quorum": 0, "round_deadline": "soon"},
+            "protection": {"sum": "magic"},
+            "extra": {},
+        }
+    )
+    for key in ("study.tilte", "method.coxx", "participants.quorum", "participants.round_deadline", "protection.sum", "extra"):
+        assert key in found, found
+    assert "Did you mean study.title?" in found["study.tilte"]
+    assert "Did you mean method.cox?" in found["method.coxx"]
+    assert any(key.startswith("cohort.include[1]") for key in found)
+    assert any(key.startswith("method.cox:") for key in found), "a mistake inside a formula names the method's table"
+
+
+def test_a_method_twice_needs_labels_that_differ():
+    cox = WHOLE["method"]["cox"]
+    study = Study.parse({**WHOLE, "method": {"cox": [{**cox, "label": "crude", "formula": "~ sex"}, {**cox, "label": "adjusted"}]}})
+    assert [analysis.label for analysis in study.analyses] == ["crude", "adjusted"]
+    assert "method" in mistakes({**WHOLE, "method": {"cox": [{**cox, "label": "same"}, {**cox, "label": "same"}]}})
+
+
+def test_no_method_is_a_mistake():
+    assert "method" in mistakes({"study": {"title": "x"}})
+
+
+def test_a_variable_is_a_number_or_a_category_throughout():
+    found = mistakes({**WHOLE, "variables": {"age": {"type": "category"}, "sex": {"type": "category"}}})
+    assert "both as a number and as a category" in found["variables.age"]
+
+
+def test_a_declared_variable_that_nobody_reads_is_a_mistake():
+    assert "no method and no condition" in mistakes({**WHOLE, "variables": {"agee": {"unit": "a"}}})["variables.agee"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"type": "number", "levels": [1]}, "levels belong to a category"),
+        ({"range": [9, 3]}, "the smaller first"),
+        ({"levels": [1, 1.0]}, "differ"),
+    ],
+)
+def test_a_declaration_must_make_sense(declared, expected):
+    found = mistakes({**WHOLE, "variables": {"age": declared}})
+    assert expected in " ".join(found.values())
+
+
+def test_sites_have_names_that_differ_and_are_safe():
+    assert "repeated: a" in " ".join(mistakes({**WHOLE, "participants": {"sites": ["a", "a"]}}).values())
+    assert "cannot name a site" in " ".join(mistakes({**WHOLE, "participants": {"sites": ["../x"]}}).values())
+
+
+def test_protection_that_is_not_built_is_refused_rather_than_ignored():
+    assert "protection.sum" in mistakes({**WHOLE, "protection": {"sum": "masked"}})
+
+
+def test_a_file_that_is_not_toml_or_not_there_is_said(tmp_path):
+    with pytest.raises(StudyError, match="cannot be read"):
+        Study.read(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("[study\n")
+    with pytest.raises(StudyError, match="not TOML"):
+        Study.read(tmp_path / "bad.toml")
+    (tmp_path / "latin.toml").write_bytes(b"title = '\xff'")
+    with pytest.raises(StudyError, match="not UTF-8"):
+        Study.read(tmp_path / "latin.toml")
+
+
+def test_the_template_and_the_demos_are_valid_studies(tmp_path):
+    for package, name in (("huizhen.cli", "study_template.toml"), ("huizhen.embedded", "demo_studies/lung.toml")):
+        path = tmp_path / "study.toml"
+        path.write_text((files(package) / name).read_text(encoding="utf-8"), encoding="utf-8")
+        assert Study.read(path).analyses
