@@ -6,7 +6,8 @@ the row that it stumbled over, so its messages are dropped where they arise: all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,11 +23,14 @@ from huizhen.errors import MachineError, Problem
 
 __all__ = ["Shape", "TableFile", "Unreadable", "csv_file", "parquet_file"]
 
+Bare = Callable[[str], str]  # SQL of a column to SQL of its text as it is compared with the marks for missing
+Types = Sequence[tuple[str, list[str]]]  # enumerations: name and levels
 Shape = Literal["text", "number", "truth", "date", "other"]
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 NUMERIC_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 BLANKS = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
+THREADS = os.cpu_count() or 1  # for counting
 MARKS = ", ".join(f"'{mark}'" for mark in MISSING)
 
 
@@ -56,9 +60,15 @@ class TableFile:
 
     def profile(self, names: Iterable[str]) -> dict[str, NDArray[np.int64]]:
         """For each column the number of rows with a value, and of those the rows whose value is no number: int64 (2,)."""
-        names = list(names)
-        asked = [part for at, name in enumerate(names) for part in _profile(*self.places[name], at)]
-        counts = self._ask(", ".join(asked) or "count(*) as n")
+        counts = self._profile(list(names), _plain)
+        doubtful = [name for name, (_, text) in counts.items() if text and self.places[name][1] == "text"]
+        return counts | self._profile(doubtful, _trimmed)
+
+    def _profile(self, names: list[str], bare: Bare) -> dict[str, NDArray[np.int64]]:
+        if not names:
+            return {}
+        asked = [part for at, name in enumerate(names) for part in _profile(*self.places[name], bare, at)]
+        counts = self._ask(", ".join(asked))
         return {name: np.array([counts[f"f{at}"][0], counts[f"t{at}"][0]], np.int64) for at, name in enumerate(names)}
 
     def texts(self, names: Iterable[str]) -> dict[str, list[str]]:
@@ -75,19 +85,27 @@ class TableFile:
             numbers: columns to read as float64 (row,): NaN where missing, infinite where the cell is no finite number.
             texts: columns to read as int32 (row,) codes into these texts, -1 where there is no cell.
         """
-        asked = {name: _number(*self.places[name]) for name in numbers}
+        asked = {name: _number(*self.places[name], _plain) for name in numbers}
         types = []
         for at, (name, distinct) in enumerate(texts.items()):
             types.append((f"level{at}", list(distinct)))
             asked[name] = f"coalesce(enum_code(cast({_text(*self.places[name])} as level{at})), -1)::integer"
-        read = self._ask(", ".join(f"{sql} as v{at}" for at, sql in enumerate(asked.values())), types)
+        read = self._in_order(asked, types)
+        doubtful = [name for name in numbers if self.places[name][1] == "text" and np.isinf(read[name]).any()]
+        return read | self._in_order({name: _number(*self.places[name], _trimmed) for name in doubtful}, ())
+
+    def _in_order(self, asked: Mapping[str, str], types: Types) -> dict[str, NDArray[Any]]:
+        if not asked:
+            return {}
+        # Several threads hand rows over in any order, whatever is set (DuckDB 2.0): columns read apart would not match.
+        read = self._ask(", ".join(f"{sql} as v{at}" for at, sql in enumerate(asked.values())), types, threads=1)
         return {name: read[f"v{at}"] for at, name in enumerate(asked)}
 
     def what_is_wrong(self, name: str) -> tuple[int, int]:
         """Of the cells of a column that hold no finite number: how many are infinite, and how many have a comma in a number."""
         column, shape = self.places[name]
         if shape != "text":
-            return int(self._ask(f"count_if(isinf({_number(column, shape)})) as i")["i"][0]), 0
+            return int(self._ask(f"count_if(isinf({_number(column, shape, _plain)})) as i")["i"][0]), 0
         infinite = f"count_if(isinf(try_cast({column} as double)) and not contains({column}, '_')) as i"
         commas = f"count_if(regexp_full_match(trim({column}, {BLANKS}), '[+-]?[0-9]+([.][0-9]{{3}})*,[0-9]+')) as c"
         found = self._ask(f"{infinite}, {commas}")
@@ -98,14 +116,14 @@ class TableFile:
         is_float = self.places[name][1] == "number" and any(mark in text for mark in ".en")
         return show_number(float(text)) if is_float else text
 
-    def _ask(self, select: str, types: Sequence[tuple[str, list[str]]] = ()) -> dict[str, NDArray[Any]]:
+    def _ask(self, select: str, types: Types = (), *, threads: int = THREADS) -> dict[str, NDArray[Any]]:
         if self.layout is None:
             sql = f"select {select} from read_parquet(?, hive_partitioning = false)"  # noqa: S608  names are quoted below
-            return _run(self.path, sql, [str(self.path)], types)
+            return _run(self.path, sql, [str(self.path)], types, threads=threads)
         columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(self.layout.names)))
         layout = """delim = ?, header = true, quote = '"', escape = '"', auto_detect = false, hive_partitioning = false"""
         sql = f"select {select} from read_csv(?, {layout}, columns = {{{columns}}})"  # noqa: S608  names are c0, c1, ...
-        return _run(self.path, sql, [str(self.path), self.layout.delimiter], types)
+        return _run(self.path, sql, [str(self.path), self.layout.delimiter], types, threads=threads)
 
 
 def csv_file(path: Path, layout: Layout) -> TableFile:
@@ -136,10 +154,10 @@ def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
     return TableFile(path, None, places, tuple(unread)), tuple(names)
 
 
-def _run(path: Path, sql: str, parameters: list[str], types: Sequence[tuple[str, list[str]]] = ()) -> dict[str, NDArray[Any]]:
+def _run(path: Path, sql: str, parameters: list[str], types: Types = (), *, threads: int = 1) -> dict[str, NDArray[Any]]:
     full = False
     try:
-        with _open(path) as engine:
+        with _open(path, threads) as engine:
             for name, levels in types:
                 engine.execute(f"create type {name} as enum (select unnest(?::varchar[]))", [levels])
             return cast(dict[str, NDArray[Any]], engine.execute(sql, parameters).fetchnumpy())
@@ -154,8 +172,9 @@ def _run(path: Path, sql: str, parameters: list[str], types: Sequence[tuple[str,
     raise Unreadable
 
 
-def _open(path: Path) -> duckdb.DuckDBPyConnection:
+def _open(path: Path, threads: int) -> duckdb.DuckDBPyConnection:
     settings: dict[str, Any] = {
+        "threads": threads,
         "temp_directory": "",  # no row is ever written to disk
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -170,23 +189,30 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
     return engine
 
 
-def _profile(column: str, shape: Shape, at: int) -> tuple[str, str]:
+def _plain(column: str) -> str:
+    return f"lower({column})"
+
+
+def _trimmed(column: str) -> str:
+    return f"lower(trim({column}, {BLANKS}))"  # thrice as slow as reading a number: for columns with doubtful cells only
+
+
+def _profile(column: str, shape: Shape, bare: Bare, at: int) -> tuple[str, str]:
     if shape == "text":
-        filled = f"{column} is not null and lower(trim({column}, {BLANKS})) not in ({MARKS})"
+        filled = f"{column} is not null and {bare(column)} not in ({MARKS})"
         # '00' to '0:' are the texts that start with a zero and another digit: codes.
         no_number = f"try_cast({column} as double) is null or contains({column}, '_') or ({column} >= '00' and {column} < '0:')"
         return f"count_if({filled}) as f{at}", f"count_if(({filled}) and ({no_number})) as t{at}"
-    filled = f"count_if(not isnan({_number(column, shape)}))" if shape == "number" else f"count({column})"
+    filled = f"count_if(not isnan({_number(column, shape, bare)}))" if shape == "number" else f"count({column})"
     return f"{filled} as f{at}", f"{filled if shape == 'date' else '0'} as t{at}"
 
 
-def _number(column: str, shape: Shape) -> str:
+def _number(column: str, shape: Shape, bare: Bare) -> str:
     if shape == "truth":
         return f"coalesce(cast(cast({column} as integer) as double), 'nan'::double)"
     if shape == "number":
         return f"coalesce(cast({column} as double), 'nan'::double)"
-    is_mark = f"{column} is null or lower(trim({column}, {BLANKS})) in ({MARKS})"
-    other = f"case when {is_mark} then 'nan'::double else 'inf'::double end"
+    other = f"case when {column} is null or {bare(column)} in ({MARKS}) then 'nan'::double else 'inf'::double end"
     return f"case when contains({column}, '_') then 'inf'::double else coalesce(try_cast({column} as double), {other}) end"
 
 

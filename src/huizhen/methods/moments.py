@@ -225,4 +225,5 @@ def _check_finite(sums: NDArray[np.float64], names: Sequence[str]) -> None:
 def _divide(above: NDArray[Any], below: NDArray[Any], empty: float = np.nan) -> NDArray[np.float64]:
     """Quotient, `empty` where the divisor is not positive."""
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    return np.divide(above, below, out=np.full(above.shape, empty), where=below > 0)
+    quotient: NDArray[np.float64] = np.divide(above, below, out=np.full(above.shape, empty), where=below > 0)
+    return quotient

@@ -75,7 +75,7 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
         rows = int(first.counts.sum() + first.missing.sum())
         tables["categories"] = presence(spec.by, groups, counted)
         for name in categories:
-            reveals = ()
+            reveals: tuple[str, ...] = ()
             if spec.by:
                 tables[f"{name}_test"], reveals = _category_test(name, counted[name].counts), (f"{name}_test",)
             cells[name] = category_cells(name, levels[name], spec.by, groups, counted[name], reveals=reveals)

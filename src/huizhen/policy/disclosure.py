@@ -113,7 +113,7 @@ def admits(policy: DisclosurePolicy, *, method: str, lane: str, variables: Itera
     """
     checks = [_lane(policy, lane), _method(policy, method), *_variables(policy, variables)]
     if rows is not None:
-        checks.append(_rows(policy, rows))
+        checks.append(judge_rows(policy, rows))
     return Decision.all_of(checks)
 
 
@@ -128,6 +128,16 @@ def decide(policy: DisclosurePolicy, question: Question, answer: Answer, context
     """
     first = admits(policy, method=question.method, lane=context.lane, variables=question.variables, rows=answer.rows)
     return Decision.all_of([first, *judge_answer(policy, question, answer, context)])
+
+
+def judge_rows(policy: DisclosurePolicy, rows: int) -> Decision:
+    """Whether an answer rests on enough rows; the number itself is not told."""
+    if rows >= policy.min_rows:
+        return ALLOWED
+    reason = (
+        f"min_rows is {policy.min_rows}, and fewer complete rows are in the cohort here; leave this site out or widen the cohort"
+    )
+    return Decision.refuse("min_rows", reason)
 
 
 def judge_answer(policy: DisclosurePolicy, question: Question, answer: Answer, context: Context) -> list[Decision]:
@@ -205,15 +215,6 @@ def _variables(policy: DisclosurePolicy, variables: Iterable[str]) -> list[Decis
         for clause, names, why in found
         if names
     ]
-
-
-def _rows(policy: DisclosurePolicy, rows: int) -> Decision:
-    if rows >= policy.min_rows:
-        return ALLOWED
-    reason = (
-        f"min_rows is {policy.min_rows}, and fewer complete rows are in the cohort here; leave this site out or widen the cohort"
-    )
-    return Decision.refuse("min_rows", reason)
 
 
 def _malformed(name: str, part: Part) -> Decision | None:

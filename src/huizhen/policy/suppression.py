@@ -141,7 +141,9 @@ def _protect(full: Counts, forced: Mask, minimum: int, others: int | None) -> Ma
         count = int(full[row, column])
         network.free(row, column, up=minimum - count, down=count - 1)
     for row, column in _in_order(forced & ~primary, full):
-        network.free(row, column, up=minimum - 1, down=min(int(full[row, column]), minimum - 1))
+        count = int(full[row, column])
+        room = int(full[-1, -1]) - count if others == 0 else minimum  # of a known total, a margin can take only what is left
+        network.free(row, column, up=min(minimum - 1, room), down=min(minimum - 1, count))
     if others is not None and small_rest:
         last_row, last_column = full.shape[0] - 1, full.shape[1] - 1
         network.free(last_row, last_column, up=others - 1, down=min(minimum - others, int(full[-1, -1])))

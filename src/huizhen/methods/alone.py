@@ -1,0 +1,50 @@
+"""A method over one table: what a site finds by itself, and what a site tells a meta-analysis. Pure; no policy, no engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from huizhen.data.examples import Examples
+from huizhen.methods.method import Finished, Local, Method
+from huizhen.privacy.release import Answer, Terms, Total
+from huizhen.privacy.result import Result
+
+__all__ = ["alone", "total_of_one"]
+
+
+def alone(method: Method, spec: Any, terms: Terms, examples: Examples, *, site: str = "alone", seed: int = 0) -> Result:
+    """The method's result with one participant.
+
+    Args:
+        examples: its rows within the cohort; those that miss a needed variable are left out here.
+        site: the participant's name; its roster.
+        seed: for methods that draw; the exact ones do not.
+
+    Returns:
+        The result; `Result.failure` says where there is no answer.
+
+    Raises:
+        SiteError, CallerError: as the method's own steps and program do.
+    """
+    rows = examples.where(examples.complete(method.complete(spec)))
+    rng = np.random.default_rng(seed)
+    state, local = method.begin(spec, replace(terms, roster=(site,))), Local()
+    while not isinstance(asked := method.ask(state), Finished):
+        answer, local = method.answer(asked, rows, local, rng=rng)
+        state = method.fold(state, total_of_one(answer, site))
+    return asked.result
+
+
+def total_of_one(answer: Answer, site: str) -> Total:
+    """The sum over a single participant."""
+    addends = {name: part for name, part in answer.parts.items() if part.kind == "addend"}
+    return Total(
+        sums={name: part.values for name, part in addends.items() if part.keys is None},
+        keyed={name: dict(sorted(zip(part.keys, part.values.tolist()))) for name, part in addends.items() if part.keys is not None},
+        individual={name: {site: part.values} for name, part in answer.parts.items() if part.kind == "individual"},
+        rows=answer.rows,
+        roster=(site,),
+    )

@@ -1,0 +1,327 @@
+"""Meta-analysis: every site estimates by itself, and the estimates are put together, fixed and random (DerSimonian & Laird).
+
+By default only sums over sites leave: of weights, weighted estimates and weighted squared distances from the pooled estimate.
+A site whose own model cannot be estimated adds nothing and is counted.
+
+Sources: DerSimonian & Laird 1986 (Controlled Clinical Trials 7:177); Hartung & Knapp 2001 (Statistics in Medicine 20:3875).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import asdict, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
+
+from huizhen.data.examples import SITE, Examples
+from huizhen.errors import NotEstimable, Problem, StudyError
+from huizhen.methods.alone import alone
+from huizhen.methods.compare import COMPARE
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, label_counts
+from huizhen.methods.method import Local, Method, ScriptedMethod, Spec, Step, Use
+from huizhen.methods.moments import listed
+from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
+from huizhen.privacy.result import Result, Table
+
+__all__ = ["META", "MetaSpec", "meta"]
+
+Array = NDArray[np.float64]
+Estimates = Mapping[str, tuple[float, float]]  # by term: coefficient, standard error
+
+
+class MetaSpec(Spec):
+    """Settings of ``[method.meta]``.
+
+    Attributes:
+        of: the method that each site runs by itself.
+        settings: that method's own settings, as a table.
+        model: which pooled estimates stand in ``coefficients``; both are computed.
+        per_site: also release each site's own estimates, one by one (for a forest plot); policies may refuse that.
+        limits: of the random model: ``wald``, or ``hartung_knapp`` (t distribution; better with few sites).
+        confidence: of all limits.
+    """
+
+    of: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    model: Literal["fixed", "random"] = "random"
+    per_site: bool = False
+    limits: Literal["wald", "hartung_knapp"] = "wald"
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
+def meta(methods: Mapping[str, Method]) -> ScriptedMethod:
+    """The meta-analysis of `methods`, by name: each must give a table ``coefficients`` with coefficient and standard_error."""
+
+    def inner(spec: MetaSpec) -> tuple[Method, Any]:
+        return _inner(methods, spec)
+
+    def needs(spec: MetaSpec) -> list[str]:
+        method, settings = inner(spec)
+        return [name for name in method.complete(settings) if name != SITE]
+
+    return ScriptedMethod(
+        name="meta",
+        spec=MetaSpec,
+        program=lambda spec, terms: _program(inner(spec), spec, terms),
+        steps={**LEVELS_STEPS, **_steps(methods)},
+        reads=lambda spec: [use for use in inner(spec)[0].uses(inner(spec)[1]) if use.name != SITE],
+        needs=needs,
+    )
+
+
+def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generator[Question, Total, Result]:
+    """Levels jointly, then three rounds: weights and estimates, distances from the fixed estimate, random weights.
+
+    Facts: ``sites``, ``sites_estimable``. Tables: ``coefficients`` (of `model`), ``fixed``, ``random`` (term, coefficient,
+    standard_error, z or t, p_value, ci_low, ci_high), ``heterogeneity`` (term, sites, q, df, p_value, i2, tau2) and with
+    `per_site` ``sites`` (site, term, coefficient, standard_error, weight). A term that fewer than two sites could estimate
+    has no pooled estimate: it would be that site's own.
+    """
+    method, settings = inner
+    _refuse_local_bases(spec)
+    names = tuple(dict.fromkeys(use.name for use in method.uses(settings) if use.name != SITE))
+    agreed = yield from _agree(method.uses(settings), terms)
+    facts = {"of": spec.of, "settings": dict(spec.settings), "terms": _packed(agreed)}
+    first = yield Question("meta", "estimates", facts, names)
+    keyed = first.keyed
+    found = [term for term, sites in keyed["sites"].items() if sites > 1]
+    sites, estimable = (int(n) for n in first.sums["counted"])
+    if not found:
+        raise NotEstimable(
+            f"{estimable} of {sites} sites could estimate {spec.of} by themselves, and no coefficient is common to two: expected at "
+            "least two; choose a smaller model or the joint method"
+        )
+    k, weight, weighted, squared = (_column(keyed[name], found) for name in ("sites", "weight", "weighted", "weight_squared"))
+    fixed = weighted / weight
+    facts |= {"found": found, "fixed": fixed}
+    away = (yield Question("meta", "distances", facts, names)).sums["distances"]
+    q = away[1] - away[0] ** 2 / weight
+    fixed = fixed + away[0] / weight
+    tau2 = np.maximum(0.0, (q - (k - 1)) / (weight - squared / weight))
+    facts |= {"fixed": fixed, "tau2": tau2}
+    random = (yield Question("meta", "random", facts, names)).sums["random"]
+    tables = _pooled(spec, found, k, fixed, weight, random)
+    tables["coefficients"] = tables[spec.model]
+    tables["heterogeneity"] = _heterogeneity(found, k, q, tau2)
+    notes = [] if sites == estimable else [f"{sites - estimable} of {sites} sites could not estimate the model and do not count."]
+    if len(found) < len(keyed["sites"]):
+        notes.append("Coefficients that a single site could estimate are left out: they would be that site's own.")
+    if spec.per_site:
+        tables["sites"] = yield from _each_site(facts, names, found, weight)
+    order = ("coefficients", "fixed", "random", "heterogeneity", "sites")
+    shown = {name: tables[name] for name in order if name in tables}
+    return Result("meta", first.rows, terms.roster, {"sites": sites, "sites_estimable": estimable}, shown, notes=tuple(notes))
+
+
+def _agree(uses: tuple[Use, ...], terms: Terms) -> Generator[Question, Total, Terms]:
+    """The terms with joint levels declared: otherwise each site would take its own first level as the reference."""
+    names = [use.name for use in uses if use.name in terms.variables]
+    categories = [name for name in names if terms.variables[name].kind == "category"]
+    levels = yield from agree_levels("meta", categories, terms)
+    return replace(
+        terms,
+        variables={
+            name: replace(terms.variables[name], levels=tuple(levels.get(name, terms.variables[name].levels))) for name in names
+        },
+    )
+
+
+def _pooled(spec: MetaSpec, found: list[str], k: Array, fixed: Array, weight: Array, random: Array) -> dict[str, Table]:
+    total, once, twice = random  # sums of w*, w* (estimate - fixed), w* (estimate - fixed)^2
+    shift = once / total
+    pooled, error = fixed + shift, 1 / np.sqrt(total)
+    tables = {"fixed": _table(spec, found, fixed, 1 / np.sqrt(weight), None, "Fixed effect (inverse variance)")}
+    if spec.limits == "hartung_knapp":
+        error = np.sqrt((twice - total * shift**2) / ((k - 1) * total))
+        return tables | {"random": _table(spec, found, pooled, error, k - 1, "Random effects (DerSimonian-Laird, Hartung-Knapp)")}
+    return tables | {"random": _table(spec, found, pooled, error, None, "Random effects (DerSimonian-Laird)")}
+
+
+def _table(spec: MetaSpec, found: list[str], value: Array, error: Array, df: Array | None, caption: str) -> Table:
+    statistic = value / error
+    half = 0.5 + spec.confidence / 2
+    reach = error * (ndtri(half) if df is None else stdtrit(df, half))
+    p = 2 * (ndtr(-np.abs(statistic)) if df is None else stdtr(df, -np.abs(statistic)))
+    columns = {"term": tuple(found), "coefficient": listed(value), "standard_error": listed(error)}
+    columns |= {"z" if df is None else "t": listed(statistic), "p_value": listed(p)}
+    columns |= {"ci_low": listed(value - reach), "ci_high": listed(value + reach)}
+    if ratio := _ratio(spec):
+        columns |= {ratio: listed(np.exp(value))}
+        columns |= {f"{ratio}_ci_low": listed(np.exp(value - reach)), f"{ratio}_ci_high": listed(np.exp(value + reach))}
+    return Table(columns, "term", caption)
+
+
+def _ratio(spec: MetaSpec) -> str:
+    """What exp(coefficient) is called, or ""."""
+    if spec.of == "cox":
+        return "hazard_ratio"
+    usual = spec.settings.get("link", "") in ("", "logit", "log")
+    return {"binomial": "odds_ratio", "poisson": "rate_ratio"}.get(str(spec.settings.get("family", "")), "") if usual else ""
+
+
+def _heterogeneity(found: list[str], k: Array, q: Array, tau2: Array) -> Table:
+    i2 = np.divide(np.maximum(q - (k - 1), 0), q, out=np.zeros_like(q), where=q > 0)
+    columns = {"term": tuple(found), "sites": tuple(int(n) for n in k), "q": listed(q), "df": tuple(int(n) - 1 for n in k)}
+    columns |= {"p_value": listed(chdtrc(k - 1, q)), "i2": listed(i2), "tau2": listed(tau2)}
+    return Table(columns, "term", "Heterogeneity between sites (Cochran's Q, I squared, DerSimonian-Laird tau squared)")
+
+
+def _each_site(
+    facts: Mapping[str, Any], names: tuple[str, ...], found: list[str], weight: Array
+) -> Generator[Question, Total, Table]:
+    """Every site's own estimates, as individual releases; `weight` is its share of the fixed estimate."""
+    sites = (yield from agree_levels("meta", [SITE], Terms()))[SITE]
+    asked = Question("meta", "per_site", {**facts, "sites": list(sites)}, names)
+    released = sum((yield asked).individual["per_site"].values(), np.zeros((len(sites), len(found), 3)))
+    rows = [(s, t) for s in range(len(sites)) for t in range(len(found))]
+    value, error, known = (np.array([released[s, t, i] for s, t in rows]) for i in range(3))
+    share = np.divide(1, error**2 * np.array([weight[t] for _, t in rows]), out=np.full(len(rows), np.nan), where=known > 0)
+    columns = {"site": tuple(sites[s] for s, _ in rows), "term": tuple(found[t] for _, t in rows)}
+    columns |= {
+        "coefficient": listed(np.where(known > 0, value, np.nan)),
+        "standard_error": listed(np.where(known > 0, error, np.nan)),
+    }
+    return Table(columns | {"weight": listed(share)}, "site", "Each site's own estimates")
+
+
+def _steps(methods: Mapping[str, Method]) -> Mapping[str, Step]:
+    """The steps; each splits the rows by site, so that a table of several sites answers as they would."""
+
+    def estimates(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+        each, local = _known(methods, question, examples, local)
+        sums: dict[str, Array] = {}
+        for estimate in each.values():
+            for term, (value, error) in estimate.items():
+                weight = error**-2
+                sums[term] = sums.get(term, np.zeros(4)) + np.array([1, weight, weight * value, weight**2])
+        keys, width = tuple(sums), np.array(list(sums.values())).reshape(-1, 4)
+        named = zip(("sites", "weight", "weighted", "weight_squared"), width.T)
+        parts = {name: Part(values.copy(), examples.rows, keys=keys) for name, values in named}
+        counted = np.array([len(each), sum(bool(estimate) for estimate in each.values())])
+        return Answer({**parts, "counted": Part(counted, examples.rows)}, examples.rows), local
+
+    def distances(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+        each, local = _known(methods, question, examples, local)
+        value, error, known = _matrix(each, question.facts["found"])
+        weight, away = known / error**2, value - question.facts["fixed"]
+        sums = np.array([(weight * away).sum(axis=0), (weight * away**2).sum(axis=0)])
+        return Answer({"distances": Part(sums, examples.rows)}, examples.rows), local
+
+    def random(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+        each, local = _known(methods, question, examples, local)
+        value, error, known = _matrix(each, question.facts["found"])
+        weight, away = known / (error**2 + question.facts["tau2"]), value - question.facts["fixed"]
+        sums = np.array([weight.sum(axis=0), (weight * away).sum(axis=0), (weight * away**2).sum(axis=0)])
+        return Answer({"random": Part(sums, examples.rows)}, examples.rows), local
+
+    def per_site(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+        each, local = _known(methods, question, examples, local)
+        sites, found = question.facts["sites"], question.facts["found"]
+        values = np.zeros((len(sites), len(found), 3))
+        rows = [sites.index(site) for site in each]
+        values[rows] = np.stack(_matrix(each, found), axis=2)
+        return Answer({"per_site": Part(values, examples.rows, kind="individual")}, examples.rows), local
+
+    return {"estimates": estimates, "distances": distances, "random": random, "per_site": per_site}
+
+
+def _known(
+    methods: Mapping[str, Method], question: Question, examples: Examples, local: Local
+) -> tuple[Mapping[str, Estimates], Local]:
+    """The estimates of each site whose rows these are, fitted once and kept."""
+    if "estimates" not in local.kept:
+        fitted = {site: _fit(methods, question, rows) for site, rows in _by_site(examples)}
+        local = replace(local, kept={**local.kept, "estimates": fitted})
+    kept = local.kept["estimates"]
+    return {site: {term: (pair[0], pair[1]) for term, pair in terms.items()} for site, terms in kept.items()}, local
+
+
+def _by_site(examples: Examples) -> Generator[tuple[str, Examples], None, None]:
+    sites = tuple(label_counts(examples, SITE))
+    code = coder(examples, SITE, sites)(slice(0, examples.rows))
+    yield from ((site, examples.where(code == place)) for place, site in enumerate(sites))
+
+
+def _fit(methods: Mapping[str, Method], question: Question, rows: Examples) -> dict[str, list[float]]:
+    """A site's estimates by term; empty where its model cannot be estimated or has too many coefficients for its rows."""
+    facts = question.facts
+    terms = _unpacked(facts["terms"])
+    method = methods[facts["of"]]
+    try:
+        table = alone(method, method.spec(**facts["settings"]), terms, rows).tables.get("coefficients")
+    except NotEstimable:
+        return {}
+    if table is None or len(table.columns["term"]) > terms.max_degrees * rows.rows:
+        return {}
+    columns = (table.columns[name] for name in ("term", "coefficient", "standard_error"))
+    found = {term: [float(value), float(error)] for term, value, error in zip(*columns) if value is not None and error}
+    return {term: pair for term, pair in found.items() if np.isfinite(pair).all() and pair[1] > 0}
+
+
+def _matrix(each: Mapping[str, Estimates], found: list[str]) -> tuple[Array, Array, Array]:
+    """Coefficients, standard errors (1 where unknown) and whether known, float64 (site, term)."""
+    pairs = [[estimate.get(term, (0.0, 0.0)) for term in found] for estimate in each.values()]
+    both = np.array(pairs, float).reshape(len(each), len(found), 2)
+    known = both[:, :, 1] > 0
+    return both[:, :, 0], np.where(known, both[:, :, 1], 1.0), known.astype(float)
+
+
+def _column(keyed: Mapping[str, float], found: list[str]) -> Array:
+    return np.array([keyed[term] for term in found], float)
+
+
+def _packed(terms: Terms) -> dict[str, Any]:
+    """What a site needs of the terms, as facts of a question."""
+    variables = {name: {**asdict(variable), "levels": list(variable.levels)} for name, variable in terms.variables.items()}
+    return {
+        "variables": variables,
+        "min_cell_count": terms.min_cell_count,
+        "max_degrees": terms.max_degrees,
+        "round_to": terms.round_to,
+    }
+
+
+def _unpacked(facts: Mapping[str, Any]) -> Terms:
+    variables = {
+        name: Variable(
+            kind=variable["kind"],
+            levels=tuple(variable["levels"]),
+            unit=variable["unit"],
+            range=tuple(variable["range"]) if variable["range"] else None,
+        )
+        for name, variable in facts["variables"].items()
+    }
+    return Terms(facts["min_cell_count"], facts["round_to"], facts["max_degrees"], variables=variables)
+
+
+def _inner(methods: Mapping[str, Method], spec: MetaSpec) -> tuple[Method, Any]:
+    method = methods.get(spec.of)
+    if method is None:
+        names = ", ".join(sorted(methods))
+        raise StudyError("the study cannot run", [Problem("method.meta.of", repr(spec.of), f"one of: {names}")])
+    try:
+        return method, method.spec(**spec.settings)
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(("method.meta.settings", *map(str, one["loc"]))), repr(one["input"]), one["msg"])
+            for one in error.errors(include_url=False)
+        ]
+        raise StudyError("the study cannot run", problems) from None
+
+
+def _refuse_local_bases(spec: MetaSpec) -> None:
+    """Splines, centring and scaling would mean something else at every site: their coefficients cannot be put together."""
+    formula = str(spec.settings.get("formula", "")).replace(" ", "")
+    found = [call for call in ("bs(", "ns(", "center(", "scale(") if call in formula]
+    if found:
+        raise NotEstimable(
+            f"the formula uses {', '.join(f'{call})' for call in found)}, which each site would fit to its own rows, so that "
+            "coefficients of different meaning would be averaged; use transformations with fixed constants, or the joint method"
+        )
+
+
+META = meta({"compare": COMPARE})

@@ -1,0 +1,177 @@
+"""The one door out of a site: decide, account, append to the ledger, release. Nothing leaves any other way, on any engine.
+
+Rules of order, each with what it stops:
+- What is allowed is on the ledger before it leaves; an answer whose entry cannot be written stays (no release without a trace).
+- Deciding and accounting are one step, under one lock (two questions at once cannot both pass for rosters that differ by one site).
+- What was answered in the masked lane is read back from the ledger at opening (a restart does not forget); the ledger's links are
+  verified on the way, up to the newest entry, whose signature the store verified (a shortened past is not believed).
+- An entry names parts, shapes and bytes, never a value or a label, and of rows only whether they were enough: a record that an
+  auditor may read must not add up, over many cohorts, to the number of patients behind each.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from huizhen.clock import Clock
+from huizhen.errors import LedgerError, MachineError
+from huizhen.ledger.chain import Entry, linked
+from huizhen.ledger.store import LedgerStore
+from huizhen.policy.decision import Context, Decision
+from huizhen.policy.disclosure import DisclosurePolicy, admits, judge_answer, judge_rows
+from huizhen.privacy.release import Answer, Part, Question
+
+__all__ = ["REFUSED", "RELEASED", "Gate"]
+
+RELEASED, REFUSED = "released", "refused"
+REMEMBERED = 4096  # judgements and descriptions of parts kept; they depend on question and policy only
+
+Seen = dict[str, tuple[frozenset[str], ...]]  # masked rosters answered, by question key
+
+
+class Gate:
+    """The door of one site, with its policy and its ledger.
+
+    Args:
+        site: the site's name.
+        policy: what the site lets out.
+        ledger: where every decision is kept; this gate must be its only writer of releases.
+        clock: tells the time of each entry.
+
+    Raises:
+        LedgerError: the ledger does not verify.
+    """
+
+    def __init__(self, site: str, policy: DisclosurePolicy, ledger: LedgerStore, clock: Clock) -> None:
+        self.site = site
+        self.policy = policy
+        self._ledger = ledger
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._masked: Seen = _rosters(linked(ledger.entries()))
+        self._admitted: dict[tuple[str, str, tuple[str, ...]], Decision] = {}
+        self._described: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def admits(self, *, method: str, lane: str, variables: tuple[str, ...], rows: int | None = None) -> Decision:
+        """Whether this site can take part in an analysis at all; nothing is released and nothing recorded."""
+        return admits(self.policy, method=method, lane=lane, variables=variables, rows=rows)
+
+    def release(
+        self,
+        question: Question,
+        answer: Answer,
+        *,
+        study: str,
+        run: str,
+        round: int,
+        lane: str,
+        roster: tuple[str, ...],
+        question_key: str,
+        question_digest: str,
+    ) -> Decision:
+        """Decide about one answer and record it; the answer may be handed on only if the decision allows it.
+
+        Args:
+            study: digest of the study.
+            run: identifier of its execution.
+            round: number of the round, from 0.
+            lane: how the answer would travel: ``embedded``, ``plain`` or ``masked``.
+            roster: the participants of the round, this site among them.
+            question_key: identifier of the question, the same whoever is asked (a digest that leaves out roster and run).
+            question_digest: digest of the question as it was put.
+
+        Returns:
+            Allowed, or refused with every reason. Refused with the clause ``ledger`` where the record cannot be written.
+        """
+        with self._lock:
+            earlier = self._masked.get(question_key, ()) if lane == "masked" else ()
+            context = Context(self.site, lane, roster, question_key, earlier)
+            refusals = [self._admits(question, lane), judge_rows(self.policy, answer.rows)]
+            decision = Decision.all_of([*refusals, *judge_answer(self.policy, question, answer, context)])
+            fact = {
+                "study": study,
+                "run": run,
+                "round": round,
+                "method": question.method,
+                "step": question.step,
+                "question": question_digest,
+                "question_key": question_key,
+                "roster": roster,
+                "lane": lane,
+                "enough_rows": answer.rows >= self.policy.min_rows,
+                "parts": [self._describe(name, part) for name, part in answer.parts.items()],
+            }
+            if not decision.allowed:
+                fact["clauses"] = decision.clauses
+            unwritten = self._append(RELEASED if decision.allowed else REFUSED, fact)
+            if unwritten is not None:
+                return Decision.all_of([decision, unwritten])
+            if decision.allowed and lane == "masked":
+                _remember(self._masked, question_key, frozenset(roster))
+            return decision
+
+    def record(self, kind: str, payload: Mapping[str, Any]) -> Entry:
+        """Append a fact that is no release, such as a consent or the end of a run.
+
+        Raises:
+            ValueError: the kind is kept for releases.
+            TypeError: the payload is not a plain fact.
+            LedgerError, MachineError: it cannot be written.
+        """
+        if kind in (RELEASED, REFUSED):
+            raise ValueError(f"an entry of kind {kind!r} is written by releasing alone")
+        return self._ledger.append(kind, payload, self._clock.now())
+
+    def _admits(self, question: Question, lane: str) -> Decision:
+        key = (question.method, lane, question.variables)
+        known = self._admitted.get(key)
+        if known is None:
+            known = admits(self.policy, method=question.method, lane=lane, variables=question.variables)
+            _keep(self._admitted, key, known)
+        return known
+
+    def _describe(self, name: str, part: Part) -> dict[str, Any]:
+        values, labels = part.values, part.keys
+        label_bytes = sum(len(label.encode()) for label in labels) if labels else 0
+        key = (name, part.kind, part.cells, values.shape, values.nbytes, labels is None, label_bytes)
+        known = self._described.get(key)
+        if known is None:
+            kind = "counts" if part.cells and part.kind == "addend" else str(part.kind)
+            known = {"name": name, "kind": kind, "shape": list(values.shape), "bytes": values.nbytes + label_bytes}
+            if labels is not None:
+                known["keyed"] = True
+            _keep(self._described, key, known)
+        return known
+
+    def _append(self, kind: str, fact: Mapping[str, Any]) -> Decision | None:
+        try:
+            self._ledger.append(kind, fact, self._clock.now())
+        except (LedgerError, MachineError) as error:
+            return Decision.refuse("ledger", f"ledger: the release cannot be recorded, so nothing leaves. {error.message}")
+        except (TypeError, ValueError):
+            return Decision.refuse("ledger", "ledger: the release cannot be described as a plain fact, so nothing leaves")
+        return None
+
+
+def _rosters(entries: Iterator[Entry]) -> Seen:
+    seen: Seen = {}
+    for entry in entries:
+        if entry.kind == RELEASED:
+            fact = entry.payload
+            if fact.get("lane") == "masked":
+                _remember(seen, fact["question_key"], frozenset(fact["roster"]))
+    return seen
+
+
+def _remember(seen: Seen, question_key: str, roster: frozenset[str]) -> None:
+    earlier = seen.get(question_key, ())
+    if roster not in earlier:
+        seen[question_key] = (*earlier, roster)
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(kept) >= REMEMBERED:
+        kept.clear()
+    kept[key] = value

@@ -1,0 +1,284 @@
+"""One analysis seen from several sides: federation, pooled rows, an independent library, every hospital alone.
+
+What the federation does not publish is not shown from another side either: every table here is led by the rows, columns and facts
+of the federation's own published result.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from huizhen.privacy.result import Result, Table
+from huizhen.report import numerals
+from huizhen.report.content import Analysis
+from huizhen.report.grid import (
+    NOTHING,
+    Cell,
+    Column,
+    Grid,
+    Group,
+    Head,
+    absent,
+    cell_of,
+    columns_of,
+    is_withheld,
+    labels_of,
+    numbers_of,
+    value_cell,
+)
+from huizhen.report.words import Phrase, as_is, label, say
+
+__all__ = ["Side", "alone_grid", "beside", "brief", "confidence_of", "every_column", "facts_grid", "leading", "main_columns", "reasons", "row_differences", "sides"]
+
+# What a reader compares first, in this order; at most two of them stand again under each other side.
+MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
+SPARED = ("z", "t", "ci_low")
+LONGEST_BESIDE = 24  # rows of a table in which hospitals alone can still be laid out as columns
+FLOOR = 1e-6  # a number below this share of its column's largest is compared with that share: 1e-17 for 0 is no difference
+
+
+class Side(NamedTuple):
+    """One way of answering the same question."""
+
+    name: Phrase
+    result: Result
+    is_pooled: bool
+
+
+def sides(analysis: Analysis) -> tuple[Side, ...]:
+    """The other sides that have an answer: the pooled rows, the reference library."""
+    found = []
+    if analysis.pooled is not None and not analysis.pooled.failure:
+        found.append(Side(say("pooled"), analysis.pooled, True))
+    if analysis.reference is not None and not analysis.reference.failure:
+        found.append(Side(as_is(analysis.reference_name) if analysis.reference_name else say("reference"), analysis.reference, False))
+    return tuple(found)
+
+
+def confidence_of(result: Result) -> float:
+    """The confidence level of a result's limits."""
+    level = result.facts.get("confidence", 0.95)
+    return float(level) if numerals.is_number(level) else 0.95
+
+
+def main_columns(table: Table) -> tuple[str, ...]:
+    """The one or two columns of a table that are compared side by side."""
+    measured = [c.name for c in columns_of(table, 0.95) if not c.high and numbers_of(table.columns[c.name])]
+    if table.index and measured and set(measured) <= set(table.columns[table.index]):
+        return ()  # a square matrix: there is no main column
+    known = [name for name in MAIN if name in measured]
+    if "coefficient" not in known and "mean" not in known and "observed" not in known:
+        known = known[:1]
+    others = [name for name in measured if name not in table.counts and not numerals.is_p_value(name)]
+    return tuple(known[:2] or others[:1] or measured[:1])
+
+
+def matching(table: Table, other: Table) -> list[int | None]:
+    """For each row of `table` the row of `other` with the same labels; by position where there are no labels of their own."""
+    names = [name for name in labels_of(table) if name in other.columns]
+    count = len(next(iter(table.columns.values()), ()))
+    there = len(next(iter(other.columns.values()), ()))
+    keys = list(zip(*(other.columns[name] for name in names))) if names else []
+    if not names or len(set(keys)) < len(keys):
+        return [i if count == there else None for i in range(count)]
+    place = {key: i for i, key in enumerate(keys)}
+    return [place.get(tuple(table.columns[name][i] for name in names)) for i in range(count)]
+
+
+def row_differences(table: Table, other: Table) -> list[float | None]:
+    """The largest relative difference in each row over all published numbers that both tables have."""
+    shared = [name for name in table.columns if name in other.columns and numbers_of(table.columns[name])]
+    floors = {name: FLOOR * max(map(abs, numbers_of(table.columns[name]))) for name in shared}
+    found: list[float | None] = []
+    for i, j in enumerate(matching(table, other)):
+        pairs = [(table.columns[name][i], other.columns[name][j], floors[name]) for name in shared] if j is not None else []
+        gaps = [gap(a, b, floor) for a, b, floor in pairs if numerals.is_number(a) and numerals.is_number(b)]
+        found.append(max(gaps) if gaps else None)
+    return found
+
+
+def gap(a: float, b: float, floor: float) -> float:
+    """The relative difference of two numbers; equal infinities and equal gaps do not differ."""
+    if a == b or (np.isnan(a) and np.isnan(b)):
+        return 0.0
+    return float(abs(a - b) / max(abs(a), abs(b), floor)) if np.isfinite(a) and np.isfinite(b) else np.inf
+
+
+def brief(table: Table, confidence: float) -> tuple[Column, ...]:
+    """The columns a reader of a model looks at: where there is a ratio, its limits stand for those of the coefficient."""
+    shown = columns_of(table, confidence)
+    has_ratio = any(name.endswith("_ratio") for name in table.columns) and "coefficient" in table.columns
+    return tuple(c for c in shown if c.name not in SPARED) if has_ratio else shown
+
+
+def every_column(table: Table, confidence: float) -> tuple[Column, ...]:
+    """All columns."""
+    return columns_of(table, confidence)
+
+
+def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Table, float], tuple[Column, ...]] = brief) -> Grid:
+    """A table of the federation, in the columns that are chosen, with the main columns of the other sides to its right."""
+    result, table = analysis.federation, analysis.federation.tables[name]
+    labels, shown = labels_of(table), choose(table, confidence_of(analysis.federation))
+    others = [(side, side.result.tables[name]) for side in sides(analysis) if name in side.result.tables]
+    main = [Column(column, label(column)) for column in main_columns(table)]
+    blocks = [(say("federation"), result, table, shown, list(range(height(table))))]
+    for side, other in others:
+        kept = tuple(column for column in main if column.name in other.columns)
+        if kept and choose is brief:
+            blocks.append((side.name, side.result, other, kept, matching(table, other)))  # type: ignore[arg-type]
+    gaps = row_differences(table, others[0][1]) if others else []
+    rows = [
+        (
+            *(Cell(as_is(str(table.columns[n][i] if table.columns[n][i] is not None else "–"))) for n in labels),
+            *(cell for _, *block in blocks for cell in row_of(table, i, *block)),
+            *([Cell(as_is(numerals.difference(gaps[i])), as_is(repr(gaps[i])), "number")] if others else []),
+        )
+        for i in range(height(table))
+    ]
+    heads = [Head(label(n), numeric=False) for n in labels] + [Head(c.head) for _, _, _, columns, _ in blocks for c in columns]
+    groups = [Group(as_is(""), len(labels))] * bool(labels) + [Group(title, len(columns)) for title, _, _, columns, _ in blocks]
+    if others:
+        heads.append(Head(say("difference")))
+        groups.append(Group(as_is(""), 1))
+    note = None if not others else say("difference_help" if others[0][0].is_pooled else "difference_reference_help")
+    return Grid(caption, tuple(heads), tuple(rows), len(labels), tuple(groups) if len(blocks) > 1 else (), help=note)
+
+
+def row_of(lead: Table, i: int, result: Result, table: Table, columns: Sequence[Column], places: Sequence[int | None]) -> list[Cell]:
+    """The cells of one side in row `i` of the leading table; a value that the leading table withholds is withheld here too."""
+    cells = []
+    for column in columns:
+        j = places[i]
+        counted = column.name in lead.counts or column.name == lead.support
+        if j is None:
+            cells.append(Cell(NOTHING, say("not_given"), "none"))
+        elif is_withheld(lead.columns[column.name][i], counts=counted) and table is not lead:
+            cells.append(Cell(NOTHING, say("not_given"), "none"))
+        else:
+            cells.append(cell_of(result, table, column, j, numerals.column_decimals(lead.columns[column.name])))
+    return cells
+
+
+def height(table: Table) -> int:
+    """The number of rows of a table."""
+    return len(next(iter(table.columns.values()), ()))
+
+
+def facts_grid(analysis: Analysis) -> Grid | None:
+    """The single numbers and words of the federation's result beside those of the other sides."""
+    facts = {name: value for name, value in analysis.federation.facts.items() if is_plain(value)}
+    if not facts:
+        return None
+    others = [side for side in sides(analysis) if any(name in side.result.facts for name in facts)]
+    rows = [
+        (
+            Cell(label(name)),
+            fact_cell(analysis.federation, name, value),
+            *(
+                fact_cell(side.result, name, side.result.facts.get(name, np.nan)) if value is not None else Cell(NOTHING)
+                for side in others
+            ),
+        )
+        for name, value in facts.items()
+    ]
+    heads = (Head(say("fact"), numeric=False), Head(say("federation")), *(Head(side.name) for side in others))
+    return Grid(say("facts"), heads, tuple(rows))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a fact is a single number or a short word, and not what a method keeps for prediction."""
+    return (
+        value is None or isinstance(value, bool | np.bool_) or numerals.is_number(value) or (isinstance(value, str) and len(value) <= 200)
+    )
+
+
+def fact_cell(result: Result, name: str, value: Any) -> Cell:
+    """One fact; None is withheld or not estimable."""
+    return absent(result) if value is None else value_cell(value, p_value=numerals.is_p_value(name))
+
+
+def leading(result: Result) -> str:
+    """The table whose rows are laid out as columns for every hospital alone; "" for none."""
+    if "coefficients" in result.tables:
+        return "coefficients"
+    fitting = (
+        name
+        for name, table in result.tables.items()
+        if height(table) <= LONGEST_BESIDE and main_columns(table) and labels_of(table) and "survival" not in table.columns
+    )
+    return next(fitting, "")
+
+
+def alone_grid(analysis: Analysis) -> Grid | None:
+    """Every hospital alone, one row each: the main numbers of the leading table, or the numeric facts."""
+    able = {site: result for site, result in analysis.alone.items() if not result.failure}
+    if not able:
+        return None
+    name = leading(analysis.federation)
+    return alone_by_row(analysis, able, name) if name else alone_by_fact(analysis, able)
+
+
+def alone_by_row(analysis: Analysis, able: Mapping[str, Result], name: str) -> Grid:
+    """One column for each row of the leading table."""
+    table = analysis.federation.tables[name]
+    first, *second = main_columns(table)
+    second = second if second and second[0] in ("standard_error", "sd") else []
+    names = labels_of(table)
+    heads = [" · ".join(str(table.columns[n][i]) for n in names if table.columns[n][i] is not None) for i in range(height(table))]
+    decimals = [numerals.column_decimals([table.columns[first][i]]) for i in range(height(table))]
+    rows = []
+    for site, result in able.items():
+        there = result.tables.get(name)
+        places = matching(table, there) if there is not None and first in there.columns else [None] * height(table)
+        cells = [alone_cell(table, there, i, j, first, second, decimals[i]) for i, j in enumerate(places)]
+        rows.append((Cell(as_is(site)), rows_cell(result), *cells))
+    measured = label(first)
+    what = say("sites_alone_error" if second[:1] == ["standard_error"] else "sites_alone_what", what=measured)
+    caption = say("sites_alone_caption", what=what)
+    return Grid(caption, (Head(say("site"), numeric=False), Head(say("rows_head")), *(Head(as_is(h)) for h in heads)), tuple(rows))
+
+
+def alone_cell(
+    table: Table, there: Table | None, i: int, j: int | None, first: str, second: Sequence[str], decimals: int | None
+) -> Cell:
+    """A hospital's own number, with its standard error in small print; not shown where the federation's is withheld."""
+    value = there.columns[first][j] if there is not None and j is not None else None
+    if value is None or table.columns[first][i] is None or not numerals.is_number(value) or np.isnan(value):
+        return Cell(NOTHING, say("not_given"), "none")
+    error = there.columns[second[0]][j] if there is not None and second and second[0] in there.columns and j is not None else None
+    small = f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
+    return Cell(as_is(numerals.short(value, decimals)), as_is(numerals.exact(value)), "number", small)
+
+
+def alone_by_fact(analysis: Analysis, able: Mapping[str, Result]) -> Grid | None:
+    """One column for each numeric fact, at most six."""
+    names = [n for n, v in analysis.federation.facts.items() if numerals.is_number(v) and n not in ("confidence", "df")][:6]
+    rows = [
+        (
+            Cell(as_is(site)),
+            rows_cell(result),
+            *(fact_cell(result, n, result.facts.get(n, np.nan)) for n in names),
+        )
+        for site, result in able.items()
+    ]
+    heads = (Head(say("site"), numeric=False), Head(say("rows_head")), *(Head(label(n)) for n in names))
+    return Grid(say("sites_alone_caption", what=""), heads, tuple(rows)) if names else None
+
+
+def rows_cell(result: Result) -> Cell:
+    """The number of patients behind a hospital's own result."""
+    return Cell(as_is(numerals.short(result.rows)), as_is(str(result.rows)), "number") if result.rows else Cell(NOTHING, kind="none")
+
+
+def reasons(analysis: Analysis) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Why hospitals could not be estimated alone: each reason once, with the hospitals it concerns."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for site, result in analysis.alone.items():
+        if result.failure:
+            grouped[result.failure].append(site)
+    return tuple((reason, tuple(sites)) for reason, sites in grouped.items())

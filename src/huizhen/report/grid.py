@@ -1,0 +1,186 @@
+"""A grid: a table as a reader sees it, in both languages, with every digit behind each number. The page and the terminal draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from huizhen.privacy.result import CellTable, Result, Table
+from huizhen.report import numerals
+from huizhen.report.words import Phrase, as_is, label, say
+
+__all__ = ["Cell", "Column", "Grid", "Group", "Head", "cell_of", "columns_of", "counts_grid", "is_withheld", "labels_of"]
+
+NOTHING = as_is("–")
+CELLS_WITHHELD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its text, all its digits or its explanation (`exact`), and small print after it (`note`)."""
+
+    text: Phrase
+    exact: Phrase = as_is("")
+    kind: Literal["number", "word", "withheld", "none"] = "word"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of one column."""
+
+    text: Phrase
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A head above `span` columns."""
+
+    text: Phrase
+    span: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table for the eye; the first `labels` cells of a row name it; `foot` is the last row set apart, e.g. totals."""
+
+    caption: Phrase
+    heads: tuple[Head, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    labels: int = 1
+    groups: tuple[Group, ...] = ()
+    foot: tuple[Cell, ...] = ()
+    help: Phrase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column to be shown: one of the table's, or a lower and an upper limit together (`high` not empty)."""
+
+    name: str
+    head: Phrase
+    high: str = ""
+
+
+def labels_of(table: Table) -> tuple[str, ...]:
+    """The columns that name a row: the index, and every column that holds words only."""
+    words = [
+        name
+        for name, values in table.columns.items()
+        if name == table.index or (any(isinstance(v, str) for v in values) and all(v is None or isinstance(v, str) for v in values))
+    ]
+    return tuple(sorted(words, key=lambda name: name != table.index))
+
+
+def columns_of(table: Table, confidence: float) -> tuple[Column, ...]:
+    """The columns to be shown beside the labels: limits are joined to one interval, the support is left out if it stands elsewhere."""
+    names = [name for name in table.columns if name not in labels_of(table)]
+    shown = []
+    for name in names:
+        partner = name.removesuffix("low") + "high"
+        if name.endswith("low") and partner in names:
+            shown.append(Column(name, say("interval", percent=f"{100 * confidence:g}"), partner))
+        elif not (name.endswith("high") and name.removesuffix("high") + "low" in names):
+            shown.append(Column(name, label(name)))
+    return tuple(shown)
+
+
+def is_withheld(value: Any, *, counts: bool) -> bool:
+    """Whether a policy keeps a table's value back: None, or a negative number of patients."""
+    return value is None or (counts and numerals.is_number(value) and value < 0)
+
+
+def cell_of(result: Result, table: Table, column: Column, row: int, decimals: int | None) -> Cell:
+    """The cell of one column in one row."""
+    if column.high:
+        return interval(result, table, column, row)
+    value = table.columns[column.name][row]
+    counted = column.name in table.counts or column.name == table.support
+    if is_withheld(value, counts=counted):
+        return absent(result, table, column.name)
+    return value_cell(value, p_value=numerals.is_p_value(column.name), decimals=decimals)
+
+
+def value_cell(value: Any, *, p_value: bool = False, decimals: int | None = None) -> Cell:
+    """A single value that is not withheld."""
+    if isinstance(value, bool | np.bool_):
+        return Cell(say("yes" if value else "no"))
+    if not numerals.is_number(value):
+        return Cell(as_is(str(value)))
+    if np.isnan(value):
+        return Cell(NOTHING, say("not_given"), "none")
+    text = numerals.p_value(value) if p_value else numerals.short(value, decimals)
+    return Cell(as_is(text), as_is(numerals.exact(value)), "number")
+
+
+def interval(result: Result, table: Table, column: Column, row: int) -> Cell:
+    """Lower and upper limit in one cell."""
+    low, high = table.columns[column.name][row], table.columns[column.high][row]
+    if low is None or high is None:
+        return absent(result, table, column.name)
+    if np.isnan(low) and np.isnan(high):
+        return Cell(NOTHING, say("not_given"), "none")
+    both = [*table.columns[column.name], *table.columns[column.high]]
+    decimals = 2 if column.name != "ci_low" and column.name != "low" and 0.095 <= abs(low) < 100 else numerals.column_decimals(both)
+    texts = [numerals.short(limit, decimals) for limit in (low, high)]
+    exact = as_is(" – ".join(numerals.exact(limit) for limit in (low, high)))
+    joint = " to " if any(text.startswith(numerals.MINUS) for text in texts) else "–"
+    return Cell(Phrase(joint.join(texts), (" 至 " if joint == " to " else joint).join(texts)), exact, "number")
+
+
+def absent(result: Result, table: Table | None = None, column: str = "") -> Cell:
+    """A value that is not there: withheld, when a policy withheld anything here, else not estimable."""
+    if result.withheld or (table is not None and (column in table.counts or column == table.support)):
+        return Cell(say("withheld"), say("withheld_help"), "withheld")
+    return Cell(NOTHING, say("not_given"), "none")
+
+
+def counts_grid(table: CellTable, caption: Phrase) -> Grid:
+    """Numbers of patients with their margins; a margin that a withheld cell leaves open stays open."""
+    counts = np.asarray(table.counts)
+    known = counts >= 0
+    crossed = counts.shape[1] > 1
+    heads = [Head(as_is(table.row_variable), numeric=False), *(Head(as_is(name) if name else say("rows_head")) for name in table.columns)]
+    if not crossed:
+        whole = total(counts[:, 0], known[:, 0])
+        rows = [
+            (Cell(as_is(name)), count_cell(int(counts[i, 0]), share_of=whole)) for i, name in enumerate(table.rows)
+        ]
+        return Grid(caption, tuple(heads), tuple(rows), foot=(Cell(say("total")), margin(whole)))
+    rows_of = [total(counts[i], known[i]) for i in range(len(table.rows))]
+    columns_sum = [total(counts[:, j], known[:, j]) for j in range(len(table.columns))]
+    body = [
+        (Cell(as_is(name)), *(count_cell(int(n), share_of=rows_of[i]) for n in counts[i]), margin(rows_of[i]))
+        for i, name in enumerate(table.rows)
+    ]
+    foot = (Cell(say("total")), *(margin(n) for n in columns_sum), margin(total(counts.ravel(), known.ravel())))
+    above = (Group(NOTHING, 1), Group(as_is(table.column_variable), len(table.columns)), Group(as_is(""), 1))
+    groups = above if table.column_variable else ()
+    return Grid(caption, (*heads, Head(say("total"))), tuple(body), foot=foot, groups=groups, help=say("of_row"))
+
+
+def total(counts: Any, known: Any) -> int | None:
+    """The sum where every addend is published, else None."""
+    return int(np.sum(counts)) if bool(np.all(known)) else None
+
+
+def count_cell(count: int, *, share_of: int | None) -> Cell:
+    """A number of patients with its share in small print."""
+    if count < 0:
+        return Cell(say("withheld"), say("withheld_help"), "withheld")
+    share = f"{100 * count / share_of:.1f} %" if share_of else ""
+    return Cell(as_is(numerals.short(count)), as_is(str(count)), "number", share)
+
+
+def margin(count: int | None) -> Cell:
+    """A sum of cells, or an open margin."""
+    return Cell(NOTHING, say("withheld_help"), "none") if count is None else count_cell(count, share_of=None)
+
+
+def numbers_of(values: Sequence[Any]) -> list[float]:
+    """The finite numbers among values."""
+    return [float(v) for v in values if numerals.is_number(v) and np.isfinite(v)]
