@@ -17,13 +17,13 @@ from huizhen.ledger.store import read_file, verify_file
 __all__ = ["app"]
 
 app = typer.Typer(help="Verify and read a site's ledger.", no_args_is_help=True, rich_markup_mode=None)
-Path_ = Annotated[Path, typer.Argument(help="A site's ledger, e.g. ledger/west-lake.sqlite.")]
+LedgerPath = Annotated[Path, typer.Argument(help="A site's ledger, e.g. ledger/west-lake.sqlite.")]
 
 
 @app.command("verify")
 def verify(
     context: typer.Context,
-    path: Path_,
+    path: LedgerPath,
     head: Annotated[
         str, typer.Option(metavar="ENTRIES:HASH", help="The head as you noted it: finds a ledger that was cut short.")
     ] = "",
@@ -39,7 +39,7 @@ def verify(
 
 
 @app.command("show")
-def show(path: Path_) -> None:
+def show(path: LedgerPath) -> None:
     """Print the entries, one JSON object a line."""
     for entry in read_file(path):
         typer.echo(

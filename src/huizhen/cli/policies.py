@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from huizhen.errors import CallerError, Problem
-from huizhen.federation.mistakes import Mistakes, check_section
-from huizhen.policy.disclosure import DisclosurePolicy
+from huizhen.federation.mistakes import Mistakes
+from huizhen.policy.disclosure import DisclosurePolicy, disclosure_policy
 
 __all__ = ["read_policies", "read_policy"]
 
@@ -34,10 +34,8 @@ def read_policy(path: Path | None) -> DisclosurePolicy:
             mistakes.unknown(key, ["policy"])
     if "policy" not in content:
         mistakes.add("policy", "nothing", "a table [policy]")
-    policy = check_section(DisclosurePolicy, content.get("policy", {}), "policy", mistakes)
     mistakes.stop(f"The policy in {path} cannot be used.")
-    assert policy is not None
-    return policy
+    return disclosure_policy(content["policy"])
 
 
 def read_policies(options: Iterable[str]) -> tuple[DisclosurePolicy, dict[str, DisclosurePolicy]]:

@@ -98,7 +98,7 @@ class _Conduct:
     def _muster(self) -> Generator[Event, None, None]:
         """Who has enough rows? Sites under their own policy's minimum are left out; others that do not answer are lost."""
         candidates = self.run.study.participants.sites or self.run.engine.sites
-        self.roster = tuple(candidates)
+        self.roster, self.round = tuple(candidates), self.round + 1
         counted = yield from self._one_round(muster_question(self.run.study, self.analysis))
         for loss in counted.losses:
             if loss.kind == "refused":
@@ -132,7 +132,11 @@ class _Conduct:
         return published
 
     def _answered(self, question: Question, terms: Terms) -> Generator[Event, None, Total | None]:
-        """The total of one round, or None when the roster had to change."""
+        """The total of one round, or None when the roster had to change.
+
+        A round that is asked again has the same number: a site that answered already gives the same answer, computed once.
+        """
+        self.round += 1
         for patience in range(self.run.study.participants.patience, -1, -1):
             result = yield from self._one_round(question)
             refusals = [f"site {loss.site} refused: {loss.reason}" for loss in result.losses if loss.kind == "refused"]
@@ -166,7 +170,6 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        self.round += 1
         identity = QuestionIdentity(question, scope_of(self.run.study, self.analysis))
         yield self._event("asked", step=question.step, detail=", ".join(self.roster))
         present, losses, payloads = self.roster, [], []
@@ -257,7 +260,7 @@ class _Conduct:
 
 def _loss(site: str, reply: Reply) -> Loss:
     if isinstance(reply, Refused):
-        return Loss(site, "left out" if reply.clauses == ("min_rows",) else "refused", "; ".join(reply.reasons))
+        return Loss(site, "left out" if set(reply.clauses) == {"min_rows"} else "refused", "; ".join(reply.reasons))
     if isinstance(reply, Failed):
         return Loss(site, "failed", reply.reason)
     return Loss(site, "silent", reply.reason if isinstance(reply, Silent) else "no reply")

@@ -34,9 +34,9 @@ class _Work:
 
     analysis: Analysis
     selected: Selected
-    local: Local
-    attempt: int
-    round: int = -1
+    local: Local = field(default_factory=Local)
+    attempt: int = 0
+    turn: tuple[int, int] = (0, 0)
     answer: Answer | None = None
     memory: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,12 +101,11 @@ class Participant:
         work = self._work.get(ask.analysis)
         if work is None:
             analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
-            selected = select(self._study, analysis, self._examples)
-            work = self._work[ask.analysis] = _Work(analysis, selected, self._recall(ask), ask.attempt)
-        if ask.attempt != work.attempt:
-            work.attempt, work.local = ask.attempt, Local()
-        if ask.round != work.round:
-            work.round, work.answer, work.memory = ask.round, None, {}
+            work = self._work[ask.analysis] = _Work(analysis, select(self._study, analysis, self._examples))
+        if ask.question.step != MUSTER and ask.attempt != work.attempt:
+            work.attempt, work.local = ask.attempt, self._recall(ask)
+        if (ask.attempt, ask.round) != work.turn:
+            work.turn, work.answer, work.memory = (ask.attempt, ask.round), None, {}
         return work
 
     def _recall(self, ask: Ask) -> Local:

@@ -147,9 +147,14 @@ class SiteTurn:
 class Scheme(Protocol):
     """How the addends of a round are added up: in the clear, or protected, in one stage or several."""
 
-    name: str
-    lane: Lane
-    stages: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lane(self) -> Lane: ...
+
+    @property
+    def stages(self) -> tuple[str, ...]: ...
 
     def at_site(
         self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: np.random.Generator

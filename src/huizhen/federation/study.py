@@ -199,18 +199,14 @@ class Study:
         sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
         variables = _variables(content.get("variables", {}), mistakes)
         analyses = _analyses(content.get("method"), mistakes)
-        about_cohort = sections["cohort"]
-        include = _conditions(about_cohort.include if about_cohort else [], "cohort.include", mistakes)
-        exclude = _conditions(about_cohort.exclude if about_cohort else [], "cohort.exclude", mistakes)
+        cohort_section = sections["cohort"] or Cohort()
+        assert isinstance(cohort_section, Cohort)
+        include = _conditions(cohort_section.include, "cohort.include", mistakes)
+        exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
         mistakes.stop("The study cannot run as it is written.")
-        return cls(
-            **{("about" if name == "study" else name): section for name, section in sections.items()},
-            variables=variables,
-            analyses=tuple(analyses),
-            conditions=tuple(include),
-            exclusions=tuple(exclude),
-        )
+        whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
+        return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
 
     @property
     def title(self) -> str:

@@ -26,7 +26,7 @@ from huizhen.errors import LedgerError, MachineError, Problem
 from huizhen.ledger.chain import EMPTY, Damaged, Entry, Head, Verdict, head_after, seal, verify
 from huizhen.ledger.keys import SigningKey, key_id, public_hex
 
-__all__ = ["LedgerStore", "MemoryLedger", "SqliteLedger", "verify_file"]
+__all__ = ["LedgerStore", "MemoryLedger", "SqliteLedger", "read_file", "verify_file"]
 
 
 FORMAT = 1_213_877_297  # SQLite's application_id, the letters HZL1 as a number
@@ -243,6 +243,21 @@ def verify_file(path: Path, trusted: Iterable[Ed25519PublicKey], *, head: Head |
     with _explained(path), closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as file:
         _check_format(file, path)
         return verify(_stream(file), keys, head=head)
+
+
+def read_file(path: Path) -> Iterator[Entry]:
+    """The entries of the ledger in a file, as they stand there; they are not verified.
+
+    Raises:
+        MachineError: the file cannot be read.
+        LedgerError: the file is no ledger, or an entry cannot be read as one.
+    """
+    with _explained(path), closing(_connect(f"{path.resolve().as_uri()}?mode=ro")) as file:
+        _check_format(file, path)
+        for entry in _stream(file):
+            if isinstance(entry, Damaged):
+                raise LedgerError(f"The ledger {path} cannot be read further: entry {entry.sequence} {entry.reason}")
+            yield entry
 
 
 def _trusted(signer: SigningKey, trusted: Iterable[Ed25519PublicKey]) -> dict[str, Ed25519PublicKey]:

@@ -66,9 +66,14 @@ class Finished:
 class Method(Protocol):
     """A joint computation. `exact`: it equals the pooled answer and keeps one roster for a whole run."""
 
-    name: str
-    spec: type[Spec]
-    exact: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spec(self) -> type[Spec]: ...
+
+    @property
+    def exact(self) -> bool: ...
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""

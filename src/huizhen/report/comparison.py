@@ -32,7 +32,20 @@ from huizhen.report.grid import (
 )
 from huizhen.report.words import Phrase, as_is, label, say
 
-__all__ = ["Side", "alone_grid", "beside", "brief", "confidence_of", "every_column", "facts_grid", "leading", "main_columns", "reasons", "row_differences", "sides"]
+__all__ = [
+    "Side",
+    "alone_grid",
+    "beside",
+    "brief",
+    "confidence_of",
+    "every_column",
+    "facts_grid",
+    "leading",
+    "main_columns",
+    "reasons",
+    "row_differences",
+    "sides",
+]
 
 # What a reader compares first, in this order; at most two of them stand again under each other side.
 MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
@@ -55,7 +68,9 @@ def sides(analysis: Analysis) -> tuple[Side, ...]:
     if analysis.pooled is not None and not analysis.pooled.failure:
         found.append(Side(say("pooled"), analysis.pooled, True))
     if analysis.reference is not None and not analysis.reference.failure:
-        found.append(Side(as_is(analysis.reference_name) if analysis.reference_name else say("reference"), analysis.reference, False))
+        found.append(
+            Side(as_is(analysis.reference_name) if analysis.reference_name else say("reference"), analysis.reference, False)
+        )
     return tuple(found)
 
 
@@ -149,7 +164,9 @@ def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Tab
     return Grid(caption, tuple(heads), tuple(rows), len(labels), tuple(groups) if len(blocks) > 1 else (), help=note)
 
 
-def row_of(lead: Table, i: int, result: Result, table: Table, columns: Sequence[Column], places: Sequence[int | None]) -> list[Cell]:
+def row_of(
+    lead: Table, i: int, result: Result, table: Table, columns: Sequence[Column], places: Sequence[int | None]
+) -> list[Cell]:
     """The cells of one side in row `i` of the leading table; a value that the leading table withholds is withheld here too."""
     cells = []
     for column in columns:
@@ -193,7 +210,10 @@ def facts_grid(analysis: Analysis) -> Grid | None:
 def is_plain(value: Any) -> bool:
     """Whether a fact is a single number or a short word, and not what a method keeps for prediction."""
     return (
-        value is None or isinstance(value, bool | np.bool_) or numerals.is_number(value) or (isinstance(value, str) and len(value) <= 200)
+        value is None
+        or isinstance(value, bool | np.bool_)
+        or numerals.is_number(value)
+        or (isinstance(value, str) and len(value) <= 200)
     )
 
 
@@ -251,7 +271,9 @@ def alone_cell(
     if value is None or table.columns[first][i] is None or not numerals.is_number(value) or np.isnan(value):
         return Cell(NOTHING, say("not_given"), "none")
     error = there.columns[second[0]][j] if there is not None and second and second[0] in there.columns and j is not None else None
-    small = f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
+    small = (
+        f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
+    )
     return Cell(as_is(numerals.short(value, decimals)), as_is(numerals.exact(value)), "number", small)
 
 
@@ -272,7 +294,9 @@ def alone_by_fact(analysis: Analysis, able: Mapping[str, Result]) -> Grid | None
 
 def rows_cell(result: Result) -> Cell:
     """The number of patients behind a hospital's own result."""
-    return Cell(as_is(numerals.short(result.rows)), as_is(str(result.rows)), "number") if result.rows else Cell(NOTHING, kind="none")
+    return (
+        Cell(as_is(numerals.short(result.rows)), as_is(str(result.rows)), "number") if result.rows else Cell(NOTHING, kind="none")
+    )
 
 
 def reasons(analysis: Analysis) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -52,7 +52,9 @@ def curves(result: Result) -> tuple[Curve, ...]:
             found += curves_of(name, table)
     by = result.facts.get("by", "")
     if isinstance(by, str) and by:
-        found = [replace(curve, group=f"{by} = {curve.group}") if curve.group and by not in curve.group else curve for curve in found]
+        found = [
+            replace(curve, group=f"{by} = {curve.group}") if curve.group and by not in curve.group else curve for curve in found
+        ]
     return tuple(found[:MOST_GROUPS])
 
 
@@ -106,9 +108,13 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
         draw_curve(axes, curve, color, dashes)
     pooled = curves(analysis.pooled) if analysis.pooled is not None else ()
     for curve in pooled:
-        axes.step(*from_one(curve.time, curve.survival), where="post", color=ink("ink"), linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=5)
+        axes.step(
+            *from_one(curve.time, curve.survival), where="post", color=ink("ink"), linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=5
+        )
     unit = WIDTH - left - 16
-    sheet.write(axes, -38 / unit, 0.5, say("axis_survival"), rotation=90, ha="center", va="center", transform=axes.transAxes, color="soft")
+    sheet.write(
+        axes, -38 / unit, 0.5, say("axis_survival"), rotation=90, ha="center", va="center", transform=axes.transAxes, color="soft"
+    )
     sheet.write(axes, 0.5, -32 / HEIGHT, time_name(analysis), ha="center", va="center", transform=axes.transAxes, color="soft")
     name_curves(sheet, axes, found)
     if counted:
@@ -161,7 +167,14 @@ def name_curves(sheet: Sheet, axes: Axes, found: tuple[Curve, ...]) -> None:
     """A legend in the upper right corner, in the colours of the curves."""
     for i, curve in enumerate(found if len(found) > 1 else ()):
         y = 1 - (7 + LINE * i) / HEIGHT
-        axes.plot([0.98, 0.935], [y, y], color=ink(f"g{i % COLORS}"), linestyle=DASHES[i // COLORS % 2], linewidth=2.2, transform=axes.transAxes)
+        axes.plot(
+            [0.98, 0.935],
+            [y, y],
+            color=ink(f"g{i % COLORS}"),
+            linestyle=DASHES[i // COLORS % 2],
+            linewidth=2.2,
+            transform=axes.transAxes,
+        )
         sheet.write(axes, 0.92, y, as_is(curve.group), ha="right", va="center", transform=axes.transAxes, most=36)
 
 
@@ -169,12 +182,16 @@ def write_at_risk(sheet: Sheet, axes: Axes, found: tuple[Curve, ...], unit: floa
     """The numbers at risk under each tick of time."""
     top = -(BELOW + 2) / HEIGHT
     place = axes.get_xaxis_transform()
-    sheet.write(axes, -18 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5)
+    sheet.write(
+        axes, -18 / unit, top, say("axis_at_risk"), color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.5
+    )
     ticks = [t for t in axes.xaxis.get_majorticklocs() if 0 <= t <= axes.get_xlim()[1]]
     for i, curve in enumerate(found):
         y = top - LINE * (i + 1) / HEIGHT
         name = curve.group if len(found) > 1 else ""
-        sheet.write(axes, -18 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24)
+        sheet.write(
+            axes, -18 / unit, y, as_is(name), color=f"g{i % COLORS}", ha="right", va="center", transform=axes.transAxes, most=24
+        )
         for t in ticks:
             sheet.write(axes, float(t), y, as_is(curve.at(float(t))), ha="center", va="center", transform=place, fontsize=8.5)
 

@@ -134,7 +134,8 @@ def policy_grid(content: ReportContent) -> Grid:
 def ledger_grid(content: ReportContent) -> Grid:
     """The newest entry of every hospital's ledger."""
     rows = tuple(
-        (Cell(as_is(one.site)), count_cell(one.entries), Cell(as_is(one.head)), Cell(as_is(one.public_key))) for one in content.ledgers
+        (Cell(as_is(one.site)), count_cell(one.entries), Cell(as_is(one.head)), Cell(as_is(one.public_key)))
+        for one in content.ledgers
     )
     heads = (
         Head(say("site"), numeric=False),

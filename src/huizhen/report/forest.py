@@ -59,7 +59,9 @@ def estimates(result: Result) -> Estimates | None:
     names = table.columns.get(table.index) or table.columns.get("term")
     if names is None:
         return None
-    kept = [i for i, name in enumerate(names) if name is not None and str(name).lower() not in ("intercept", "(intercept)")][:MOST_TERMS]
+    kept = [i for i, name in enumerate(names) if name is not None and str(name).lower() not in ("intercept", "(intercept)")][
+        :MOST_TERMS
+    ]
     value, low, high = (floats(table, name, kept) for name in needed)
     error = floats(table, "standard_error", kept) if "standard_error" in table.columns else (high - low) / 4
     measure = next((name for name in RATIOS if name in table.columns), "coefficient")
@@ -93,16 +95,37 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     mark_ticks(axes, limits, ratio=found.is_ratio and bool(np.all(scale == 1)))
     axes.axvline(0, color=ink("soft"), linewidth=0.8, zorder=1)
     draw_alone(axes, alone, scale, limits, place)
-    axes.hlines(place, np.clip(found.low / scale, *limits), np.clip(found.high / scale, *limits), color=ink("accent"), linewidth=2.2, zorder=4)
+    axes.hlines(
+        place,
+        np.clip(found.low / scale, *limits),
+        np.clip(found.high / scale, *limits),
+        color=ink("accent"),
+        linewidth=2.2,
+        zorder=4,
+    )
     axes.scatter(found.value / scale, place, s=40, marker="s", color=ink("accent"), linewidths=0, zorder=5)
     if pooled is not None:
         matched = pick(pooled, found.terms)
         axes.scatter(matched / scale, place, s=95, marker="o", facecolors="none", edgecolors=ink("ring"), linewidths=1.1, zorder=6)
     for i, term in enumerate(found.terms):
-        sheet.write(axes, -8 / (WIDTH - left - right), i, as_is(term), ha="right", va="center", transform=axes.get_yaxis_transform(), most=30)
+        sheet.write(
+            axes,
+            -8 / (WIDTH - left - right),
+            i,
+            as_is(term),
+            ha="right",
+            va="center",
+            transform=axes.get_yaxis_transform(),
+            most=30,
+        )
         sheet.write(axes, 1.03, i, as_is(reading(found, i)), va="center", transform=axes.get_yaxis_transform(), fontsize=9)
-    sheet.write(axes, 0.5, -33 / (ROW * len(found.terms)), measure, color="soft", ha="center", va="center", transform=axes.transAxes)
-    text = say("plot_forest_text" if pooled is not None and any(len(v) for v in alone.values()) else "plot_forest_text_short", measure=measure)
+    sheet.write(
+        axes, 0.5, -33 / (ROW * len(found.terms)), measure, color="soft", ha="center", va="center", transform=axes.transAxes
+    )
+    text = say(
+        "plot_forest_text" if pooled is not None and any(len(v) for v in alone.values()) else "plot_forest_text_short",
+        measure=measure,
+    )
     return sheet, text
 
 
@@ -138,7 +161,9 @@ def span(found: Estimates, alone: Mapping[str, NDArray[np.float64]], scale: NDAr
     return low - 0.06 * (high - low), high + 0.06 * (high - low)
 
 
-def draw_alone(axes: Axes, alone: Mapping[str, Any], scale: NDArray[np.float64], limits: tuple[float, float], place: NDArray[np.float64]) -> None:
+def draw_alone(
+    axes: Axes, alone: Mapping[str, Any], scale: NDArray[np.float64], limits: tuple[float, float], place: NDArray[np.float64]
+) -> None:
     """Small marks below the federation's; a mark at the edge stands for a value outside the axis."""
     if not alone:
         return
@@ -148,7 +173,9 @@ def draw_alone(axes: Axes, alone: Mapping[str, Any], scale: NDArray[np.float64],
     axes.scatter(values[inside], rows[inside], s=11, color=ink("soft"), alpha=0.55, linewidths=0, zorder=2)
     for marker, outside, edge in (("<", values < limits[0], 0.0), (">", values > limits[1], 1.0)):
         at = limits[0] + (0.006 + 0.988 * edge) * (limits[1] - limits[0])
-        axes.scatter(np.full(outside.sum(), at), rows[outside], s=11, marker=marker, color=ink("soft"), alpha=0.55, linewidths=0, zorder=2)
+        axes.scatter(
+            np.full(outside.sum(), at), rows[outside], s=11, marker=marker, color=ink("soft"), alpha=0.55, linewidths=0, zorder=2
+        )
 
 
 def mark_ticks(axes: Axes, limits: tuple[float, float], *, ratio: bool) -> None:

@@ -144,12 +144,13 @@ def counts_grid(table: CellTable, caption: Phrase) -> Grid:
     counts = np.asarray(table.counts)
     known = counts >= 0
     crossed = counts.shape[1] > 1
-    heads = [Head(as_is(table.row_variable), numeric=False), *(Head(as_is(name) if name else say("rows_head")) for name in table.columns)]
+    heads = [
+        Head(as_is(table.row_variable), numeric=False),
+        *(Head(as_is(name) if name else say("rows_head")) for name in table.columns),
+    ]
     if not crossed:
         whole = total(counts[:, 0], known[:, 0])
-        rows = [
-            (Cell(as_is(name)), count_cell(int(counts[i, 0]), share_of=whole)) for i, name in enumerate(table.rows)
-        ]
+        rows = [(Cell(as_is(name)), count_cell(int(counts[i, 0]), share_of=whole)) for i, name in enumerate(table.rows)]
         return Grid(caption, tuple(heads), tuple(rows), foot=(Cell(say("total")), margin(whole)))
     rows_of = [total(counts[i], known[i]) for i in range(len(table.rows))]
     columns_sum = [total(counts[:, j], known[:, j]) for j in range(len(table.columns))]

@@ -30,23 +30,27 @@ def render(content: ReportContent) -> str:
     """The whole page; the same content gives the same bytes."""
     style, script = source("page.css"), source("page.js")
     left = content.left
-    return environment().get_template("page.html").render(
-        content=content,
-        style=Markup(style),  # noqa: S704  our own file
-        script=Markup(script),  # noqa: S704  our own file
-        policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'",
-        answer=story.short_answer(content),
-        stats=story.stats(content),
-        chapters=story.chapters(content),
-        most_rows=max(content.participants.values(), default=1) or 1,
-        left_plot=plots.left_by_site(left, "left"),
-        left_text=say(
-            "disclosure_text",
-            bytes=numerals.size(sum(one.bytes for one in left)),
-            numbers=numerals.short(sum(one.numbers for one in left)),
-        ),
-        individual=sum(one.numbers for one in left if one.kind == "individual"),
-        disclosure=disclosure,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            content=content,
+            style=Markup(style),  # noqa: S704  our own file
+            script=Markup(script),  # noqa: S704  our own file
+            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'",
+            answer=story.short_answer(content),
+            stats=story.stats(content),
+            chapters=story.chapters(content),
+            most_rows=max(content.participants.values(), default=1) or 1,
+            left_plot=plots.left_by_site(left, "left"),
+            left_text=say(
+                "disclosure_text",
+                bytes=numerals.size(sum(one.bytes for one in left)),
+                numbers=numerals.short(sum(one.numbers for one in left)),
+            ),
+            individual=sum(one.numbers for one in left if one.kind == "individual"),
+            disclosure=disclosure,
+        )
     )
 
 

@@ -81,12 +81,29 @@ def count_bars(table: CellTable, counts: NDArray[np.int64], key: str) -> Sheet:
     axes.set_ylim(body, 0)
     for i, row in enumerate(table.rows):
         start = i * (many * BAR + GAP) + GAP / 2
-        sheet.write(axes, -8 / (WIDTH - left - 60), start + many * BAR / 2, as_is(row), ha="right", va="center", transform=axes.get_yaxis_transform(), most=30)
+        sheet.write(
+            axes,
+            -8 / (WIDTH - left - 60),
+            start + many * BAR / 2,
+            as_is(row),
+            ha="right",
+            va="center",
+            transform=axes.get_yaxis_transform(),
+            most=30,
+        )
         for j in range(many):
             draw_count(sheet, axes, int(counts[i, j]), start + j * BAR, largest, j)
     for j, name in enumerate(table.columns if many > 1 else ()):
         x = j * (WIDTH - left - 20) / max(many, 4)
-        axes.scatter([x / (WIDTH - left - 60)], [1 + 10 / body], s=40, marker="s", color=ink(f"g{j % 6}"), transform=axes.transAxes, clip_on=False)
+        axes.scatter(
+            [x / (WIDTH - left - 60)],
+            [1 + 10 / body],
+            s=40,
+            marker="s",
+            color=ink(f"g{j % 6}"),
+            transform=axes.transAxes,
+            clip_on=False,
+        )
         place = ((x + 9) / (WIDTH - left - 60), 1 + 10 / body)
         sheet.write(axes, *place, as_is(name), va="center", transform=axes.transAxes, fontsize=9, most=16)
     return sheet
@@ -96,7 +113,11 @@ def draw_count(sheet: Sheet, axes: object, count: int, top: float, largest: int,
     """One bar."""
     add, color = axes.add_patch, ink(f"g{j % 6}")  # type: ignore[attr-defined]
     if count < 0:
-        add(Rectangle((0, top + 1), largest * 0.05, BAR - 2, fill=False, edgecolor=ink("soft"), linestyle=(0, (2, 2)), linewidth=0.8))
+        add(
+            Rectangle(
+                (0, top + 1), largest * 0.05, BAR - 2, fill=False, edgecolor=ink("soft"), linestyle=(0, (2, 2)), linewidth=0.8
+            )
+        )
         sheet.write(axes, largest * 0.06, top + BAR / 2, say("withheld"), va="center", color="soft", fontsize=8.5)  # type: ignore[arg-type]
         return
     add(Rectangle((0, top + 1), count, BAR - 2, color=color, linewidth=0))
@@ -131,7 +152,9 @@ def draw_correlation(sheet: Sheet, axes: object, value: float, i: int, j: int, c
     if not np.isfinite(value):
         return
     color = ink("plus" if value >= 0 else "minus")
-    square = Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, alpha=min(0.04 + 0.5 * abs(float(value)), 0.54), linewidth=0)
+    square = Rectangle(
+        (j + 0.02, i + 0.02), 0.96, 0.96, facecolor=color, alpha=min(0.04 + 0.5 * abs(float(value)), 0.54), linewidth=0
+    )
     axes.add_patch(square)  # type: ignore[attr-defined]
     if cell >= 24:
         words = as_is(f"{value:.2f}".replace("-", numerals.MINUS))
@@ -144,12 +167,17 @@ def correlation_of(result: Result) -> tuple[tuple[str, ...], NDArray[np.float64]
     if table is not None and table.index:
         names = tuple(str(name) for name in table.columns[table.index])
         if all(name in table.columns for name in names):
-            rows = [[table.columns[b][a] if numerals.is_number(table.columns[b][a]) else np.nan for b in names] for a in range(len(names))]
+            rows = [
+                [table.columns[b][a] if numerals.is_number(table.columns[b][a]) else np.nan for b in names]
+                for a in range(len(names))
+            ]
             return (names, np.array(rows, dtype=float)) if 1 < len(names) <= MOST_VARIABLES else None
     matrix = result.arrays.get("correlation")
     if matrix is None or not 1 < len(matrix) <= MOST_VARIABLES:
         return None
-    listed: list[Sequence[object]] = [v for v in (result.facts.get("variables"), result.facts.get("correlation_variables")) if isinstance(v, list | tuple)]
+    listed: list[Sequence[object]] = [
+        v for v in (result.facts.get("variables"), result.facts.get("correlation_variables")) if isinstance(v, list | tuple)
+    ]
     listed += [t.columns[t.index] for t in result.tables.values() if t.index]
     names = next((tuple(str(n) for n in names) for names in listed if len(names) == len(matrix)), ())
     return (names, np.asarray(matrix, dtype=float)) if names else None
@@ -183,13 +211,30 @@ def left_bars(sites: tuple[str, ...], sums: dict[tuple[str, str], int], kinds: t
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(lambda value, _: numerals.size(int(value)))
     for i, site in enumerate(sites):
-        sheet.write(axes, -8 / (WIDTH - left - 60), (i + 0.5) * step, as_is(site), ha="right", va="center", transform=axes.get_yaxis_transform(), most=26)
+        sheet.write(
+            axes,
+            -8 / (WIDTH - left - 60),
+            (i + 0.5) * step,
+            as_is(site),
+            ha="right",
+            va="center",
+            transform=axes.get_yaxis_transform(),
+            most=26,
+        )
         start = 0
         for kind in kinds:
             color = ink(f"g{KINDS.index(kind)}")
             axes.add_patch(Rectangle((start, i * step + 2), sums[site, kind], step - 4, color=color, linewidth=0))
             start += sums[site, kind]
-        sheet.write(axes, 1.02, (i + 0.5) * step, as_is(numerals.size(start)), va="center", transform=axes.get_yaxis_transform(), fontsize=8.5)
+        sheet.write(
+            axes,
+            1.02,
+            (i + 0.5) * step,
+            as_is(numerals.size(start)),
+            va="center",
+            transform=axes.get_yaxis_transform(),
+            fontsize=8.5,
+        )
     for j, kind in enumerate(kinds):
         x = j * 130 / (WIDTH - left - 60)
         color = ink(f"g{KINDS.index(kind)}")

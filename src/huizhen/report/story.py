@@ -130,7 +130,10 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         facts=None if result.failure else facts_grid(analysis),
         folded=(
             *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in long),
-            *(beside(analysis, name, say("every_column", caption=caption_of(result.tables[name].caption, name)), every_column) for name in wide),
+            *(
+                beside(analysis, name, say("every_column", caption=caption_of(result.tables[name].caption, name)), every_column)
+                for name in wide
+            ),
         ),
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
@@ -202,7 +205,10 @@ def findings(result: Result) -> tuple[Finding, ...]:
     if found is not None:
         p = p_values(result, found.terms)
         first = [
-            Finding(as_is(term), Phrase(*(f"{label(found.measure).within(lang)} {forest.reading(found, i)}{p[i]}" for lang in ("en", "zh"))))
+            Finding(
+                as_is(term),
+                Phrase(*(f"{label(found.measure).within(lang)} {forest.reading(found, i)}{p[i]}" for lang in ("en", "zh"))),
+            )
             for i, term in enumerate(found.terms[:MOST_FINDINGS])
         ]
         more = len(found.terms) - MOST_FINDINGS

@@ -88,7 +88,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "There are no pooled rows here to compare with, as is usual when hospitals keep their rows.",
         "此处没有合并数据可供比较：医院各自保留数据时通常如此。",
     ),
-    "short_left_out": ("{count} of the sites took no part; they are named below with the reason.", "有 {count} 家未参与，下文逐一说明原因。"),
+    "short_left_out": (
+        "{count} of the sites took no part; they are named below with the reason.",
+        "有 {count} 家未参与，下文逐一说明原因。",
+    ),
     "short_failed": (
         "{count} of {all} analyses have no answer; the reason stands with each.",
         "{all} 项分析中有 {count} 项没有答案，原因见各项。",

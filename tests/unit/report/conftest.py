@@ -8,7 +8,17 @@ import pytest
 from huizhen.privacy.result import CellTable, Result, Table, Withheld
 from huizhen.report.content import Analysis, LedgerHead, Left, LeftOut, Refusal, ReportContent
 
-ROWS = {"inst-1": 36, "inst-3": 19, "inst-5": 11, "inst-6": 14, "inst-11": 18, "inst-12": 23, "inst-13": 20, "inst-16": 16, "inst-22": 17}
+ROWS = {
+    "inst-1": 36,
+    "inst-3": 19,
+    "inst-5": 11,
+    "inst-6": 14,
+    "inst-11": 18,
+    "inst-12": 23,
+    "inst-13": 20,
+    "inst-16": 16,
+    "inst-22": 17,
+}
 TERMS = ("age", "sex[2]", "ph.ecog")
 SITES = tuple(ROWS)
 
@@ -68,7 +78,17 @@ def cox(with_pooled=True):
             table = coefficients(found, np.array([0.03, 0.6, 0.4]) * 6 / np.sqrt(rows))
             alone[site] = Result("cox", rows, (site,), {"loglik": -40.0}, {"coefficients": table})
     pooled = cox_result(1e-14) if with_pooled else None
-    return Analysis("cox: survival by performance status", cox_result(), alone, pooled, cox_result(3e-11), "lifelines 0.30.3", 1.2e-12, 4.1e-10, 6)
+    return Analysis(
+        "cox: survival by performance status",
+        cox_result(),
+        alone,
+        pooled,
+        cox_result(3e-11),
+        "lifelines 0.30.3",
+        1.2e-12,
+        4.1e-10,
+        6,
+    )
 
 
 def survival_table(hazard, group):
@@ -95,12 +115,26 @@ def kaplan_meier():
     men, women = survival_table(1 / 320, "1"), survival_table(1 / 520, "2")
     columns = {name: tuple(men[name]) + tuple(women[name]) for name in men}
     tables = {
-        "log_rank": Table({"group": ("1", "2"), "n": (138, 90), "observed": (112, 53), "expected": (91.5817, 73.4183)}, "group", counts=("n",)),
+        "log_rank": Table(
+            {"group": ("1", "2"), "n": (138, 90), "observed": (112, 53), "expected": (91.5817, 73.4183)}, "group", counts=("n",)
+        ),
         "survival": Table(columns, "", "Survival by group", counts=("at_risk", "events", "censored")),
     }
     facts = {"chi2": 10.326742, "df": 1, "p_value": 0.001311165, "confidence": 0.95, "intervals": 33, "by": "sex", "time_unit": "d"}
-    result = Result("kaplan_meier", 228, SITES, facts, tables, notes=("Equality with the pooled rows holds on the joint grid of 33 intervals.",))
-    return Analysis("survival by sex", result, {s: Result("kaplan_meier", n, (s,), facts, tables) for s, n in ROWS.items()}, result, None, "", 0.0, None, 4)
+    result = Result(
+        "kaplan_meier", 228, SITES, facts, tables, notes=("Equality with the pooled rows holds on the joint grid of 33 intervals.",)
+    )
+    return Analysis(
+        "survival by sex",
+        result,
+        {s: Result("kaplan_meier", n, (s,), facts, tables) for s, n in ROWS.items()},
+        result,
+        None,
+        "",
+        0.0,
+        None,
+        4,
+    )
 
 
 def summary():
@@ -114,7 +148,10 @@ def summary():
     table = Table(columns, "variable", counts=("n", "missing"), support="n")
     correlation = np.array([[1, -0.24, 0.04], [-0.24, 1, -0.11], [0.04, -0.11, 1.0]])
     frame = Table(
-        {"variable": ("age", "meal.cal", "wt.loss"), **{n: tuple(correlation[i].tolist()) for i, n in enumerate(("age", "meal.cal", "wt.loss"))}},
+        {
+            "variable": ("age", "meal.cal", "wt.loss"),
+            **{n: tuple(correlation[i].tolist()) for i, n in enumerate(("age", "meal.cal", "wt.loss"))},
+        },
         "variable",
         "Correlation on complete rows",
     )
@@ -141,12 +178,21 @@ def tabulate():
         {"counts": table},
         withheld=(Withheld("chi2", "it would give away a withheld cell"),),
     )
-    whole = Result("tabulate", 227, ("pooled",), {"missing": 0, "chi2": 0.7712345}, {}, {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 17], [1, 3]]))})
+    whole = Result(
+        "tabulate",
+        227,
+        ("pooled",),
+        {"missing": 0, "chi2": 0.7712345},
+        {},
+        {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 17], [1, 3]]))},
+    )
     return Analysis("tabulate: performance status", result, {}, whole, None, "", 0.0, None, 2)
 
 
 def failed():
-    result = Result("glm", 227, SITES, failure="The outcome is completely separated by biomarker: its coefficient runs to infinity.")
+    result = Result(
+        "glm", 227, SITES, failure="The outcome is completely separated by biomarker: its coefficient runs to infinity."
+    )
     return Analysis("glm: response", result, {})
 
 
@@ -181,8 +227,12 @@ def content():
         analyses=(summary(), tabulate(), kaplan_meier(), cox(), failed()),
         left=tuple(left),
         refusals=(
-            Refusal("inst-22", "meta: by hospital", "meta/estimates", "individual releases are not allowed (allow_individual = no)"),
-            Refusal("", "tabulate: performance status", "counts", "2 cells below 5 patients and 1 more to protect them are withheld"),
+            Refusal(
+                "inst-22", "meta: by hospital", "meta/estimates", "individual releases are not allowed (allow_individual = no)"
+            ),
+            Refusal(
+                "", "tabulate: performance status", "counts", "2 cells below 5 patients and 1 more to protect them are withheld"
+            ),
         ),
         policies={site: policy | ({"min_cell_count": "10"} if site == "inst-1" else {}) for site in SITES},
         ledgers=tuple(LedgerHead(site, 21 + i, f"{i:x}e1f" * 16, "ab12" * 16) for i, site in enumerate(SITES)),

@@ -1,0 +1,46 @@
+"""The card of a table on this machine, and how it is shown in a terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from huizhen.data.card import Card, VariableCard, describe
+from huizhen.data.records import open_source
+from huizhen.policy.disclosure import DisclosurePolicy
+
+__all__ = ["card_of", "card_table"]
+
+
+def card_of(path: Path, policy: DisclosurePolicy) -> Card:
+    """What may be known of a table.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    rule = {"min_cell_count": policy.min_cell_count, "min_rows": policy.min_rows, "round_to": policy.round_to}
+    return describe(open_source(path), name=path.name, **rule)
+
+
+def card_table(card: Card, title: str) -> Table:
+    """The card for a reader, one row a variable."""
+    table = Table(title=title, caption=card.note or f"{card.rows} rows", header_style="bold")
+    for column in ("variable", "kind", "unit", "missing", "values", "note"):
+        table.add_column(column, overflow="fold")
+    for variable in card.variables:
+        missing = "" if variable.missing is None else f"{variable.missing}"
+        table.add_row(variable.name, variable.kind, variable.unit, missing, _values(variable), variable.note)
+    return table
+
+
+def _values(variable: VariableCard) -> str:
+    if variable.levels:
+        named = [f"{level} ({count})" for level, count in variable.levels.items()]
+        return ", ".join([*named, f"{variable.rarer_levels} rarer levels"] if variable.rarer_levels else named)
+    parts = []
+    if variable.mean is not None:
+        parts.append(f"mean {variable.mean:g}, sd {variable.sd:g}" if variable.sd is not None else f"mean {variable.mean:g}")
+    if variable.low is not None and variable.high is not None:
+        parts.append(f"mostly {variable.low:g} to {variable.high:g}")
+    return "; ".join(parts)
