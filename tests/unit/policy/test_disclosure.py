@@ -173,7 +173,7 @@ MALFORMED = {
 @pytest.mark.parametrize("part", MALFORMED.values(), ids=MALFORMED.keys())
 def test_what_a_policy_does_not_know_it_refuses(question, answer, context, lane, part):
     decision = decide(DisclosurePolicy(allow_individual=True), question, answer(strange=part), context(lane))
-    assert decision.clauses == ("form",)
+    assert decision.clauses[0] == "form"
     assert "'strange'" in decision.reasons[0]
 
 
