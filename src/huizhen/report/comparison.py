@@ -36,10 +36,7 @@ from huizhen.report.words import Phrase, as_is, label, say
 __all__ = [
     "Side",
     "alone_grid",
-<<<<<<< HEAD
-=======
     "alone_text",
->>>>>>> report
     "beside",
     "brief",
     "confidence_of",
@@ -181,19 +178,6 @@ def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Tab
     return Grid(caption, tuple(heads), tuple(rows), len(labels), tuple(groups) if len(blocks) > 1 else (), help=note)
 
 
-<<<<<<< HEAD
-def row_of(
-    lead: Table, i: int, result: Result, table: Table, columns: Sequence[Column], places: Sequence[int | None]
-) -> list[Cell]:
-    """The cells of one side in row `i` of the leading table; a value that the leading table withholds is withheld here too."""
-    cells = []
-    for column in columns:
-        j = places[i]
-        counted = column.name in lead.counts or column.name == lead.support
-        if j is None:
-            cells.append(Cell(NOTHING, say("not_given"), "none"))
-        elif is_withheld(lead.columns[column.name][i], counts=counted) and table is not lead:
-=======
 class Block(NamedTuple):
     """The columns of one side, and where each row of the leading table stands in that side's table."""
 
@@ -219,7 +203,6 @@ def row_of(lead: Result, name: str, i: int, block: Block) -> list[Cell]:
         counted = column.name in table.counts or column.name == table.support
         open_ = block.result is lead or not is_withheld(table.columns[column.name][i], counts=counted)
         if j is None or not open_:
->>>>>>> report
             cells.append(Cell(NOTHING, say("not_given"), "none"))
         else:
             cells.append(cell_of(block.result, name, column, j, numerals.column_decimals(table.columns[column.name])))

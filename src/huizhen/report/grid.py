@@ -186,27 +186,6 @@ def margins(table: CellTable) -> tuple[list[int | None], list[int | None], int |
     """Totals of the rows, of the columns and of all: as published, else the sums of what is published whole; None where open."""
     counts = np.asarray(table.counts)
     known = counts >= 0
-<<<<<<< HEAD
-    crossed = counts.shape[1] > 1
-    heads = [
-        Head(as_is(table.row_variable), numeric=False),
-        *(Head(as_is(name) if name else say("rows_head")) for name in table.columns),
-    ]
-    if not crossed:
-        whole = total(counts[:, 0], known[:, 0])
-        rows = [(Cell(as_is(name)), count_cell(int(counts[i, 0]), share_of=whole)) for i, name in enumerate(table.rows)]
-        return Grid(caption, tuple(heads), tuple(rows), foot=(Cell(say("total")), margin(whole)))
-    rows_of = [total(counts[i], known[i]) for i in range(len(table.rows))]
-    columns_sum = [total(counts[:, j], known[:, j]) for j in range(len(table.columns))]
-    body = [
-        (Cell(as_is(name)), *(count_cell(int(n), share_of=rows_of[i]) for n in counts[i]), margin(rows_of[i]))
-        for i, name in enumerate(table.rows)
-    ]
-    foot = (Cell(say("total")), *(margin(n) for n in columns_sum), margin(total(counts.ravel(), known.ravel())))
-    above = (Group(NOTHING, 1), Group(as_is(table.column_variable), len(table.columns)), Group(as_is(""), 1))
-    groups = above if table.column_variable else ()
-    return Grid(caption, (*heads, Head(say("total"))), tuple(body), foot=foot, groups=groups, help=say("of_row"))
-=======
     rows = published(getattr(table, "row_totals", None)) or [total(counts[i], known[i]) for i in range(counts.shape[0])]
     columns = published(getattr(table, "column_totals", None)) or [total(counts[:, j], known[:, j]) for j in range(counts.shape[1])]
     stated = getattr(table, "total", None)
@@ -216,7 +195,6 @@ def margins(table: CellTable) -> tuple[list[int | None], list[int | None], int |
 def published(totals: Any) -> list[int | None]:
     """Totals with None for those withheld; empty where the table states none."""
     return [] if totals is None else [None if n < 0 else int(n) for n in totals]
->>>>>>> report
 
 
 def total(counts: Any, known: Any) -> int | None:

@@ -39,11 +39,7 @@ def render(content: ReportContent) -> str:
             content=content,
             style=Markup(style),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file
-<<<<<<< HEAD
-            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'",
-=======
             policy=f"{NOTHING_ELSE}; style-src '{digest(style)}'; script-src '{digest(script)}'",
->>>>>>> report
             answer=story.short_answer(content),
             stats=story.stats(content),
             chapters=story.chapters(content),

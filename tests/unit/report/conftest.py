@@ -116,11 +116,6 @@ def kaplan_meier():
         "log_rank": Table(
             {"group": ("1", "2"), "n": (138, 90), "observed": (112, 53), "expected": (91.5817, 73.4183)}, "group", counts=("n",)
         ),
-<<<<<<< HEAD
-        "survival": Table(columns, "", "Survival by group", counts=("at_risk", "events", "censored")),
-    }
-    facts = {"chi2": 10.326742, "df": 1, "p_value": 0.001311165, "confidence": 0.95, "intervals": 33, "by": "sex", "time_unit": "d"}
-=======
         "survival sex=1": Table(men, "time", "Survival where sex is 1", ("at_risk", "events", "censored"), "at_risk"),
         "survival sex=2": Table(women, "time", "Survival where sex is 2", ("at_risk", "events", "censored"), "at_risk"),
         "medians": Table(
@@ -132,7 +127,6 @@ def kaplan_meier():
         ),
     }
     facts = {"chi2": 10.326742, "df": 1, "p_value": 0.001311165, "confidence": 0.95, "intervals": 33, "time_unit": "d"}
->>>>>>> report
     result = Result(
         "kaplan_meier", 228, SITES, facts, tables, notes=("Equality with the pooled rows holds on the joint grid of 33 intervals.",)
     )
