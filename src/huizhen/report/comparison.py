@@ -49,8 +49,13 @@ __all__ = [
     "sides",
 ]
 
-# What a reader compares first, in this order; at most two of them stand again under each other side.
-MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
+# What a reader compares first: the first of these that a table has stands again under each other side.
+MAIN = (
+    ("coefficient", "standard_error"),
+    ("mean", "sd"),
+    ("observed", "expected"),
+    *((name,) for name in ("median", "value", "estimate", "survival", "statistic", "chi2")),
+)
 LONGEST_BESIDE = 24  # rows of a table in which hospitals alone can still be laid out as columns
 FLOOR = 1e-6  # a number below this share of its column's largest is compared with that share: 1e-17 for 0 is no difference
 
@@ -86,11 +91,9 @@ def main_columns(table: Table) -> tuple[str, ...]:
     measured = [c.name for c in columns_of(table, 0.95) if not c.high and numbers_of(table.columns[c.name])]
     if table.index and set(measured) - {*table.counts, table.support} <= set(table.columns[table.index]):
         return ()  # a square matrix: there is no main column
-    known = [name for name in MAIN if name in measured]
-    if "coefficient" not in known and "mean" not in known and "observed" not in known:
-        known = known[:1]
+    known = next((names for names in MAIN if names[0] in measured), ())
     others = [name for name in measured if name not in table.counts and not numerals.is_p_value(name)]
-    return tuple(known[:2] or others[:1] or measured[:1])
+    return tuple(name for name in known if name in measured) or tuple(others[:1] or measured[:1])
 
 
 def matching(table: Table, other: Table) -> list[int | None]:

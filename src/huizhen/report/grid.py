@@ -66,11 +66,12 @@ class Column:
 
 
 def labels_of(table: Table) -> tuple[str, ...]:
-    """The columns that name a row: the index, and every column that holds words only."""
+    """The columns that name a row: the index, every column that holds words only, and the probability of a quantile."""
     words = [
         name
         for name, values in table.columns.items()
-        if name == table.index or (any(isinstance(v, str) for v in values) and all(v is None or isinstance(v, str) for v in values))
+        if name in (table.index, "probability")
+        or (any(isinstance(v, str) for v in values) and all(v is None or isinstance(v, str) for v in values))
     ]
     return tuple(sorted(words, key=lambda name: name != table.index))
 

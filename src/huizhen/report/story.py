@@ -161,7 +161,7 @@ def spares(table: Table) -> bool:
 
 def caption_of(caption: str, name: str) -> Phrase:
     """A table's own caption, or its name."""
-    return as_is(caption) if caption else label(name)
+    return as_is(caption.rstrip(".")) if caption else label(name)
 
 
 def meta(analysis: Analysis) -> tuple[Phrase, ...]:
@@ -179,6 +179,8 @@ def meta(analysis: Analysis) -> tuple[Phrase, ...]:
 
 def remarks(analysis: Analysis) -> tuple[Phrase, ...]:
     """Equality with the other sides, in words."""
+    if analysis.federation.failure:
+        return ()
     found = []
     for name, gap in ((say("pooled"), analysis.difference), (as_is(analysis.reference_name), analysis.reference_difference)):
         if gap is not None:
