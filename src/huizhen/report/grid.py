@@ -83,7 +83,8 @@ def columns_of(table: Table, confidence: float) -> tuple[Column, ...]:
     for name in names:
         partner = name.removesuffix("low") + "high"
         if name.endswith("low") and partner in names:
-            shown.append(Column(name, say("interval", percent=f"{100 * confidence:g}"), partner))
+            head = say("between") if name == "low" else say("interval", percent=f"{100 * confidence:g}")
+            shown.append(Column(name, head, partner))
         elif not (name.endswith("high") and name.removesuffix("high") + "low" in names):
             shown.append(Column(name, label(name)))
     return tuple(shown)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from huizhen.privacy.result import CellTable, Result, Table, Withheld
-from huizhen.report.comparison import alone_grid, beside, facts_grid, main_columns, matching, reasons, row_differences
+from huizhen.report.alone import alone_grid, reasons
+from huizhen.report.comparison import beside, facts_grid, main_columns, matching, row_differences
 from huizhen.report.content import Analysis
 from huizhen.report.curves import curves, published
 from huizhen.report.forest import estimates
