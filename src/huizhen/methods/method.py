@@ -66,9 +66,17 @@ class Finished:
 class Method(Protocol):
     """A joint computation. `exact`: it equals the pooled answer and keeps one roster for a whole run."""
 
-    name: str
-    spec: type[Spec]
-    exact: bool
+    @property
+    def name(self) -> str:
+        """What it is called in a study file."""
+
+    @property
+    def spec(self) -> type[Spec]:
+        """Its settings."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it equals the pooled answer."""
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""

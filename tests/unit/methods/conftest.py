@@ -1,4 +1,6 @@
-import numpy as np, pytest
+import numpy as np
+import pytest
+
 from huizhen.methods.method import Finished, Local
 from huizhen.privacy.release import Total
 

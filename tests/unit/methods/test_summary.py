@@ -1,8 +1,8 @@
 """The joint description equals pandas, numpy and scipy on the pooled rows, however the rows are split."""
 
+import json
 from pathlib import Path
 
-import json
 import numpy as np
 import pandas as pd
 import pytest
