@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
@@ -189,5 +189,5 @@ COMPARE = ScriptedMethod(
     spec=CompareSpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS},
-    reads=lambda spec: [Use(spec.variable, "number"), Use(spec.by, "any")],
+    reads=lambda spec: [Use(spec.variable, "number"), *(Use(name, "any") for name in read_by([spec.by]))],
 )

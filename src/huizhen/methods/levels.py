@@ -13,12 +13,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples, Numbers, chunks, show_number
+from huizhen.data.examples import SITE, Examples, Numbers, chunks, show_number
 from huizhen.errors import DataError, NotEstimable
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
-__all__ = ["LEVELS_STEPS", "MOST_LEVELS", "Coder", "Counts", "agree_levels", "coder", "cross_counts", "cross_tabulate", "in_order"]
+__all__ = [
+    "LEVELS_STEPS",
+    "MOST_LEVELS",
+    "Coder",
+    "Counts",
+    "agree_levels",
+    "coder",
+    "cross_counts",
+    "cross_tabulate",
+    "in_order",
+    "read_by",
+]
 
 MOST_LEVELS = 500  # more distinct labels than this are an identifier or a measurement, and would carry patients' values as keys
 
@@ -52,7 +63,7 @@ def agree_levels(method: str, names: Iterable[str], terms: Terms) -> Generator[Q
     open_names = [name for name in wanted if not declared.get(name)]
     if not open_names:
         return declared
-    total = yield Question(method, "levels", {"variables": open_names}, tuple(open_names))
+    total = yield Question(method, "levels", {"variables": open_names}, read_by(open_names))
     agreed = {name: in_order(total.keyed[name]) for name in open_names}
     for name, levels in agreed.items():
         if not levels:
@@ -67,8 +78,13 @@ def cross_counts(
 ) -> Generator[Question, Total, Mapping[str, Counts]]:
     """Patients by level of each variable, within each group of `by` (one group where `by` is ""); one round."""
     facts = {"levels": {name: list(levels) for name, levels in variables.items()}, "by": by, "groups": list(groups)}
-    total = yield Question(method, "cells", facts, _read(variables, by))
+    total = yield Question(method, "cells", facts, read_by([*variables, by]))
     return {name: Counts(total.sums[f"counts {name}"], total.sums[f"missing {name}"]) for name in variables}
+
+
+def read_by(names: Iterable[str]) -> tuple[str, ...]:
+    """The variables among `names` that stand in a site's source: each once, without "" and without the site's own name."""
+    return tuple(name for name in dict.fromkeys(names) if name not in ("", SITE))
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -181,10 +197,6 @@ def _declared(codes: NDArray[np.int64], name: str) -> NDArray[np.int64]:
             "declare it in [variables], or map it to a declared one"
         )
     return codes
-
-
-def _read(variables: Iterable[str], by: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*variables, *([by] if by else [])]))
 
 
 def _too_many(name: str, where: str) -> str:

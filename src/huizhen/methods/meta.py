@@ -22,7 +22,7 @@ from huizhen.errors import NotEstimable
 from huizhen.methods.compare import COMPARE
 from huizhen.methods.cox import COX
 from huizhen.methods.glm import GLM
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
 from huizhen.methods.method import Method, ScriptedMethod, Spec, Use
 from huizhen.methods.moments import listed
 from huizhen.methods.site_estimates import estimate_steps, inner_settings, packed
@@ -84,7 +84,7 @@ def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generat
     """
     method, settings = inner
     _refuse_local_bases(spec)
-    names = tuple(dict.fromkeys(use.name for use in method.uses(settings) if use.name != SITE))
+    names = read_by(use.name for use in method.uses(settings))
     agreed = yield from _agree(method.uses(settings), terms)
     facts = {"of": spec.of, "settings": dict(spec.settings), "terms": packed(agreed)}
     first = yield Question("meta", "estimates", facts, names)

@@ -24,7 +24,7 @@ from pydantic import Field
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
 from huizhen.methods.bracket import Bracket, cut_points, first_bracket, narrow, shortest
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, read_by
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.summary import Names, labels
@@ -96,7 +96,7 @@ def joint_quantiles(
         place: _first_brackets(moments, place, probabilities, at_least, tolerance)
         for place in np.ndindex(len(variables), len(groups) or 1)
     }
-    read = tuple(dict.fromkeys([*variables, *([by] if by else [])]))
+    read = read_by([*variables, by])
     for _ in range(MOST_ROUNDS):
         cuts = {place: cut_points(brackets.values()) for place, brackets in held.items()}
         if not any(len(points) for points in cuts.values()):
@@ -235,7 +235,7 @@ QUANTILE_STEPS: Mapping[str, Step] = {"between": _answer_between}
 
 
 def _needs(spec: QuantileSpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 QUANTILE = ScriptedMethod(
@@ -245,7 +245,7 @@ QUANTILE = ScriptedMethod(
     steps={**LEVELS_STEPS, **MOMENTS_STEPS, **QUANTILE_STEPS},
     reads=lambda spec: [
         *(Use(name, "number") for name in dict.fromkeys(spec.variables)),
-        *(Use(name, "any") for name in _needs(spec)),
+        *(Use(name, "any") for name in read_by([spec.by])),
     ],
     needs=_needs,
 )

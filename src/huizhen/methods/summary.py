@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import stdtrit
 
-from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts
+from huizhen.data.examples import SITE
+from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
@@ -50,8 +51,8 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
     not given: see `quantile`.
     """
     names = tuple(dict.fromkeys(spec.variables))
-    numbers = [name for name in names if terms.variables[name].kind == "number"]
-    categories = [name for name in names if terms.variables[name].kind == "category"]
+    categories = [name for name in names if name == SITE or terms.variables[name].kind == "category"]
+    numbers = [name for name in names if name not in categories]
     levels = yield from agree_levels("summary", [*categories, *([spec.by] if spec.by else [])], terms)
     groups = levels[spec.by] if spec.by else ()
     tables: dict[str, Table] = {}
@@ -141,7 +142,7 @@ def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tupl
 
 
 def _needs(spec: SummarySpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 SUMMARY = ScriptedMethod(
@@ -149,6 +150,6 @@ SUMMARY = ScriptedMethod(
     spec=SummarySpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS},
-    reads=lambda spec: [Use(name, "any") for name in dict.fromkeys([*spec.variables, *_needs(spec)])],
+    reads=lambda spec: [Use(name, "any") for name in read_by([*spec.variables, spec.by])],
     needs=_needs,
 )

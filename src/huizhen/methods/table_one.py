@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.examples import SITE
 from huizhen.methods.compare import Groups, anova, t_test, welch_anova
 from huizhen.methods.contingency import pearson
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, cross_counts
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.quantile import QUANTILE_STEPS, joint_quantiles, quantile_columns, quantile_notes
@@ -50,8 +51,8 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
     under its name. There is no column for all groups together: it would give a withheld group back by subtraction.
     """
     names = tuple(dict.fromkeys(spec.variables))
-    numbers = [name for name in names if terms.variables[name].kind == "number"]
-    categories = [name for name in names if terms.variables[name].kind == "category"]
+    categories = [name for name in names if name == SITE or terms.variables[name].kind == "category"]
+    numbers = [name for name in names if name not in categories]
     levels = yield from agree_levels("table_one", [*categories, *([spec.by] if spec.by else [])], terms)
     groups = levels[spec.by] if spec.by else ()
     tables: dict[str, Table] = {}
@@ -151,7 +152,7 @@ def _category_test(name: str, counts: NDArray[np.int64]) -> Table:
 
 
 def _needs(spec: TableOneSpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 TABLE_ONE = ScriptedMethod(
@@ -159,6 +160,6 @@ TABLE_ONE = ScriptedMethod(
     spec=TableOneSpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS, **QUANTILE_STEPS},
-    reads=lambda spec: [Use(name, "any") for name in dict.fromkeys([*spec.variables, *_needs(spec)])],
+    reads=lambda spec: [Use(name, "any") for name in read_by([*spec.variables, spec.by])],
     needs=_needs,
 )

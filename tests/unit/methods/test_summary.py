@@ -174,6 +174,15 @@ def test_how_rows_are_split_over_sites_does_not_matter(federate, seed, sites):
     np.testing.assert_allclose(apart.arrays["covariance"], whole.arrays["covariance"], rtol=1e-9)
 
 
+def test_patients_are_counted_by_site_and_the_sites_name_is_not_read_from_a_source(federate):
+    frame = patients().assign(site=lambda rows: np.where(rows["arm"] == "drug", "north", "south"))
+    spec = SummarySpec(variables=["site", "x"], by="site")
+    result = federate(SUMMARY, spec, TERMS, {"all": hospital(frame)})
+    assert result.cells["site"].counts.diagonal().tolist() == frame["site"].value_counts().sort_index().tolist()
+    assert [use.name for use in SUMMARY.uses(spec)] == ["x"]
+    assert SUMMARY.ask(SUMMARY.begin(spec, TERMS)).variables == ()
+
+
 def test_chunks_do_not_matter(federate, monkeypatch):
     frame = patients()
     spec = SummarySpec(variables=["x", "y"], by="sex", correlation=True)
