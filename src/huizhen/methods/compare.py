@@ -174,7 +174,7 @@ def _groups(spec: CompareSpec, labels: Sequence[str], groups: Groups, mean: Arra
     sd = np.sqrt(groups.variance)
     columns: dict[str, tuple[Any, ...]] = {"group": tuple(labels), "n": tuple(groups.n.astype(int).tolist())}
     columns |= {"mean": listed(mean), "sd": listed(sd), "standard_error": listed(sd / np.sqrt(groups.n))}
-    return Table(columns, "group", f"{spec.variable} by {spec.by}", ("n",), "n")
+    return Table(columns, "group", f"{spec.variable} by {spec.by}", ("n",), "n", ("standard_error",))
 
 
 def _difference(term: str, found: Mapping[str, Any]) -> Table:

@@ -67,16 +67,13 @@ class Method(Protocol):
     """A joint computation. `exact`: it equals the pooled answer and keeps one roster for a whole run."""
 
     @property
-    def name(self) -> str:
-        """What it is called in a study file."""
+    def name(self) -> str: ...
 
     @property
-    def spec(self) -> type[Spec]:
-        """Its settings."""
+    def spec(self) -> type[Spec]: ...
 
     @property
-    def exact(self) -> bool:
-        """Whether it equals the pooled answer."""
+    def exact(self) -> bool: ...
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""

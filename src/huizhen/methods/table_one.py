@@ -111,16 +111,20 @@ def _numbers(spec: TableOneSpec, names: Sequence[str], groups: Sequence[str], mo
 
 
 def _tests(spec: TableOneSpec, names: Sequence[str], moments: Moments) -> Table:
-    """One row for each number. Support is the smallest group: a test over a withheld group would help to work it out."""
+    """One row for each number. Support is the smallest group: a test over a withheld group would help to work it out; and where
+    the missing are too few to be told, so is what the number of rows could be had from.
+    """
+    counts, reveals = ("n", "missing", "smallest_group"), ("statistic", "df", "df_within", "p_value")
     rows = [_number_test(spec, moments, j) for j in range(len(names))]
     columns = {"variable": tuple(names)} | {title: tuple(row[title] for row in rows) for title in rows[0]}
-    return Table(columns, "variable", f"Differences by {spec.by}", ("smallest_group",), "smallest_group")
+    return Table(columns, "variable", f"Differences by {spec.by}", counts, "smallest_group", reveals)
 
 
 def _number_test(spec: TableOneSpec, moments: Moments, j: int) -> dict[str, Any]:
     n = moments.n[:, j]
     held = n > 0
     row: dict[str, Any] = dict.fromkeys(("test", "statistic", "df", "df_within", "p_value", "smd"))
+    row |= {"n": int(n.sum()), "missing": int(moments.missing[:, j].sum())}
     row["smallest_group"] = int(n[held].min()) if held.any() else 0
     groups = Groups(n[held].astype(float), moments.offset[held, j], moments.variance[held, j])
     equal = spec.variances == "equal"

@@ -24,6 +24,8 @@ class Table:
         caption: what the table shows, one sentence.
         counts: columns that hold numbers of patients.
         support: column that holds the number of patients behind each row; rows with fewer than the policy's minimum are withheld.
+        reveals: columns from which a withheld count of the same row could be computed (a standard error beside its standard
+            deviation); withheld with it.
     """
 
     columns: Mapping[str, tuple[Any, ...]]
@@ -31,6 +33,7 @@ class Table:
     caption: str = ""
     counts: tuple[str, ...] = ()
     support: str = ""
+    reveals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,11 @@ class CellTable:
 
     Attributes:
         row_variable, column_variable: what is crossed ("" for a one-way table's single column).
-        rows, columns: labels.
-        counts: (row, column) int64.
+        rows, columns: labels; a label that few patients bear and that nobody declared is replaced by publication.
+        counts: (row, column) int64; -1 where withheld.
         reveals: names of facts and tables of the same result that would give a cell away; withheld when a cell is suppressed.
         caption: what the table shows.
+        row_totals, column_totals, total: as published, -1 where withheld; None before publication, when they are the sums.
     """
 
     row_variable: str
@@ -52,6 +56,9 @@ class CellTable:
     counts: NDArray[np.int64]
     reveals: tuple[str, ...] = ()
     caption: str = ""
+    row_totals: NDArray[np.int64] | None = None
+    column_totals: NDArray[np.int64] | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,8 @@ def test_correlations_rest_on_complete_rows(federate):
     spec = SummarySpec(variables=["x", "y"], correlation=True)
     result = federate(SUMMARY, spec, TERMS, shares(frame, np.arange(300) % 3))
     complete = frame[["x", "y"]].dropna()
-    assert result.facts["complete_rows"] == len(complete)
+    assert result.tables["correlation"].columns["complete_rows"] == (len(complete),) * 2
+    assert result.tables["correlation"].columns["incomplete_rows"] == (300 - len(complete),) * 2
     np.testing.assert_allclose(result.arrays["covariance"], np.cov(complete.T), rtol=1e-11)
     np.testing.assert_allclose(result.arrays["correlation"], np.corrcoef(complete.T), rtol=1e-11)
 
