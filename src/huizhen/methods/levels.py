@@ -7,7 +7,7 @@ A method agrees on levels with ``yield from agree_levels(...)`` and counts with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,14 +49,16 @@ class Counts:
     missing: NDArray[np.int64]
 
 
-def agree_levels(method: str, names: Iterable[str], terms: Terms) -> Generator[Question, Total, Mapping[str, tuple[str, ...]]]:
+def agree_levels(
+    method: str, names: Iterable[str], terms: Terms, *, may_be_empty: Collection[str] = ()
+) -> Generator[Question, Total, Mapping[str, tuple[str, ...]]]:
     """The joint levels of categorical variables, by name; one round, none where all are declared.
 
     Declared levels are taken as they stand and in their order. Others are the union of the labels that occur at any site, in
     the order of `in_order`. Rare levels are kept: they stand in counts, which publication suppresses.
 
     Raises:
-        NotEstimable: a variable has no value at any site, or more than `MOST_LEVELS` levels.
+        NotEstimable: a variable outside `may_be_empty` has no value at any site, or one has more than `MOST_LEVELS` levels.
     """
     wanted = tuple(dict.fromkeys(names))
     declared = {name: terms.variables[name].levels for name in wanted if name in terms.variables}
@@ -66,7 +68,7 @@ def agree_levels(method: str, names: Iterable[str], terms: Terms) -> Generator[Q
     total = yield Question(method, "levels", {"variables": open_names}, read_by(open_names))
     agreed = {name: in_order(total.keyed[name]) for name in open_names}
     for name, levels in agreed.items():
-        if not levels:
+        if not levels and name not in may_be_empty:
             raise NotEstimable(f"variable {name!r} has no value in any row: expected a category; leave it out")
         if len(levels) > MOST_LEVELS:
             raise NotEstimable(_too_many(name, "jointly"))
@@ -177,6 +179,8 @@ def _number_coder(values: NDArray[np.float64], name: str, levels: Sequence[str])
         numbers = np.array([float(level) for level in levels])
     except ValueError:
         raise DataError(f"variable {name!r} holds numbers, expected the agreed labels: read it as a category") from None
+    if not levels:
+        return lambda rows: _declared(np.where(np.isnan(values[rows]), -1, -2), name)
     order = np.argsort(numbers)
     ranked = numbers[order]
 

@@ -113,6 +113,7 @@ def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generat
         notes.append("Coefficients that a single site could estimate are left out: they would be that site's own.")
     if spec.per_site:
         tables["sites"] = yield from _each_site(facts, names, found, weight)
+        notes += _unable(tables["sites"])
     order = ("coefficients", "fixed", "random", "heterogeneity", "sites")
     shown = {name: tables[name] for name in order if name in tables}
     return Result("meta", first.rows, terms.roster, {"sites": sites, "sites_estimable": estimable}, shown, notes=tuple(notes))
@@ -187,6 +188,12 @@ def _each_site(
         "standard_error": listed(np.where(known > 0, error, np.nan)),
     }
     return Table(columns | {"weight": listed(share)}, "site", "Each site's own estimates")
+
+
+def _unable(table: Table) -> list[str]:
+    able = {site for site, value in zip(table.columns["site"], table.columns["coefficient"]) if value is not None}
+    unable = [site for site in dict.fromkeys(table.columns["site"]) if site not in able]
+    return [f"Not estimable by themselves: {', '.join(unable)}."] if unable else []
 
 
 def _column(keyed: Mapping[str, float], found: list[str]) -> Array:

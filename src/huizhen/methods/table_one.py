@@ -53,7 +53,7 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
     names = tuple(dict.fromkeys(spec.variables))
     categories = [name for name in names if name == SITE or terms.variables[name].kind == "category"]
     numbers = [name for name in names if name not in categories]
-    levels = yield from agree_levels("table_one", [*categories, *([spec.by] if spec.by else [])], terms)
+    levels = yield from agree_levels("table_one", [*categories, *([spec.by] if spec.by else [])], terms, may_be_empty=categories)
     groups = levels[spec.by] if spec.by else ()
     tables: dict[str, Table] = {}
     cells: dict[str, CellTable] = {}

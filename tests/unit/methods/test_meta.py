@@ -139,6 +139,7 @@ def test_a_site_that_cannot_estimate_its_own_model_counts_as_such_and_adds_nothi
     assert with_it.tables["random"] == without.tables["random"]
     assert "1 of 6 sites could not estimate" in with_it.notes[0]
     assert with_it.tables["sites"].columns["coefficient"][-1] is None
+    assert "Not estimable by themselves: s9." in with_it.notes
 
 
 def test_a_single_estimable_site_is_not_passed_off_as_a_pooled_estimate(federate):

@@ -142,6 +142,19 @@ def test_a_label_outside_the_declared_levels_is_refused_without_being_named(fede
     assert "MARKED" not in str(caught.value)
 
 
+def test_variables_without_any_value_are_described_as_missing_throughout(federate):
+    frame = patients().assign(x=np.nan, sex=pd.Series([None] * 300, dtype=object))
+    result = federate(SUMMARY, SummarySpec(variables=["x", "y", "sex"]), TERMS, shares(frame, np.arange(300) % 2))
+    assert result.tables["numbers"].columns["missing"][0] == 300
+    assert result.tables["numbers"].columns["mean"][0] is None
+    assert result.tables["categories"].columns["missing"] == (300,)
+    assert result.cells["sex"].counts.shape == (0, 1)
+    assert (
+        "has no value in any row"
+        in federate(SUMMARY, SummarySpec(variables=["y"], by="sex"), TERMS, shares(frame, np.arange(300) % 2)).failure
+    )
+
+
 def test_infinite_numbers_are_refused(federate):
     frame = patients()
     frame.loc[3, "x"] = np.inf
