@@ -80,7 +80,7 @@ def by_definition(frame, *, strata=(), ties="efron", ridge=0.0):
         return loglik, score - ridge * beta, information, residual, against
 
     beta = np.zeros(2)
-    for _ in range(40):
+    for _ in range(12):
         _, score, information, _, _ = look(beta)
         beta = beta + np.linalg.solve(information[0] + ridge * np.eye(2), score)
     return beta, *look(beta)
