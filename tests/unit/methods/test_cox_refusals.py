@@ -181,3 +181,18 @@ def test_questions_are_canonical_and_answers_finite(frame, strata):
     assert not question.result.failure
     assert {q.step for q in asked if q.degrees == 2} >= {"residuals"}
     assert all("site" not in q.variables for q in asked)
+
+
+@pytest.mark.parametrize("strata", ["", "site"])
+def test_a_covariate_that_orders_all_events_has_no_finite_coefficient(fit, strata):
+    ordered = np.arange(1.0, 41.0)
+    frame = pd.DataFrame({"time": ordered, "event": 1.0, "score": -np.sqrt(ordered), "site": "a"})
+    assert "the coefficient of score runs to infinity" in fit(frame, covariates=["score"], strata=strata).failure
+
+
+def test_an_effect_that_is_strong_but_finite_is_estimated(fit):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=300)
+    time = np.ceil(rng.exponential(1e4, 300) * np.exp(-4 * x))
+    frame = pd.DataFrame({"time": np.minimum(time, 1e5), "event": (time < 1e5).astype(float), "x": x, "site": "a"})
+    assert not fit(frame, covariates=["x"]).failure
