@@ -39,7 +39,15 @@ def test_a_formula_spells_these_terms(text, expected):
 
 @pytest.mark.parametrize(
     ("text", "intercept"),
-    [("~ a", True), ("~ a - 1", False), ("~ 0 + a", False), ("~ a + 0", False), ("~ -1 + a", False), ("~ 0 + a + 1", True), ("~ 1", True)],
+    [
+        ("~ a", True),
+        ("~ a - 1", False),
+        ("~ 0 + a", False),
+        ("~ a + 0", False),
+        ("~ -1 + a", False),
+        ("~ 0 + a + 1", True),
+        ("~ 1", True),
+    ],
 )
 def test_the_intercept_comes_and_goes_as_in_r(text, intercept):
     assert parse(text).intercept is intercept
@@ -63,7 +71,9 @@ def test_variables_are_read_as_numbers_where_a_function_needs_numbers():
 
 
 def test_a_factor_comes_back_from_its_facts():
-    for factor in parse('~ bs(log(x), 5, degree=2) + C(g, ref="a b") + x + scale(x) + I(x^3) + ns(x, knots=[1, 2], range=[0, 3])').factors:
+    for factor in parse(
+        '~ bs(log(x), 5, degree=2) + C(g, ref="a b") + x + scale(x) + I(x^3) + ns(x, knots=[1, 2], range=[0, 3])'
+    ).factors:
         assert Factor.from_facts(factor.facts()) == factor
 
 

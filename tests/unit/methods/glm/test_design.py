@@ -47,7 +47,7 @@ def test_the_columns_are_those_of_patsy(patients, design_of, rows_of, formula):
 
 
 def test_columns_are_named_by_variable_and_level_in_rs_order(patients, design_of):
-    design = design_of(patients, '~ C(grade, ref=2) + age*stage + bs(bmi, knots=[25], range=[5, 50])')
+    design = design_of(patients, "~ C(grade, ref=2) + age*stage + bs(bmi, knots=[25], range=[5, 50])")
     spline = "bs(bmi, knots=[25], range=[5, 50])"
     assert design.columns == (
         "Intercept", "grade[1]", "grade[3]", "age", "stage[II]", "stage[III]", *(f"{spline}[{n}]" for n in (1, 2, 3, 4)),
@@ -235,3 +235,17 @@ def test_a_rare_combination_of_levels_is_refused_without_its_name(patients, desi
     with pytest.raises(NotEstimable, match="stage:one: 1") as caught:
         design_of(frame, "~ stage:one")
     assert "II" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spline", "printed"),
+    [
+        # R: coef(lm(weight ~ bs(height, df = 5), data = women)) and the same with ns, as printed by example(bs) and example(ns)
+        (Spline((62 + 2 / 3, 67 + 1 / 3), (58.0, 72.0)), [114.8799, 3.4657, 13.0300, 27.6161, 40.8481, 49.1296]),
+        (Spline((60.8, 63.6, 66.4, 69.2), (58.0, 72.0), natural=True), [114.7447, 15.9474, 25.1695, 33.2582, 50.7894, 45.0363]),
+    ],
+)
+def test_spline_columns_are_rs_own(spline, printed):
+    weight = np.array([115, 117, 120, 123, 126, 129, 132, 135, 139, 142, 146, 150, 154, 159, 164])
+    columns = np.vstack([np.ones(15), spline.evaluate(np.arange(58.0, 73.0))]).T
+    assert np.allclose(np.linalg.lstsq(columns, weight, rcond=None)[0], printed, atol=6e-5)
