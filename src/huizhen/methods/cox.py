@@ -40,7 +40,7 @@ from huizhen.methods.hazard import Ties
 from huizhen.methods.method import ScriptedMethod, Use
 from huizhen.methods.proportional_hazards import test_tables
 from huizhen.methods.riskset import Cells, Floats
-from huizhen.methods.timegrid import GRID_STEPS, Exits, TimeGrid, agree_exits
+from huizhen.methods.timegrid import GRID_STEPS, MOVED, Exits, TimeGrid, agree_exits
 from huizhen.methods.transform import JOINT, TransformName, of_grid
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
@@ -205,13 +205,16 @@ def _usable(spec: CoxSpec, design: Design, total: Total) -> tuple[int, int]:
 
 def _joint_cells(grids: list[TimeGrid], groups: Groups) -> tuple[Cells, dict[str, Any]]:
     """Cells from the grids of the strata, and how a site finds the cell of a row."""
-    starts, times, deaths, ends, places = [], [], [], [], []
+    starts, times, deaths = [], [], []
+    finding: dict[str, list[Any]] = {"event_ends": [], "event_cells": [], "censored_ends": [], "censored_cells": []}
     count = 0
     for grid in grids:
         own = np.flatnonzero(grid.events[0])[::-1]  # latest first
         latest = np.searchsorted(own[::-1], np.arange(len(grid.ends)), side="right") - 1
-        places.append(np.where(latest < 0, -1, count + len(own) - 1 - latest))
-        ends.append(grid.ends)
+        cell = np.where(latest < 0, -1, count + len(own) - 1 - latest)
+        for kind, number in (("event", grid.events), ("censored", grid.censored)):
+            finding[f"{kind}_ends"].append(grid.ends[number[0] > 0])
+            finding[f"{kind}_cells"].append(cell[number[0] > 0])
         if len(own):
             starts.append(count)
         times.append(grid.times[own])
@@ -219,8 +222,7 @@ def _joint_cells(grids: list[TimeGrid], groups: Groups) -> tuple[Cells, dict[str
         count += len(own)
     joined = np.concatenate(deaths)
     cells = Cells(np.array(starts, np.int64), np.concatenate(times), joined, joined.astype(np.float64))
-    resolution = grids[0].resolution
-    return cells, {"groups": groups.facts(), "resolution": resolution, "ends": ends, "cells": places, "count": count}
+    return cells, {"groups": groups.facts(), "resolution": grids[0].resolution, "count": count, **finding}
 
 
 def _stratum_names(grids: list[TimeGrid], groups: Groups) -> tuple[str, ...]:
@@ -235,7 +237,7 @@ def _grid_notes(spec: CoxSpec, exits: Exits, grids: list[TimeGrid], groups: Grou
         return [exits.note(grids[0])]
     intervals = sum(len(grid.ends) for grid in grids)
     same = not exits.between and intervals == int(np.count_nonzero(exits.counts.sum(axis=0)))
-    exact = "every distinct time of the pooled rows" if same else "times moved to the right ends of their intervals"
+    exact = "every distinct time of the pooled rows" if same else MOVED
     within = " and ".join(spec.strata)
     said = (
         f"Each stratum of {within} has its own joint grid of times, {intervals} intervals in all (resolution {spec.resolution:g})"
