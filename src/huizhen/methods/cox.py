@@ -7,7 +7,7 @@ the times of that grid.
 Facts of the result: ``rows``, ``events``, ``parameters``, ``loglik``, ``loglik_null``, ``aic``, ``bic`` (log of the number of
 events, as R), ``lr_chi2``, ``wald_chi2``, ``score_chi2`` with ``_p``, ``df``, ``iterations``, ``converged``, ``concordance`` with
 ``concordance_se`` and ``concordance_error_bound``; ``ties``, ``strata`` and ``design`` (for prediction). Tables:
-``coefficients``; ``term_tests``; ``proportional_hazards`` and ``proportional_hazards_correlation``; ``baseline``. Arrays:
+``coefficients``; ``tests``; ``proportional_hazards`` and ``proportional_hazards_correlation``; ``baseline``. Arrays:
 ``covariance``.
 
 Sources: see `hazard`, `concordance`, `proportional_hazards`; robust standard errors: D. Y. Lin and L. J. Wei, JASA 84 (1989) 1074.
@@ -16,13 +16,12 @@ Sources: see `hazard`, `concordance`, `proportional_hazards`; robust standard er
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
-from scipy.stats import chi2
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable, StudyError
@@ -30,10 +29,10 @@ from huizhen.methods.concordance import CONCORDANCE_STEPS, Concordance, bins_for
 from huizhen.methods.cox_likelihood import GridSurface, SiteSurface, Surface
 from huizhen.methods.cox_newton import Maximum, maximise
 from huizhen.methods.cox_site import COX_STEPS
-from huizhen.methods.cox_tables import baseline_table, coefficient_table
+from huizhen.methods.cox_tables import baseline_table, hazard_ratios
 from huizhen.methods.design import DESIGN_STEPS, Design, agree
 from huizhen.methods.followup import Names, SurvivalSpec, outcome_uses, refuse_unusable
-from huizhen.methods.formula import Formula
+from huizhen.methods.formula import Formula, Term
 from huizhen.methods.formula import parse as parse_formula
 from huizhen.methods.groups import GROUP_STEPS, Groups, agree_groups
 from huizhen.methods.hazard import Ties
@@ -42,14 +41,19 @@ from huizhen.methods.proportional_hazards import test_tables
 from huizhen.methods.riskset import Cells, Floats
 from huizhen.methods.timegrid import GRID_STEPS, Exits, TimeGrid, agree_exits
 from huizhen.methods.transform import JOINT, TransformName, of_grid
+from huizhen.methods.wald import chi_square_p, joint_wald
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
 __all__ = ["COX", "CoxSpec"]
 
 NAME = "cox"
+SINGULAR = 1e12  # condition number of a correlation matrix from which no joint test is read
 PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
-Rounds = Generator[Question, Total, Any]
+BY_SITE = (
+    "Standard errors are robust over sites. They need many sites, say 30, to be trusted, and more sites than coefficients for a "
+    "joint Wald test."
+)
 
 
 class CoxSpec(SurvivalSpec):
@@ -118,16 +122,16 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     surface, rows, events = setting.surface, setting.rows, setting.events
     best = yield from _maximum(spec, surface, design)
     covariance = yield from _covariance(spec, setting, design, best)
-    tables = {"coefficients": coefficient_table(design, best, covariance, spec.confidence, spec.standard_errors)}
+    tables = {"coefficients": hazard_ratios(design, best, covariance, spec.confidence, spec.standard_errors)}
     facts = {"rows": rows, "events": events, **_likelihood_facts(best, covariance, events)}
     facts |= {"ties": spec.ties, "strata": list(spec.strata)}
     notes = list(setting.notes)
     if spec.ridge:
         notes.append("With a ridge penalty the p-values are those of an unpenalised model and only indicative.")
     if spec.standard_errors == "robust by site":
-        notes.append("Standard errors are robust over sites; they need many sites, say 30, to be trusted.")
+        notes.append(BY_SITE)
     if spec.tests:
-        tables["term_tests"] = yield from _term_tests(spec, setting, design, best, covariance)
+        tables["tests"] = yield from _term_tests(spec, setting, design, best, covariance)
     if spec.concordance:
         found = yield from _concordance(setting, design, best, terms)
         facts |= {"concordance": found.value, "concordance_se": found.standard_error, "concordance_error_bound": found.error_bound}
@@ -262,44 +266,67 @@ def _likelihood_facts(best: Maximum, covariance: Floats, events: int) -> dict[st
     p, loglik, null = len(best.coefficients), best.there.loglik, best.null.loglik
     tests = {
         "lr": 2.0 * (loglik - null),
-        "wald": _wald(best.coefficients, covariance),
+        "wald": _wald(best.coefficients, covariance, range(p)),
         "score": float(best.null.score @ np.linalg.lstsq(best.null.information, best.null.score, rcond=None)[0]),
     }
     facts: dict[str, Any] = {"parameters": p, "loglik": loglik, "loglik_null": null, "df": p}
     for name, statistic in tests.items():
-        facts |= {f"{name}_chi2": statistic, f"{name}_p": float(chi2.sf(statistic, p))}
+        facts |= {f"{name}_chi2": statistic, f"{name}_p": _p_value(statistic, p)}
     criteria = {"aic": 2.0 * p - 2.0 * loglik, "bic": p * float(np.log(events)) - 2.0 * loglik}
     return {**facts, **criteria, "iterations": best.iterations, "converged": True}
 
 
-def _wald(coefficients: Floats, covariance: Floats) -> float:
-    return float(coefficients @ np.linalg.lstsq(covariance, coefficients, rcond=None)[0])
+def _wald(coefficients: Floats, covariance: Floats, columns: Sequence[int]) -> float | None:
+    """Joint Wald statistic; None where the covariance does not reach that far (robust over fewer sites than coefficients)."""
+    block = covariance[np.ix_(columns, columns)]
+    root = np.sqrt(np.diag(block))
+    if not (root > 0).all() or np.linalg.cond(block / np.outer(root, root)) > SINGULAR:
+        return None
+    return joint_wald(coefficients, covariance, columns)
+
+
+def _p_value(statistic: float | None, df: int) -> float | None:
+    return None if statistic is None else chi_square_p(statistic, df)
 
 
 def _term_tests(
     spec: CoxSpec, setting: _Setting, design: Design, best: Maximum, covariance: Floats
 ) -> Generator[Question, Total, Table]:
-    names = tuple(dict.fromkeys(design.terms))
-    columns: dict[str, list[Any]] = {"term": list(names), "df": []}
-    for name in names:
-        own = [place for place, term in enumerate(design.terms) if term == name]
-        others = [place for place, term in enumerate(design.terms) if term != name]
-        columns["df"].append(len(own))
-        if "wald" in spec.tests:
-            statistic = _wald(best.coefficients[own], covariance[np.ix_(own, own)])
-            _add(columns, "wald", statistic, len(own))
-        if "likelihood-ratio" in spec.tests:
-            without = best.null.loglik
-            if others:
-                refitted = yield from _maximum(spec, setting.surface, design.select(others))
-                without = refitted.there.loglik
-            _add(columns, "lr", 2.0 * (best.there.loglik - without), len(own))
-    return Table({name: tuple(values) for name, values in columns.items()}, "term", "Tests of each term of the formula")
+    """One row for each term and kind of test, as for generalised linear models (`effects.term_tests`).
+
+    A likelihood-ratio test of a term leaves out all products that contain it (type II); of a term in no product it is R's `drop1`.
+    """
+    rows: list[tuple[str, str, int, float | None, str, float | None]] = []
+    for kind in dict.fromkeys(spec.tests):
+        for term in spec.parsed.terms:
+            own = _columns_of(design, [term])
+            if kind == "wald":
+                statistic = _wald(best.coefficients, covariance, own)
+            else:
+                kept = [other for other in spec.parsed.terms if other == term or not term <= other]
+                larger = yield from _loglik(spec, setting, design, best, kept)
+                smaller = yield from _loglik(spec, setting, design, best, [other for other in kept if other != term])
+                statistic = 2.0 * (larger - smaller)
+            rows.append((str(term), kind, len(own), statistic, "chi2", _p_value(statistic, len(own))))
+    names = ("term", "test", "df", "statistic", "distribution", "p_value")
+    return Table(dict(zip(names, zip(*rows))), "term", "Tests of whole terms.")
 
 
-def _add(columns: dict[str, list[Any]], test: str, statistic: float, df: int) -> None:
-    columns.setdefault(f"{test}_chi2", []).append(statistic)
-    columns.setdefault(f"{test}_p", []).append(float(chi2.sf(statistic, df)))
+def _columns_of(design: Design, terms: Sequence[Term]) -> list[int]:
+    named = {str(term) for term in terms}
+    return [place for place, term in enumerate(design.terms) if term in named]
+
+
+def _loglik(
+    spec: CoxSpec, setting: _Setting, design: Design, best: Maximum, terms: Sequence[Term]
+) -> Generator[Question, Total, float]:
+    """Log-likelihood of the model with some of the terms."""
+    columns = _columns_of(design, terms)
+    if not columns:
+        return best.null.loglik
+    if len(columns) == len(design.columns):
+        return best.there.loglik
+    return (yield from _maximum(spec, setting.surface, design.select(columns))).there.loglik
 
 
 def _concordance(setting: _Setting, design: Design, best: Maximum, terms: Terms) -> Generator[Question, Total, Concordance]:

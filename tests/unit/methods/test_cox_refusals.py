@@ -196,3 +196,12 @@ def test_an_effect_that_is_strong_but_finite_is_estimated(fit):
     time = np.ceil(rng.exponential(1e4, 300) * np.exp(-4 * x))
     frame = pd.DataFrame({"time": np.minimum(time, 1e5), "event": (time < 1e5).astype(float), "x": x, "site": "a"})
     assert not fit(frame, covariates=["x"]).failure
+
+
+def test_fewer_sites_than_coefficients_give_no_joint_test(frame, fit):
+    result = fit(
+        frame.assign(x=frame["age"] % 1, y=frame["age"] % 2), covariates=["age", "sex", "x", "y"], standard_errors="robust by site"
+    )
+    assert result.facts["wald_chi2"] is None
+    assert result.facts["wald_p"] is None
+    assert "more sites than coefficients" in " ".join(result.notes)
