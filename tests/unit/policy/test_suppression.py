@@ -49,7 +49,7 @@ tables = st.integers(0, 3).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables, st.integers(1, 8))
 def test_no_small_count_can_be_got_back_from_the_margins(counts, minimum):
     full, found = with_margins(counts), suppress(counts, minimum=minimum)
@@ -59,10 +59,10 @@ def test_no_small_count_can_be_got_back_from_the_margins(counts, minimum):
     for place in np.argwhere(small):
         least, most = attack(full, held, place)
         assert least <= 1 + 1e-6
-        assert most >= min(minimum, full[-1, -1] + minimum) - 1e-6
+        assert most >= minimum - 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables, st.integers(2, 8), st.integers(0, 8))
 def test_nor_from_the_number_of_all_patients(counts, minimum, others):
     full, found = with_margins(counts), suppress(counts, minimum=minimum, others=others)
@@ -83,7 +83,7 @@ def test_nor_from_the_number_of_all_patients(counts, minimum, others):
         assert rest[1] >= min(minimum, total + others) - 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables, st.integers(2, 8), st.randoms(use_true_random=False))
 def test_a_total_held_back_elsewhere_cannot_be_got_back_here(counts, minimum, random):
     hidden = np.array([random.random() < 0.4 for _ in range(counts.shape[0])])
@@ -94,12 +94,12 @@ def test_a_total_held_back_elsewhere_cannot_be_got_back_here(counts, minimum, ra
         count = full[row, -1]
         least, most = attack(full, held, (row, full.shape[1] - 1))
         assert most - least >= 1 - 1e-6 or minimum == 1
-        if full[-1, -1] >= minimum:
+        if count == 0 or count >= minimum:  # a small one is a primary cell, with its own range
             assert least <= max(0, count - minimum + 1) + 1e-6
             assert most >= count + minimum - 1 - 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tables, st.integers(1, 8))
 def test_the_order_of_rows_does_not_decide_whether_anything_is_held_back(counts, minimum):
     here, there = suppress(counts, minimum=minimum), suppress(counts[::-1], minimum=minimum)
