@@ -98,7 +98,8 @@ def whole_run(ledgers: Callable[[ExitStack], dict]) -> float:
             while True:
                 next(steps)
         except StopIteration as stop:
-            assert not stop.value[0].result.failure
+            if stop.value[0].result.failure:
+                raise RuntimeError(stop.value[0].result.failure) from None
         return time.process_time() - start
 
 

@@ -86,7 +86,7 @@ print(json.dumps({{"irls": irls, "statsmodels": statsmodels, "huizhen": huizhen}
 
 def measured(which: str) -> dict:
     program = PROGRAM.format(rows=ROWS, sites=SITES, variables=VARIABLES)
-    single = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    single = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
         [sys.executable, "-c", program, which], env={**os.environ, **single}, capture_output=True, text=True, check=True
     )

@@ -8,10 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from huizhen.ledger.keys import new_key
-from huizhen.ledger.store import MemoryLedger
-from huizhen.policy.disclosure import DisclosurePolicy, strictest
-from huizhen.policy.gate import Gate
 
 from huizhen.clock import ManualClock
 from huizhen.data.examples import Examples, Numbers
@@ -20,7 +16,11 @@ from huizhen.federation.events import Event, Outcome
 from huizhen.federation.participant import Participant
 from huizhen.federation.rounds import PlainSum, Scheme
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
+from huizhen.ledger.keys import new_key
+from huizhen.ledger.store import MemoryLedger
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
+from huizhen.policy.disclosure import DisclosurePolicy, strictest
+from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Answer, Part, Question, Variable
 from huizhen.privacy.result import Result
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from huizhen.policy.disclosure import DisclosurePolicy
 
 from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent, SiteTurn, add_up
+from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.release import Answer, Part, Question, Total
 
 ENGINES = {"in-process": InProcessEngine}
