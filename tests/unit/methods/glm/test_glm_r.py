@@ -1,7 +1,7 @@
 """Against values that R prints.
 
-R stops as soon as the deviance changes by less than 1e-8 of itself, and takes standard errors and dispersion from the step before: where
-its last printed digits differ from those at the maximum, the tolerance says so.
+R stops as soon as the deviance changes by less than 1e-8 of itself, and takes standard errors and dispersion from the step before:
+where its last printed digits differ from those at the maximum, the tolerance says so.
 """
 
 import numpy as np
