@@ -115,7 +115,7 @@ def glm_result(
         df=df,
         ratio=RATIOS.get((family, link), ("", "")),
     )
-    facts: dict[str, Any] = {"family": family, "link": link, "n": fitted.sums.rows, **_measures(fitted)}
+    facts: dict[str, Any] = {"family": family, "link": link, "n": _whole(fitted.sums.rows), **_measures(fitted)}
     if not fitted.ridge:
         facts |= _criteria(fitted) | _against_null(fitted)
     facts |= {
@@ -139,9 +139,9 @@ def glm_result(
 def _measures(fitted: Fitted) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "deviance": fitted.fit.deviance,
-        "df_residual": fitted.df_residual,
+        "df_residual": _whole(fitted.df_residual),
         "null_deviance": fitted.null.deviance if fitted.null else None,
-        "df_null": fitted.df_null,
+        "df_null": _whole(fitted.df_null),
         "pearson_chi2": fitted.fit.pearson,
         "dispersion": fitted.dispersion,
         "loglik": fitted.loglik,
@@ -150,6 +150,11 @@ def _measures(fitted: Fitted) -> dict[str, Any]:
         facts["ridge"] = fitted.ridge
         facts["df_effective"] = float(np.trace(fitted.fit.inverse() @ fitted.fit.information))
     return facts
+
+
+def _whole(count: float) -> int | float:
+    """A number of rows is whole, unless frequency weights are not."""
+    return int(count) if float(count).is_integer() else count
 
 
 def _criteria(fitted: Fitted) -> dict[str, float]:

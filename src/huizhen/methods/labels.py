@@ -7,6 +7,7 @@ numbers, else in alphabetic order, so that they do not depend on who holds which
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from huizhen.data.examples import SITE, Examples, chunks, show_number
 from huizhen.errors import NotEstimable
 from huizhen.methods.formula import Factor
 from huizhen.methods.method import Local
-from huizhen.methods.piece import codes
+from huizhen.methods.piece import as_number, codes
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = ["LABELS", "agree_labels", "ask_levels", "in_order", "labels"]
@@ -65,10 +66,10 @@ def labels(question: Question, examples: Examples, local: Local, _rng: np.random
 
 def in_order(found: Sequence[str]) -> tuple[str, ...]:
     """Labels in numeric order if all are numbers, else in alphabetic order."""
-    try:
-        return tuple(sorted(found, key=lambda label: (float(label), label)))
-    except ValueError:
-        return tuple(sorted(found))
+    numbers = {label: as_number(label) for label in found}
+    if all(isfinite(number) for number in numbers.values()):
+        return tuple(sorted(found, key=lambda label: (numbers[label], label)))
+    return tuple(sorted(found))
 
 
 def _declared(factor: Factor, terms: Terms) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def ask_response(method: str, model: Model) -> Generator[Question, Total, tuple[
         NotEstimable: a response or weight that the family cannot have, one class only, all responses 0.
     """
     total = yield Question(method, RESPONSE, model.facts(), named(model.variables))
-    outside, bad_weights, _ = total.sums["flags"].tolist()
+    outside, bad_weights, bad_offset = total.sums["flags"].tolist()
     name = str(model.outcome)
     if outside:
         raise NotEstimable(
@@ -93,6 +93,8 @@ def ask_response(method: str, model: Model) -> Generator[Question, Total, tuple[
         )
     if bad_weights:
         raise NotEstimable(f"{model.weights}: some weights are negative or not finite; a weight must be 0 or a positive number")
+    if bad_offset:
+        raise NotEstimable(f"{model.offset}: some offsets are not finite numbers; leave those rows out by a cohort condition")
     rows, weights, weighted, constant = total.sums["sums"].tolist()
     if weights <= 0:
         raise NotEstimable("No row is complete in all variables of the model with a positive weight, so there is nothing to fit")
@@ -109,10 +111,9 @@ def response(question: Question, examples: Examples, local: Local, _rng: np.rand
     sums, flags, classes = np.zeros(4), np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64)
     for rows in chunks(examples.rows):
         seen, offset, weights = model.observed(examples, rows)
-        outside = model.family.outside(seen, weights) or (offset is not None and not np.all(np.isfinite(offset)))
-        bad = weights is not None and not bool(np.all((weights >= 0.0) & (weights < np.inf)))
-        if outside or bad:
-            flags |= outside, bad, 0
+        wrong = np.array(_wrong(model, seen, offset, weights), dtype=np.int64)
+        flags |= wrong
+        if wrong.any():
             continue
         weight = np.ones_like(seen) if weights is None else weights
         sums += _sums(model, seen, weight)
@@ -123,6 +124,13 @@ def response(question: Question, examples: Examples, local: Local, _rng: np.rand
     if model.family.name == "binomial":
         parts["classes"] = Part(classes, examples.rows, cells=True)
     return Answer(parts, examples.rows), local
+
+
+def _wrong(model: Model, seen: Floats, offset: Floats | None, weights: Floats | None) -> tuple[bool, bool, bool]:
+    """Whether some response, some weight, some offset is none that there can be."""
+    bad_weights = weights is not None and not bool(np.all((weights >= 0.0) & (weights < np.inf)))
+    bad_offset = offset is not None and not bool(np.all(np.isfinite(offset)))
+    return model.family.outside(seen, weights), bad_weights, bad_offset
 
 
 def _sums(model: Model, seen: Floats, weight: Floats) -> Floats:

@@ -13,7 +13,7 @@ from huizhen.data.examples import Categories, Examples
 from huizhen.methods.formula import ELEMENTWISE, Factor
 from huizhen.methods.spline import Spline
 
-__all__ = ["Piece", "codes", "transformed"]
+__all__ = ["Piece", "as_number", "codes", "transformed"]
 
 Floats = NDArray[np.float64]
 
@@ -98,13 +98,14 @@ def codes(examples: Examples, variable: str, levels: tuple[str, ...], rows: slic
 
 
 def _codes_of_numbers(values: Floats, levels: tuple[str, ...]) -> NDArray[np.int64]:
-    labels = np.array([_number(level) for level in levels])
+    labels = np.array([as_number(level) for level in levels])
     order = np.argsort(labels)  # NaN, a label that is no number, sorts last and equals nothing
     nearest = order[np.minimum(np.searchsorted(labels[order], values), len(labels) - 1)]
     return np.where(labels[nearest] == values, nearest, -1)
 
 
-def _number(label: str) -> float:
+def as_number(label: str) -> float:
+    """The number that a label spells, or NaN."""
     try:
         return float(label)
     except ValueError:

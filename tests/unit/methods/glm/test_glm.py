@@ -370,3 +370,36 @@ def test_policies_see_classes_and_degrees(patients, sites_of, terms_of):
 def test_site_is_not_named_as_a_variable_of_patients(patients):
     uses = GLM.uses(GlmSpec(formula="died ~ age + site", family="binomial", weights="trials"))
     assert [use.name for use in uses] == ["died", "age", "trials"]
+
+
+def test_a_row_of_weight_0_counts_as_no_row(patients, fit):
+    frame = patients.assign(weight=(np.arange(900) % 4 > 0).astype(float))
+    weighted = fit(frame, formula="pressure ~ age + stage", family="gaussian", weights="weight", standard_errors="robust-hc1")
+    fewer = fit(frame[frame.weight > 0], formula="pressure ~ age + stage", family="gaussian", standard_errors="robust-hc1")
+    assert close(weighted.arrays["covariance"], fewer.arrays["covariance"])
+    for name in ("deviance", "null_deviance", "loglik", "aic", "bic", "f_p", "n", "df_residual"):
+        assert weighted.facts[name] == pytest.approx(fewer.facts[name], rel=1e-12), name
+
+
+def test_the_intercept_alone_is_the_mean(patients, fit):
+    result = fit(patients, formula="days ~ 1", family="gamma", link="log")
+    assert close(column(result, "coefficient"), np.log(patients.days.mean()))
+    assert close(result.facts["deviance"], result.facts["null_deviance"])
+    assert "lr_chi2" not in result.facts
+
+
+def test_steps_that_leave_the_domain_are_halved(fit):
+    rng = np.random.default_rng(11)
+    frame = pd.DataFrame({"x": rng.uniform(0, 1, 300), "site": np.repeat(["a", "b", "c"], 100)})
+    frame["y"] = (rng.uniform(size=300) < 0.02 + 0.95 * frame.x).astype(float)  # nearly leaves 0..1 at both ends
+    result = fit(frame, formula="y ~ x", family="binomial", link="identity", max_iterations=500)
+    low, slope = column(result, "coefficient")
+    mean = low + slope * frame.x
+    assert mean.between(0, 1).all()
+    assert np.allclose([((frame.y - mean) / (mean * (1 - mean)) * part).sum() for part in (1, frame.x)], 0, atol=1e-6)
+
+
+def test_levels_that_spell_no_finite_number_stand_in_alphabetic_order(patients, fit):
+    frame = patients.assign(code=np.random.default_rng(0).choice(["10", "9", "nan"], 900))
+    result = fit(frame, formula="died ~ code", family="binomial")
+    assert tuple(column(result, "term")) == ("Intercept", "code[9]", "code[nan]")

@@ -1,12 +1,13 @@
 """Against values that R prints.
 
-R stops as soon as the deviance changes by less than 1e-8 of itself, and takes standard errors and dispersion from the step before: where
-its last printed digits differ from those at the maximum, the tolerance says so.
+R stops as soon as the deviance changes by less than 1e-8 of itself, and takes standard errors and dispersion from the step before:
+where its last printed digits differ from those at the maximum, the tolerance says so.
 """
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 from huizhen.methods.glm import GLM, GlmSpec
 from huizhen.privacy.release import Variable
@@ -111,3 +112,24 @@ def test_miles_by_weight(mtcars, fit):
     assert np.sqrt(facts["dispersion"]) == pytest.approx(3.046, abs=5e-4)
     assert facts["aic"] == pytest.approx(166.0294, abs=5e-5)
     assert facts["bic"] == pytest.approx(170.4266, abs=5e-5)
+
+
+def test_longley_to_the_certified_digits_of_nist(federate, sites_of, terms_of):
+    # NIST StRD, Longley: columns so nearly dependent that careless sums lose all digits
+    frame = sm.datasets.longley.load_pandas().data
+    frame.columns = ["y", "x1", "x2", "x3", "x4", "x5", "x6"]
+    frame["site"] = ["a", "b"] * 8
+    spec = GlmSpec(formula="y ~ x1 + x2 + x3 + x4 + x5 + x6", family="gaussian")
+    result = federate(GLM, spec, terms_of(frame, 1), sites_of(frame))
+    coefficients = [
+        -3482258.63459582, 15.0618722713733, -0.0358191792925910, -2.02022980381683, -1.03322686717359, -0.0511041056535807,
+        1829.15146461355,
+    ]  # fmt: skip
+    errors = [
+        890420.383607373, 84.9149257747669, 0.0334910077722432, 0.488399681651699, 0.214274163161675, 0.226073200069370,
+        455.478499142212,
+    ]  # fmt: skip
+    table = result.tables["coefficients"].columns
+    assert np.allclose(table["coefficient"], coefficients, rtol=1e-11, atol=0)
+    assert np.allclose(table["standard_error"], errors, rtol=1e-11, atol=0)
+    assert result.facts["r2"] == pytest.approx(0.995479004577296, rel=1e-13)
