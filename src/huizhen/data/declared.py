@@ -14,7 +14,7 @@ from huizhen.errors import Problem
 
 __all__ = ["Declared", "constant_site", "doubts", "infinite", "no_column", "no_value", "outside_levels", "text_for_number"]
 
-EXACT = 2.0**53  # the largest integer below which float64 holds every integer
+EXACT = 2.0**53  # from here on float64 no longer tells neighboring integers apart
 SHOWN = 20  # column names in a message
 LONGEST_NAME = 60  # characters of a column name in a message
 
@@ -52,11 +52,11 @@ def doubts(examples: Examples, variables: Mapping[str, Declared]) -> tuple[Probl
             if outside:
                 expected = f"values from {low:g} to {high:g}"
                 found.append(Problem(f"column {name!r}", f"values outside the declared range in {_rows(outside)}", expected))
-        large = int(np.count_nonzero(np.abs(column.values) > EXACT))
+        large = int(np.count_nonzero(np.abs(column.values) >= EXACT))
         if large:
             remedy = "An identifier is better read as a category"
             found.append(
-                Problem(f"column {name!r}", f"integers beyond 2^53 in {_rows(large)}", "numbers that float64 holds", remedy)
+                Problem(f"column {name!r}", f"integers of 2^53 or more in {_rows(large)}", "numbers that float64 holds", remedy)
             )
     return tuple(found)
 

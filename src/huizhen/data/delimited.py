@@ -76,7 +76,10 @@ def sniff(path: Path) -> Layout | Problem:
         return Problem(f"{path.name}, line 1", "quotes that are not closed", "a header line with column names")
     _, delimiter, header = max(guesses, key=lambda guess: guess[0])
     names = tuple(name.strip() for name in header)
-    return _bad_header(path.name, names) or Layout(delimiter, names)
+    wrong = _bad_header(path.name, names)
+    if not wrong and not _has_rows(path, Layout(delimiter, names)):
+        wrong = Problem(path.name, "a header and no rows", "at least one row")
+    return wrong or Layout(delimiter, names)
 
 
 def line_of(path: Path, layout: Layout, record: int) -> int:
@@ -137,6 +140,13 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         for cells in reader:
             yield line, cells
             line = reader.line_num + 1
+
+
+def _has_rows(path: Path, layout: Layout) -> bool:
+    try:
+        return any(cells for _, cells in islice(_records(path, layout.delimiter), 1, None))
+    except csv.Error:
+        return True  # a broken row, to be named when it is read
 
 
 def _try(path: Path, delimiter: str) -> tuple[tuple[bool, int, int], str, list[str]] | None:

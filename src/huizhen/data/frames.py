@@ -72,7 +72,10 @@ def _length(frame: Any) -> int:
 
 
 def _column(where: str, cells: Any, variable: Declared) -> tuple[Column | None, list[Problem]]:
-    array: NDArray[Any] = np.asarray(np.ma.filled(cells.astype(object), None) if np.ma.isMaskedArray(cells) else cells)
+    try:
+        array: NDArray[Any] = np.asarray(np.ma.filled(cells.astype(object), None) if np.ma.isMaskedArray(cells) else cells)
+    except ValueError:  # lists of unequal length
+        return None, [Problem(where, "lists or other compound values", "one value for each row")]
     if array.ndim != 1:
         return None, [Problem(where, f"an array of {array.ndim} dimensions", "one value for each row")]
     kind = array.dtype.kind

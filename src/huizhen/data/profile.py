@@ -91,8 +91,8 @@ def spread(values: NDArray[np.float64], rule: Rule) -> Spread:
         return Spread(note=f"fewer than {rule.min_cell_count} values differ from the commonest: nothing more is told")
     sd = float(np.std(present, ddof=1))
     step = _nice(sd * rule.min_cell_count / len(present))
-    low = _bound(distinct, np.cumsum(counts), _nice(sd / 4), rule)
-    high = _bound(-distinct[::-1], np.cumsum(counts[::-1]), _nice(sd / 4), rule)
+    low = _bound(distinct, np.cumsum(counts), sd, rule)
+    high = _bound(-distinct[::-1], np.cumsum(counts[::-1]), sd, rule)
     note = "" if low is not None and high is not None else "a bound that would stand for few patients is withheld"
     return Spread(_to(float(present.mean()), step), _to(sd, step), low, None if high is None else -high + 0.0, note)
 
@@ -148,14 +148,17 @@ def _year(label: str) -> float | None:
     return float(match[3]) if match and min(int(match[1]), int(match[2])) <= 12 else None
 
 
-def _bound(distinct: NDArray[np.float64], up_to: NDArray[np.int64], step: float, rule: Rule) -> float | None:
-    """A multiple of `step` below about `OUTER` of the values that is none of them; None if too few lie below it."""
+def _bound(distinct: NDArray[np.float64], up_to: NDArray[np.int64], sd: float, rule: Rule) -> float | None:
+    """A round number with all but about `OUTER` of the values above it, enough of them below and none upon it; or None."""
     start = distinct[np.searchsorted(up_to, OUTER * up_to[-1])]
-    bound = math.floor(start / step) * step
-    while np.any(np.isclose(distinct, bound, rtol=1e-12, atol=0)):
-        bound -= step
-    below = int(np.searchsorted(distinct, bound))
-    return _to(bound, step) if below and up_to[below - 1] >= rule.min_cell_count else None
+    for step in (_nice(sd / 4), _nice(sd / 10), _nice(sd / 20)):
+        for quarters in (0, 2, 1, 3, 4):
+            bound = float(f"{(math.floor(start / step) - quarters / 4) * step:.12g}")
+            below = int(np.searchsorted(distinct, bound))
+            is_taken = np.any(np.isclose(distinct, bound, rtol=1e-9, atol=0))
+            if below and up_to[below - 1] >= rule.min_cell_count and not is_taken:
+                return bound
+    return None
 
 
 def _nice(step: float) -> float:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import duckdb
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = ["Shape", "TableFile", "Unreadable", "csv_file", "parquet_file"]
 
 Bare = Callable[[str], str]  # SQL of a column to SQL of its text as it is compared with the marks for missing
 Types = Sequence[tuple[str, list[str]]]  # enumerations: name and levels
+T = TypeVar("T")
 Shape = Literal["text", "number", "truth", "date", "other"]
 
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
@@ -56,7 +57,7 @@ class TableFile:
 
     def rows(self) -> int:
         """Number of rows."""
-        return int(self._ask("count(*) as n")["n"][0])
+        return int(self._count("count(*)")[0])
 
     def profile(self, names: Iterable[str]) -> dict[str, NDArray[np.int64]]:
         """For each column the number of rows with a value, and of those the rows whose value is no number: int64 (2,)."""
@@ -67,16 +68,15 @@ class TableFile:
     def _profile(self, names: list[str], bare: Bare) -> dict[str, NDArray[np.int64]]:
         if not names:
             return {}
-        asked = [part for at, name in enumerate(names) for part in _profile(*self.places[name], bare, at)]
-        counts = self._ask(", ".join(asked))
-        return {name: np.array([counts[f"f{at}"][0], counts[f"t{at}"][0]], np.int64) for at, name in enumerate(names)}
+        asked = [part for name in names for part in _profile(*self.places[name], bare)]
+        counts = np.array(self._count(", ".join(asked)), np.int64).reshape(-1, 2)
+        return dict(zip(names, counts))
 
     def texts(self, names: Iterable[str]) -> dict[str, list[str]]:
         """The distinct values of columns as they stand in the cells, sorted; a missing value may be among them as its mark."""
         names = list(names)
-        asked = [f"array_agg(distinct {_text(*self.places[name])}) as d{at}" for at, name in enumerate(names)]
-        found = self._ask(", ".join(asked))
-        return {name: sorted(text for text in found[f"d{at}"][0] if text is not None) for at, name in enumerate(names)}
+        found = self._count(", ".join(f"array_agg(distinct {_text(*self.places[name])})" for name in names))
+        return {name: sorted(text for text in texts or () if text is not None) for name, texts in zip(names, found)}
 
     def values(self, numbers: Sequence[str], texts: Mapping[str, Sequence[str]]) -> dict[str, NDArray[Any]]:
         """Columns in the order of the file.
@@ -98,32 +98,37 @@ class TableFile:
         if not asked:
             return {}
         # Several threads hand rows over in any order, whatever is set (DuckDB 2.0): columns read apart would not match.
-        read = self._ask(", ".join(f"{sql} as v{at}" for at, sql in enumerate(asked.values())), types, threads=1)
-        return {name: read[f"v{at}"] for at, name in enumerate(asked)}
+        sql = self._sql(", ".join(f"{part} as v{at}" for at, part in enumerate(asked.values())))
+        read = _run(self.path, lambda engine: engine.execute(*sql).fetchnumpy(), types, threads=1)
+        return {name: cast(NDArray[Any], read[f"v{at}"]) for at, name in enumerate(asked)}
 
     def what_is_wrong(self, name: str) -> tuple[int, int]:
         """Of the cells of a column that hold no finite number: how many are infinite, and how many have a comma in a number."""
         column, shape = self.places[name]
         if shape != "text":
-            return int(self._ask(f"count_if(isinf({_number(column, shape, _plain)})) as i")["i"][0]), 0
-        infinite = f"count_if(isinf(try_cast({column} as double)) and not contains({column}, '_')) as i"
-        commas = f"count_if(regexp_full_match(trim({column}, {BLANKS}), '[+-]?[0-9]+([.][0-9]{{3}})*,[0-9]+')) as c"
-        found = self._ask(f"{infinite}, {commas}")
-        return int(found["i"][0]), int(found["c"][0])
+            return int(self._count(f"count_if(isinf({_number(column, shape, _plain)}))")[0]), 0
+        infinite = f"coalesce(count_if(isinf(try_cast({column} as double)) and not contains({column}, '_')), 0)"
+        comma = "[+-]?[0-9]+([.][0-9]{3})*,[0-9]+"
+        commas = f"coalesce(count_if(regexp_full_match(trim({column}, {BLANKS}), '{comma}')), 0)"
+        endless, with_comma = self._count(f"{infinite}, {commas}")
+        return int(endless), int(with_comma)
 
     def as_written(self, name: str, text: str) -> str:
         """A distinct value as a CSV file would write it: a column of numbers says ``1e+16`` for 10000000000000000."""
         is_float = self.places[name][1] == "number" and any(mark in text for mark in ".en")
         return show_number(float(text)) if is_float else text
 
-    def _ask(self, select: str, types: Types = (), *, threads: int = THREADS) -> dict[str, NDArray[Any]]:
+    def _count(self, select: str) -> tuple[Any, ...]:
+        sql = self._sql(select)
+        return _run(self.path, lambda engine: engine.execute(*sql).fetchall()[0], threads=THREADS)
+
+    def _sql(self, select: str) -> tuple[str, list[str]]:
         if self.layout is None:
-            sql = f"select {select} from read_parquet(?, hive_partitioning = false)"  # noqa: S608  names are quoted below
-            return _run(self.path, sql, [str(self.path)], types, threads=threads)
+            return f"select {select} from read_parquet(?, hive_partitioning = false)", [str(self.path)]  # noqa: S608  quoted names
         columns = ", ".join(f"'c{at}': 'VARCHAR'" for at in range(len(self.layout.names)))
         layout = """delim = ?, header = true, quote = '"', escape = '"', auto_detect = false, hive_partitioning = false"""
         sql = f"select {select} from read_csv(?, {layout}, columns = {{{columns}}})"  # noqa: S608  names are c0, c1, ...
-        return _run(self.path, sql, [str(self.path), self.layout.delimiter], types, threads=threads)
+        return sql, [str(self.path), self.layout.delimiter]
 
 
 def csv_file(path: Path, layout: Layout) -> TableFile:
@@ -139,13 +144,15 @@ def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
     Raises:
         Unreadable: it is no whole Parquet file.
     """
-    schema = _run(path, "select name, num_children as children from parquet_schema(?)", [str(path)])
-    names = _top_level(list(schema["name"]), [_whole(count) for count in schema["children"]])
+    schema = "select name, num_children from parquet_schema(?)"
     # DuckDB renames columns whose names differ in case only; the order is the file's own.
-    described = _run(path, "describe select * from read_parquet(?, hive_partitioning = false)", [str(path)])
+    described = "describe select * from read_parquet(?, hive_partitioning = false)"
+    elements = _run(path, lambda engine: engine.execute(schema, [str(path)]).fetchall())
+    columns = _run(path, lambda engine: engine.execute(described, [str(path)]).fetchall())
+    names = _top_level([str(name) for name, _ in elements], [count or 0 for _, count in elements])
     places: dict[str, tuple[str, Shape]] = {}
     unread = []
-    for name, sql_name, sql_type in zip(names, described["column_name"], described["column_type"]):
+    for name, sql_name, sql_type in ((name, *column[:2]) for name, column in zip(names, columns)):
         shape = _shape(str(sql_type))
         if shape == "other" or not name:
             unread.append(f"column {name!r} (neither numbers nor text nor dates)")
@@ -154,13 +161,13 @@ def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
     return TableFile(path, None, places, tuple(unread)), tuple(names)
 
 
-def _run(path: Path, sql: str, parameters: list[str], types: Types = (), *, threads: int = 1) -> dict[str, NDArray[Any]]:
+def _run(path: Path, question: Callable[[duckdb.DuckDBPyConnection], T], types: Types = (), *, threads: int = 1) -> T:
     full = False
     try:
         with _open(path, threads) as engine:
             for name, levels in types:
                 engine.execute(f"create type {name} as enum (select unnest(?::varchar[]))", [levels])
-            return cast(dict[str, NDArray[Any]], engine.execute(sql, parameters).fetchnumpy())
+            return question(engine)
     except duckdb.OutOfMemoryException:
         full = True
     except duckdb.Error:
@@ -197,14 +204,14 @@ def _trimmed(column: str) -> str:
     return f"lower(trim({column}, {BLANKS}))"  # thrice as slow as reading a number: for columns with doubtful cells only
 
 
-def _profile(column: str, shape: Shape, bare: Bare, at: int) -> tuple[str, str]:
+def _profile(column: str, shape: Shape, bare: Bare) -> tuple[str, str]:
     if shape == "text":
         filled = f"{column} is not null and {bare(column)} not in ({MARKS})"
         # '00' to '0:' are the texts that start with a zero and another digit: codes.
         no_number = f"try_cast({column} as double) is null or contains({column}, '_') or ({column} >= '00' and {column} < '0:')"
-        return f"count_if({filled}) as f{at}", f"count_if(({filled}) and ({no_number})) as t{at}"
+        return f"count_if({filled})", f"count_if(({filled}) and ({no_number}))"
     filled = f"count_if(not isnan({_number(column, shape, bare)}))" if shape == "number" else f"count({column})"
-    return f"{filled} as f{at}", f"{filled if shape == 'date' else '0'} as t{at}"
+    return filled, filled if shape == "date" else "0"
 
 
 def _number(column: str, shape: Shape, bare: Bare) -> str:
@@ -237,13 +244,9 @@ def _top_level(names: Sequence[str], children: Sequence[int]) -> list[str]:
     # The schema is a tree in preorder: its root, then each column followed by all that lies below it.
     top, place = [], 1
     while place < len(names):
-        top.append(str(names[place]))
+        top.append(names[place])
         open_branches = 1
         while open_branches:
             open_branches += children[place] - 1
             place += 1
     return top
-
-
-def _whole(count: Any) -> int:
-    return 0 if count is None or count is np.ma.masked else int(count)

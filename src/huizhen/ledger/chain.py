@@ -38,7 +38,7 @@ __all__ = ["EMPTY", "Damaged", "Entry", "Fault", "Head", "Signer", "Verdict", "h
 HASH_DOMAIN = "huizhen ledger entry 1"
 SIGNATURE_DOMAIN = b"huizhen ledger signature 1\n"
 MAX_DEPTH = 16  # a fact is shallow; the limit keeps hostile nesting away from the stack
-MAX_CHARACTERS = 65_536  # of a payload: a ledger holds facts, not data
+MAX_CHARACTERS = 262_144  # of a payload: a ledger holds facts, not data
 MAX_NUMBERS = 64  # in one list: more is an array in disguise
 
 Fault = Literal["missing", "reordered", "changed", "link", "unknown key", "signature", "unreadable", "rewritten", "truncated"]

@@ -63,6 +63,11 @@ class Design:
         size = len(names)
         return cls(tuple(names), tuple(terms), tuple(parts), tuple(pieces), np.zeros(size), np.ones(size))
 
+    @classmethod
+    def ones(cls, rows: int) -> Design:
+        """The intercept alone."""
+        return cls((INTERCEPT,), (INTERCEPT,), ((),), (), np.zeros(1), np.ones(1), rows)
+
     @property
     def intercept(self) -> bool:
         """Whether the first column is the intercept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -40,11 +41,13 @@ class CompareSpec(Spec):
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Groups:
-    """Sizes, means and variances of groups; float64 (group,)."""
+    """Sizes, means (from any common origin) and variances of groups; float64 (group,)."""
 
-    def __init__(self, n: Array, mean: Array, variance: Array) -> None:
-        self.n, self.mean, self.variance = n, mean, variance
+    n: Array
+    mean: Array
+    variance: Array
 
 
 def t_test(groups: Groups, *, pooled: bool, confidence: float) -> dict[str, float]:
@@ -69,8 +72,7 @@ def t_test(groups: Groups, *, pooled: bool, confidence: float) -> dict[str, floa
 def anova(groups: Groups) -> dict[str, float]:
     """One-way analysis of variance: ``f``, ``df_between``, ``df_within``, ``p_value``, ``eta_squared``."""
     n, mean = groups.n, groups.mean
-    shifted = mean - mean[0]  # distances between means, so that a large common mean does not cancel
-    between = float((n * (shifted - (n * shifted).sum() / n.sum()) ** 2).sum())
+    between = float((n * (mean - (n * mean).sum() / n.sum()) ** 2).sum())
     within = float(((n - 1) * groups.variance).sum())
     df1, df2 = float(len(n) - 1), float(n.sum() - len(n))
     f = between / df1 / (within / df2)
@@ -86,10 +88,9 @@ def anova(groups: Groups) -> dict[str, float]:
 def welch_anova(groups: Groups) -> dict[str, float]:
     """Welch 1951 (Biometrika 38:330), as R's ``oneway.test``: ``f``, ``df_between``, ``df_within``, ``p_value``."""
     k, weight = len(groups.n), groups.n / groups.variance
-    shifted = groups.mean - groups.mean[0]
-    centre = (weight * shifted).sum() / weight.sum()
+    centre = (weight * groups.mean).sum() / weight.sum()
     lack = float(((1 - weight / weight.sum()) ** 2 / (groups.n - 1)).sum()) / (k**2 - 1)
-    f = float((weight * (shifted - centre) ** 2).sum()) / ((k - 1) * (1 + 2 * (k - 2) * lack))
+    f = float((weight * (groups.mean - centre) ** 2).sum()) / ((k - 1) * (1 + 2 * (k - 2) * lack))
     df1, df2 = float(k - 1), 1 / (3 * lack)
     return {"f": f, "df_between": df1, "df_within": df2, "p_value": float(fdtrc(df1, df2, f))}
 
@@ -109,11 +110,12 @@ def _program(spec: CompareSpec, terms: Terms) -> Generator[Question, Total, Resu
     groups = _checked(spec, moments, held, terms.min_cell_count)
     test = spec.test or ("welch" if len(groups.n) == 2 else "anova")
     facts = {"test": test} | _test(test, groups, spec.confidence) | _spread(groups, moments, held)
-    tables = {"groups": _groups(spec, [label for label, some in zip(labels, held) if some], groups)}
+    names = [label for label, some in zip(labels, held) if some]
+    tables = {"groups": _groups(spec, names, groups, moments.mean[held, 0])}
     if len(groups.n) == 2:
         facts |= _effect(groups)
         paired = facts if "t" in facts else t_test(groups, pooled=True, confidence=spec.confidence)
-        tables["coefficients"] = _difference(paired)
+        tables["coefficients"] = _difference(f"{names[0]} - {names[1]}", paired)
     note = f"Differences are the mean of the first level of {spec.by!r} minus that of the second (as t.test of R)."
     notes = (note,) if len(groups.n) == 2 else ()
     return Result("compare", int(groups.n.sum()), terms.roster, facts, tables, notes=notes)
@@ -133,7 +135,7 @@ def _checked(spec: CompareSpec, moments: Moments, held: NDArray[np.bool_], at_le
     variance = moments.variance[held, 0]
     if not (variance > 0).any() or (spec.test == "welch_anova" and not (variance > 0).all()):
         raise NotEstimable(f"{spec.variable!r} has the same value throughout a group: its spread is zero, there is nothing to test")
-    return Groups(n.astype(float), moments.mean[held, 0], variance)
+    return Groups(n.astype(float), moments.offset[held, 0], variance)
 
 
 def _test(test: str, groups: Groups, confidence: float) -> dict[str, Any]:
@@ -168,15 +170,16 @@ def _spread(groups: Groups, moments: Moments, held: NDArray[np.bool_]) -> dict[s
     return found
 
 
-def _groups(spec: CompareSpec, labels: Sequence[str], groups: Groups) -> Table:
+def _groups(spec: CompareSpec, labels: Sequence[str], groups: Groups, mean: Array) -> Table:
     sd = np.sqrt(groups.variance)
     columns: dict[str, tuple[Any, ...]] = {"group": tuple(labels), "n": tuple(groups.n.astype(int).tolist())}
-    columns |= {"mean": listed(groups.mean), "sd": listed(sd), "standard_error": listed(sd / np.sqrt(groups.n))}
+    columns |= {"mean": listed(mean), "sd": listed(sd), "standard_error": listed(sd / np.sqrt(groups.n))}
     return Table(columns, "group", f"{spec.variable} by {spec.by}", ("n",), "n")
 
 
-def _difference(found: Mapping[str, Any]) -> Table:
-    columns = {"term": "difference", "coefficient": found["difference"], "standard_error": found["standard_error"]}
+def _difference(term: str, found: Mapping[str, Any]) -> Table:
+    """The term names both groups, so that nobody averages it with the difference of two others."""
+    columns = {"term": term, "coefficient": found["difference"], "standard_error": found["standard_error"]}
     columns |= {name: found[name] for name in ("t", "p_value", "ci_low", "ci_high")}
     return Table({title: (value,) for title, value in columns.items()}, "term", "Difference of the two means")
 

@@ -17,28 +17,23 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from huizhen.data.examples import CHUNK, SITE, Examples, chunks
+from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
 from huizhen.methods.aliasing import refuse_aliased
 from huizhen.methods.columns import INTERCEPT, Design
+from huizhen.methods.columnsums import COLUMNS, PRODUCTS, SQUARES, SUMS, column_products, column_sums, counted_columns, moment_sums
 from huizhen.methods.formula import Factor, Formula, parse
 from huizhen.methods.knots import BELOW, Moments, below, quantiles
 from huizhen.methods.labels import LABELS, agree_labels, labels
-from huizhen.methods.method import Local, Step
-from huizhen.methods.piece import Piece, transformed
+from huizhen.methods.method import Step
+from huizhen.methods.piece import Piece
 from huizhen.methods.spline import Spline
-from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+from huizhen.privacy.release import Question, Terms, Total
 
 __all__ = ["DESIGN_STEPS", "INTERCEPT", "Design", "agree", "agree_pieces", "standardise"]
-
-Floats = NDArray[np.float64]
-Rounds = Generator[Question, Total, Any]
-SUMS, SQUARES, COLUMNS, PRODUCTS = "design.sums", "design.squares", "design.columns", "design.products"
 
 
 def agree(
@@ -218,7 +213,7 @@ def _undefined(name: str) -> NotEstimable:
 
 
 def _refuse_rare(design: Design, total: Total, least: int) -> None:
-    counted = _counted(design)
+    counted = counted_columns(design)
     ones = dict(zip(counted, total.sums["ones"].tolist()))
     measured = {column: count for column, count in zip(counted, total.sums["not_binary"].tolist()) if count}
     rare: dict[str, int] = {}
@@ -233,80 +228,13 @@ def _refuse_rare(design: Design, total: Total, least: int) -> None:
         )
 
 
-def _counted(design: Design) -> list[int]:
-    """Columns whose rows unlike 0 are counted: those of categories, and bare variables, which may be 0/1."""
-    bare = [len(parts) == 1 and not design.pieces[parts[0][0]].factor.calls for parts in design.parts]
-    mixed = [any(design.pieces[piece].levels for piece, _ in parts) for parts in design.parts]
-    return [column for column in range(len(design.columns)) if bare[column] or mixed[column]]
-
-
-def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """Sums of transformed variables about the means in the question, and sums of squares."""
-    factors = [Factor.from_facts(facts) for facts in question.facts["factors"]]
-    means = np.asarray(question.facts["means"], dtype=np.float64)
-    sums, squares = np.zeros(len(factors)), np.zeros(len(factors))
-    with np.errstate(all="ignore"):
-        for rows in chunks(examples.rows):
-            for place, factor in enumerate(factors):
-                values = transformed(factor, examples, rows) - means[place]
-                sums[place] += values.sum()
-                squares[place] += values @ values
-    undefined = ~np.isfinite(sums)
-    sums[undefined] = squares[undefined] = 0.0
-    parts = {"sums": Part(sums, examples.rows), "undefined": Part(undefined.astype(np.int64), examples.rows)}
-    if question.step == SQUARES:
-        parts["squares"] = Part(squares, examples.rows)
-    return Answer(parts, examples.rows), local
-
-
-def _answer_columns(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """Sums of the columns; for those that may be indicators, how many rows they hold for."""
-    design = Design.from_facts(question.facts["design"], local)
-    counted = _counted(design)
-    sums, ones = np.zeros(len(design.columns)), np.zeros(len(counted), dtype=np.int64)
-    not_binary = np.zeros(len(counted), dtype=np.int64)
-    may_be_measured = {
-        place: column for place, column in enumerate(counted) if not any(design.pieces[p].levels for p, _ in design.parts[column])
-    }
-    with np.errstate(all="ignore"):
-        for rows in chunks(examples.rows):
-            filled = design.matrix(examples, rows)
-            sums += filled.sum(axis=1)
-            for place, column in may_be_measured.items():
-                if not not_binary[place]:
-                    not_binary[place] = not np.all((filled[column] == 0) | (filled[column] == 1))
-            for place, column in enumerate(counted):
-                ones[place] += 0 if not_binary[place] else np.count_nonzero(filled[column])
-    ones[not_binary > 0] = 0
-    undefined = ~np.isfinite(sums)
-    sums[undefined] = 0.0
-    parts = {
-        "sums": Part(sums, examples.rows),
-        "ones": Part(ones, examples.rows, cells=True),
-        "not_binary": Part(not_binary, examples.rows, unit="sites"),
-        "undefined": Part(undefined.astype(np.int64), examples.rows, unit="sites"),
-    }
-    return Answer(parts, examples.rows), local
-
-
-def _answer_products(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """Sums of products of the columns about their centres."""
-    design = Design.from_facts(question.facts["design"], local)
-    products = np.zeros((len(design.columns), len(design.columns)))
-    buffer = np.empty((len(design.columns), min(CHUNK, examples.rows)))
-    for rows in chunks(examples.rows):
-        filled = design.standardised(examples, rows, out=buffer)
-        products += filled @ filled.T
-    return Answer({"products": Part(products, examples.rows)}, examples.rows), local
-
-
 DESIGN_STEPS: Mapping[str, Step] = MappingProxyType(
     {
         LABELS: labels,
-        SUMS: _answer_sums,
-        SQUARES: _answer_sums,
+        SUMS: moment_sums,
+        SQUARES: moment_sums,
         BELOW: below,
-        COLUMNS: _answer_columns,
-        PRODUCTS: _answer_products,
+        COLUMNS: column_sums,
+        PRODUCTS: column_products,
     }
 )

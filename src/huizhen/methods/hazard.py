@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from huizhen.methods.riskset import Cells, elapse
 
-__all__ = ["Hazard", "Ties", "hazard_of", "products_of_means"]
+__all__ = ["CellMeans", "Hazard", "Ties", "cell_means", "hazard_of", "products_of_means"]
 
 Floats = NDArray[np.float64]
 Ties = Literal["efron", "breslow"]
@@ -33,6 +33,7 @@ class Hazard:
         jump: sum of m / d: the jump of the cumulative baseline hazard.
         tied: sum of m f / d: what the cell's own events are spared of it.
         square, mixed, tied_square: sums of m / d^2, m f / d^2 and m f^2 / d^2.
+        plain: the jump as Breslow has it, whatever the ties, sum of weights / S.
         log_risk: sum of m log d, over all cells.
     """
 
@@ -41,6 +42,7 @@ class Hazard:
     square: Floats
     mixed: Floats
     tied_square: Floats
+    plain: Floats
     log_risk: float
 
     def gone_through(self, cells: Cells, by: Floats | None = None) -> Floats:
@@ -49,8 +51,8 @@ class Hazard:
 
     def __getitem__(self, here: slice) -> Hazard:
         """The same for some of the cells; `log_risk` stays that of all."""
-        parts = (self.jump, self.tied, self.square, self.mixed, self.tied_square)
-        return Hazard(*(part[here] for part in parts), self.log_risk)
+        square, mixed, tied_square = self.square[here], self.mixed[here], self.tied_square[here]
+        return Hazard(self.jump[here], self.tied[here], square, mixed, tied_square, self.plain[here], self.log_risk)
 
 
 def hazard_of(cells: Cells, at_risk: Floats, tied: Floats, ties: Ties) -> Hazard:
@@ -68,7 +70,8 @@ def hazard_of(cells: Cells, at_risk: Floats, tied: Floats, ties: Ties) -> Hazard
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         once, twice = m / d, m / d**2
         log_risk = float(np.sum(m * np.log(d)))
-        return Hazard(by_cell(once), by_cell(once * f), by_cell(twice), by_cell(twice * f), by_cell(twice * f**2), log_risk)
+        squares = (by_cell(twice), by_cell(twice * f), by_cell(twice * f**2))
+        return Hazard(by_cell(once), by_cell(once * f), *squares, cells.weight / at_risk, log_risk)
 
 
 def products_of_means(hazard: Hazard, first: Floats, tied_first: Floats, by: Floats | None = None) -> Floats:

@@ -2,8 +2,8 @@
 
 No one's own value travels. Mean and standard deviation bracket all values (Samuelson's inequality: no value lies further from the
 mean than sqrt(n - 1) standard deviations); counts at cut points then narrow the bracket down. A bracket is not narrowed below the
-minimum number of rows. The cut points lie on a lattice of powers of two, so that the same knots come out however the rows are divided among
-sites, although sums of decimal numbers differ in their last digit with the order of adding.
+minimum number of rows. The cut points lie on a lattice of powers of two, so that the same knots come out however the rows are
+divided among sites, although sums of decimal numbers differ in their last digit with the order of adding.
 """
 
 from __future__ import annotations

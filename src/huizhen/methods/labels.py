@@ -17,7 +17,7 @@ from huizhen.methods.method import Local
 from huizhen.methods.piece import codes
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
-__all__ = ["LABELS", "agree_labels", "in_order", "labels"]
+__all__ = ["LABELS", "agree_labels", "ask_levels", "in_order", "labels"]
 
 LABELS = "design.levels"
 
@@ -33,24 +33,22 @@ def agree_labels(
     """
     if not factors:
         return {}
-    declared = {factor: found for factor in factors if (found := _declared(factor, terms))}
-    facts = {str(place): list(declared.get(factor, ())) for place, factor in enumerate(factors)}
-    variables = tuple(dict.fromkeys(factor.variable for factor in factors))
-    question = Question(
-        method,
-        LABELS,
-        {"variables": [factor.variable for factor in factors], "declared": facts},
-        tuple(name for name in variables if name != SITE),
-    )
-    total = yield question
-    return {factor: _levels(factor, declared.get(factor, ()), total, place, terms) for place, factor in enumerate(factors)}
+    declared = [_declared(factor, terms) for factor in factors]
+    total = yield ask_levels(method, [factor.variable for factor in factors], declared)
+    return {factor: _levels(factor, declared[place], total, place, terms) for place, factor in enumerate(factors)}
+
+
+def ask_levels(method: str, variables: Sequence[str], declared: Sequence[Sequence[str]]) -> Question:
+    """The question for rows by label; the total's parts are named by the place of the variable, ``0``, ``1``, ..."""
+    facts = {"variables": list(variables), "declared": [list(levels) for levels in declared]}
+    return Question(method, LABELS, facts, tuple(name for name in dict.fromkeys(variables) if name != SITE))
 
 
 def labels(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """At a site: rows by label; for declared levels in their order, and last the rows with none of them."""
     parts = {}
     for place, variable in enumerate(question.facts["variables"]):
-        declared = tuple(question.facts["declared"][str(place)])
+        declared = tuple(question.facts["declared"][place])
         if declared:
             counts = np.zeros(len(declared) + 1, dtype=np.int64)
             for rows in chunks(examples.rows):

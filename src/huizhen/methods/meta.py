@@ -92,8 +92,8 @@ def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generat
     sites, estimable = (int(n) for n in first.sums["counted"])
     if not found:
         raise NotEstimable(
-            f"{estimable} of {sites} sites could estimate {spec.of} by themselves, and no coefficient is common to two: expected at "
-            "least two; choose a smaller model or the joint method"
+            f"{estimable} of {sites} sites could estimate {spec.of} by themselves, and no coefficient is common to two: "
+            "expected at least two sites; choose a smaller model or the joint method"
         )
     k, weight, weighted, squared = (_column(keyed[name], found) for name in ("sites", "weight", "weighted", "weight_squared"))
     fixed = weighted / weight
@@ -201,6 +201,8 @@ def _steps(methods: Mapping[str, Method]) -> Mapping[str, Step]:
         keys, width = tuple(sums), np.array(list(sums.values())).reshape(-1, 4)
         named = zip(("sites", "weight", "weighted", "weight_squared"), width.T)
         parts = {name: Part(values.copy(), examples.rows, keys=keys) for name, values in named}
+        # What stands behind each label, for a policy that judges labels: the rows that the model was fitted to.
+        parts["rows"] = Part(np.full(len(keys), examples.rows), examples.rows, cells=True, keys=keys)
         counted = np.array([len(each), sum(bool(estimate) for estimate in each.values())])
         return Answer({**parts, "counted": Part(counted, examples.rows)}, examples.rows), local
 

@@ -33,6 +33,7 @@ class Moments:
         missing: int64, rows that miss it.
         total: the sum.
         mean: the mean.
+        offset: the mean's distance from a number near all means of the variable; distances between groups lose no digits in it.
         powers: sums of the second, third and fourth power of the distance from the mean, by exponent; 3 and 4 on demand.
         absolute: the sum of absolute distances from the mean, or None.
         complete: int64 (group,), rows that miss no variable, or None.
@@ -43,6 +44,7 @@ class Moments:
     missing: NDArray[np.int64]
     total: NDArray[np.float64]
     mean: NDArray[np.float64]
+    offset: NDArray[np.float64]
     powers: Mapping[int, NDArray[np.float64]]
     absolute: NDArray[np.float64] | None = None
     complete: NDArray[np.int64] | None = None
@@ -126,7 +128,10 @@ def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred
         outer = lack[:, :, None] * lack[:, None, :]
         products = centred["products"] - _divide(outer, sums["complete"][:, None, None], empty=0.0)
     settled = np.where(n > 0, mean + rest, np.nan)
-    return Moments(n, sums["missing"], sums["sum"], settled, powers, centred.get("absolute"), sums.get("complete"), products)
+    offset = np.where(n > 0, mean - _divide((n * mean).sum(axis=0), n.sum(axis=0), empty=0.0) + rest, np.nan)
+    return Moments(
+        n, sums["missing"], sums["sum"], settled, offset, powers, centred.get("absolute"), sums.get("complete"), products
+    )
 
 
 def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:

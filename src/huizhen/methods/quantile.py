@@ -157,8 +157,8 @@ def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: i
     if not any(q.value is None and q.low is not None for q in found.values()):
         return ()
     return (
-        f"A quantile without a value would be a single patient's own; low and high hold it, with at least {at_least} patients "
-        "between them (two such intervals are weighted where it lies between two ranks).",
+        "A quantile without a value would be a single patient's own; it lies between low and high, with at least "
+        f"{at_least} patients.",
     )
 
 
@@ -251,12 +251,13 @@ def _between_ranks(probability: float, n: int, brackets: Mapping[int, Bracket]) 
         return Quantile(None, None, None, None, n)
     first, second, weight = _ranks(probability, n)
     a, b = brackets[first], brackets[second]
-    low, high = _mix(a.low, b.low, weight), _mix(a.high, b.high, weight)
     support = min(a.inside, b.inside)
-    if a.state == b.state == "exact":
-        value = _mix(_shortest(a.low, a.high), _shortest(b.low, b.high), weight)
-        return Quantile(value, low, high, max(a.high - a.low, b.high - b.low), support)
-    return Quantile(None, low, high, None, support)
+    if not a.state == b.state == "exact":
+        # From the lower end of the one to the upper end of the other: weighted limits could hold nobody between them.
+        return Quantile(None, min(a.low, b.low), max(a.high, b.high), None, support)
+    value = _mix(_shortest(a.low, a.high), _shortest(b.low, b.high), weight)
+    low, high = _mix(a.low, b.low, weight), _mix(a.high, b.high, weight)
+    return Quantile(value, low, high, max(a.high - a.low, b.high - b.low), support)
 
 
 def _mix(a: float, b: float, weight: float) -> float:

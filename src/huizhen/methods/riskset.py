@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,10 +82,10 @@ def own_cells(time: Floats, event: NDArray[np.bool_], stratum: Integers, weight:
     run = np.cumsum(first) - 1
     deaths = np.bincount(run, sorted_event, minlength=run[-1] + 1 if len(run) else 0).astype(np.int64)
     has_event = deaths > 0
-    next_cell = np.cumsum(has_event) - has_event  # runs without an event wait for the next earlier moment that has one
+    next_cell: Integers = np.cumsum(has_event) - has_event  # runs without an event wait for the next earlier moment that has one
     cell_stratum, cell_time = sorted_stratum[first][has_event], sorted_time[first][has_event]
-    cell = next_cell[run]
-    at_risk = cell < len(cell_time)
+    cell: Integers = next_cell[run]
+    at_risk: NDArray[np.bool_] = cell < len(cell_time)
     at_risk[at_risk] = cell_stratum[cell[at_risk]] == sorted_stratum[at_risk]
     rows = RiskRows(order[at_risk], cell[at_risk], sorted_event[at_risk], weight[order[at_risk]], len(cell_time))
     starts = np.flatnonzero(np.diff(cell_stratum, prepend=-1))
@@ -132,6 +133,6 @@ def elapse(values: Floats, starts: Integers, after: Floats | None = None) -> Flo
 
 def _segments(starts: Integers, cells: int) -> Iterator[slice]:
     bounds = [0, *starts[starts > 0].tolist(), cells]
-    for first, last in zip(bounds, bounds[1:]):
+    for first, last in pairwise(bounds):
         if last > first:
             yield slice(first, last)

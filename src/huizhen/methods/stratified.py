@@ -64,12 +64,14 @@ def mantel_haenszel(sums: Sums, confidence: float) -> Estimate:
 def cochran_mantel_haenszel(sums: Sums) -> dict[str, Any]:
     """Test of conditional independence: ``cmh``, ``cmh_df``, ``cmh_p_value``; for two by two also ``cmh_corrected``...
 
-    The correction takes 1/2 from the distance, unless the distance is smaller (as R). Empty where the variance is singular.
+    The correction takes 1/2 from the distance, unless the distance is smaller (as R). Empty where no stratum says anything.
     """
     distance, variance = sums["distance"].ravel(), sums["variance"]
-    if np.linalg.matrix_rank(variance) < len(distance):
+    df = int(np.linalg.matrix_rank(variance, hermitian=True)) if distance.size else 0
+    if df == 0:
         return {}
-    statistic, df = float(distance @ np.linalg.solve(variance, distance)), len(distance)
+    # A level that is empty everywhere makes the variance singular; the generalised inverse is the test without that level.
+    statistic = float(distance @ np.linalg.pinv(variance, hermitian=True) @ distance)
     found = {"cmh": statistic, "cmh_df": df, "cmh_p_value": float(chdtrc(df, statistic))}
     if df == 1 and "ratio" in sums:
         away = abs(float(distance[0]))

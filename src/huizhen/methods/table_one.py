@@ -121,7 +121,7 @@ def _number_test(spec: TableOneSpec, moments: Moments, j: int) -> dict[str, Any]
     held = n > 0
     row: dict[str, Any] = dict.fromkeys(("test", "statistic", "df", "df_within", "p_value", "smd"))
     row["smallest_group"] = int(n[held].min()) if held.any() else 0
-    groups = Groups(n[held].astype(float), moments.mean[held, j], moments.variance[held, j])
+    groups = Groups(n[held].astype(float), moments.offset[held, j], moments.variance[held, j])
     equal = spec.variances == "equal"
     if len(groups.n) < 2 or (groups.n < 2).any() or not (groups.variance > 0).any():
         return row

@@ -19,7 +19,19 @@ from huizhen.policy.decision import ALLOWED, Context, Decision
 from huizhen.policy.differencing import differencing
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
 
-__all__ = ["Context", "Decision", "DisclosurePolicy", "Lane", "admits", "decide", "disclosure_policy", "judge_total", "strictest"]
+__all__ = [
+    "Context",
+    "Decision",
+    "DisclosurePolicy",
+    "Lane",
+    "admits",
+    "decide",
+    "disclosure_policy",
+    "judge_answer",
+    "judge_rows",
+    "judge_total",
+    "strictest",
+]
 
 Lane = Literal["embedded", "plain", "masked"]
 LANES: tuple[Lane, ...] = get_args(Lane)

@@ -12,12 +12,12 @@ Rules of order, each with what it stops:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from huizhen.clock import Clock
 from huizhen.errors import LedgerError, MachineError
-from huizhen.ledger.chain import Entry, linked
+from huizhen.ledger.chain import EMPTY, Entry, linked
 from huizhen.ledger.store import LedgerStore
 from huizhen.policy.decision import Context, Decision
 from huizhen.policy.disclosure import DisclosurePolicy, admits, judge_answer, judge_rows
@@ -50,9 +50,9 @@ class Gate:
         self._ledger = ledger
         self._clock = clock
         self._lock = threading.Lock()
-        self._masked: Seen = _rosters(linked(ledger.entries()))
+        self._masked = _rosters(ledger)
         self._admitted: dict[tuple[str, str, tuple[str, ...]], Decision] = {}
-        self._described: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._described: dict[tuple[Any, ...], list[Any]] = {}
 
     def admits(self, *, method: str, lane: str, variables: tuple[str, ...], rows: int | None = None) -> Decision:
         """Whether this site can take part in an analysis at all; nothing is released and nothing recorded."""
@@ -101,7 +101,7 @@ class Gate:
                 "roster": roster,
                 "lane": lane,
                 "enough_rows": answer.rows >= self.policy.min_rows,
-                "parts": [self._describe(name, part) for name, part in answer.parts.items()],
+                "parts": {name: self._describe(name, part) for name, part in answer.parts.items()},
             }
             if not decision.allowed:
                 fact["clauses"] = decision.clauses
@@ -132,16 +132,16 @@ class Gate:
             _keep(self._admitted, key, known)
         return known
 
-    def _describe(self, name: str, part: Part) -> dict[str, Any]:
-        values, labels = part.values, part.keys
+    def _describe(self, name: str, part: Part) -> list[Any]:
+        """Kind, shape and bytes of a part, as the ledger keeps them."""
+        labels = part.keys
         label_bytes = sum(len(label.encode()) for label in labels) if labels else 0
-        key = (name, part.kind, part.cells, values.shape, values.nbytes, labels is None, label_bytes)
+        shape, size = getattr(part.values, "shape", ()), getattr(part.values, "nbytes", 0)  # what is no array is refused, but told
+        key = (name, part.kind, part.cells, shape, size, label_bytes)
         known = self._described.get(key)
         if known is None:
             kind = "counts" if part.cells and part.kind == "addend" else str(part.kind)
-            known = {"name": name, "kind": kind, "shape": list(values.shape), "bytes": values.nbytes + label_bytes}
-            if labels is not None:
-                known["keyed"] = True
+            known = [kind, list(shape), size + label_bytes]
             _keep(self._described, key, known)
         return known
 
@@ -155,13 +155,18 @@ class Gate:
         return None
 
 
-def _rosters(entries: Iterator[Entry]) -> Seen:
+def _rosters(ledger: LedgerStore) -> Seen:
+    """The masked rosters answered so far, by question key, from a ledger whose links are sound up to its head."""
     seen: Seen = {}
-    for entry in entries:
+    newest = EMPTY.hash
+    for entry in linked(ledger.entries()):
+        newest = entry.hash
         if entry.kind == RELEASED:
             fact = entry.payload
-            if fact.get("lane") == "masked":
+            if fact["lane"] == "masked":
                 _remember(seen, fact["question_key"], frozenset(fact["roster"]))
+    if newest != ledger.head.hash:
+        raise LedgerError("The ledger does not verify: it does not end with its newest entry. Restore it from a copy.")
     return seen
 
 

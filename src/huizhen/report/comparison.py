@@ -27,6 +27,7 @@ from huizhen.report.grid import (
     columns_of,
     is_withheld,
     labels_of,
+    names_withheld,
     numbers_of,
     value_cell,
 )
@@ -35,6 +36,7 @@ from huizhen.report.words import Phrase, as_is, label, say
 __all__ = [
     "Side",
     "alone_grid",
+    "alone_text",
     "beside",
     "brief",
     "confidence_of",
@@ -49,7 +51,6 @@ __all__ = [
 
 # What a reader compares first, in this order; at most two of them stand again under each other side.
 MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
-SPARED = ("z", "t", "ci_low")
 LONGEST_BESIDE = 24  # rows of a table in which hospitals alone can still be laid out as columns
 FLOOR = 1e-6  # a number below this share of its column's largest is compared with that share: 1e-17 for 0 is no difference
 
@@ -83,7 +84,7 @@ def confidence_of(result: Result) -> float:
 def main_columns(table: Table) -> tuple[str, ...]:
     """The one or two columns of a table that are compared side by side."""
     measured = [c.name for c in columns_of(table, 0.95) if not c.high and numbers_of(table.columns[c.name])]
-    if table.index and measured and set(measured) <= set(table.columns[table.index]):
+    if table.index and set(measured) - {*table.counts, table.support} <= set(table.columns[table.index]):
         return ()  # a square matrix: there is no main column
     known = [name for name in MAIN if name in measured]
     if "coefficient" not in known and "mean" not in known and "observed" not in known:
@@ -110,10 +111,19 @@ def row_differences(table: Table, other: Table) -> list[float | None]:
     floors = {name: FLOOR * max(map(abs, numbers_of(table.columns[name]))) for name in shared}
     found: list[float | None] = []
     for i, j in enumerate(matching(table, other)):
-        pairs = [(table.columns[name][i], other.columns[name][j], floors[name]) for name in shared] if j is not None else []
-        gaps = [gap(a, b, floor) for a, b, floor in pairs if numerals.is_number(a) and numerals.is_number(b)]
+        gaps = [
+            gap(table.columns[name][i], other.columns[name][j], floors[name])
+            for name in shared
+            if j is not None and is_published(table, name, i) and is_published(other, name, j)
+        ]
         found.append(max(gaps) if gaps else None)
     return found
+
+
+def is_published(table: Table, name: str, row: int) -> bool:
+    """Whether a table has a number here that no policy keeps back."""
+    value = table.columns[name][row]
+    return numerals.is_number(value) and not is_withheld(value, counts=name in table.counts)
 
 
 def gap(a: float, b: float, floor: float) -> float:
@@ -124,10 +134,13 @@ def gap(a: float, b: float, floor: float) -> float:
 
 
 def brief(table: Table, confidence: float) -> tuple[Column, ...]:
-    """The columns a reader of a model looks at: where there is a ratio, its limits stand for those of the coefficient."""
-    shown = columns_of(table, confidence)
-    has_ratio = any(name.endswith("_ratio") for name in table.columns) and "coefficient" in table.columns
-    return tuple(c for c in shown if c.name not in SPARED) if has_ratio else shown
+    """The columns a reader looks at first: where there is a ratio, its limits stand for those of the coefficient."""
+    spared: tuple[str, ...] = ()
+    if any(name.endswith("_ratio") for name in table.columns) and "coefficient" in table.columns:
+        spared = ("z", "t", "ci_low")
+    elif {"mean", "sd"} <= table.columns.keys():
+        spared = ("sum", "variance", "skewness", "kurtosis")
+    return tuple(column for column in columns_of(table, confidence) if column.name not in spared)
 
 
 def every_column(table: Table, confidence: float) -> tuple[Column, ...]:
@@ -139,45 +152,60 @@ def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Tab
     """A table of the federation, in the columns that are chosen, with the main columns of the other sides to its right."""
     result, table = analysis.federation, analysis.federation.tables[name]
     labels, shown = labels_of(table), choose(table, confidence_of(analysis.federation))
-    others = [(side, side.result.tables[name]) for side in sides(analysis) if name in side.result.tables]
+    others = [side for side in sides(analysis) if name in side.result.tables]
     main = [Column(column, label(column)) for column in main_columns(table)]
-    blocks = [(say("federation"), result, table, shown, list(range(height(table))))]
-    for side, other in others:
+    blocks = [Block(say("federation"), result, shown, list(range(height(table))))]
+    for side in others if choose is brief else ():
+        other = side.result.tables[name]
         kept = tuple(column for column in main if column.name in other.columns)
-        if kept and choose is brief:
-            blocks.append((side.name, side.result, other, kept, matching(table, other)))  # type: ignore[arg-type]
-    gaps = row_differences(table, others[0][1]) if others else []
+        if kept:
+            blocks.append(Block(side.name, side.result, kept, matching(table, other)))
+    gaps = row_differences(table, others[0].result.tables[name]) if others else []
     rows = [
         (
-            *(Cell(as_is(str(table.columns[n][i] if table.columns[n][i] is not None else "–"))) for n in labels),
-            *(cell for _, *block in blocks for cell in row_of(table, i, *block)),
+            *(label_cell(result, name, column, i) for column in labels),
+            *(cell for block in blocks for cell in row_of(result, name, i, block)),
             *([Cell(as_is(numerals.difference(gaps[i])), as_is(repr(gaps[i])), "number")] if others else []),
         )
         for i in range(height(table))
     ]
-    heads = [Head(label(n), numeric=False) for n in labels] + [Head(c.head) for _, _, _, columns, _ in blocks for c in columns]
-    groups = [Group(as_is(""), len(labels))] * bool(labels) + [Group(title, len(columns)) for title, _, _, columns, _ in blocks]
+    heads = [Head(label(n), numeric=False) for n in labels] + [Head(c.head) for block in blocks for c in block.columns]
+    groups = [Group(as_is(""), len(labels))] * bool(labels) + [Group(block.title, len(block.columns)) for block in blocks]
     if others:
         heads.append(Head(say("difference")))
         groups.append(Group(as_is(""), 1))
-    note = None if not others else say("difference_help" if others[0][0].is_pooled else "difference_reference_help")
+    note = None if not others else say("difference_help" if others[0].is_pooled else "difference_reference_help")
     return Grid(caption, tuple(heads), tuple(rows), len(labels), tuple(groups) if len(blocks) > 1 else (), help=note)
 
 
-def row_of(
-    lead: Table, i: int, result: Result, table: Table, columns: Sequence[Column], places: Sequence[int | None]
-) -> list[Cell]:
-    """The cells of one side in row `i` of the leading table; a value that the leading table withholds is withheld here too."""
-    cells = []
-    for column in columns:
-        j = places[i]
-        counted = column.name in lead.counts or column.name == lead.support
-        if j is None:
-            cells.append(Cell(NOTHING, say("not_given"), "none"))
-        elif is_withheld(lead.columns[column.name][i], counts=counted) and table is not lead:
+class Block(NamedTuple):
+    """The columns of one side, and where each row of the leading table stands in that side's table."""
+
+    title: Phrase
+    result: Result
+    columns: tuple[Column, ...]
+    places: list[int | None]
+
+
+def label_cell(result: Result, name: str, column: str, row: int) -> Cell:
+    """The cell that names a row; names of measures and tests are in the reader's words."""
+    value = result.tables[name].columns[column][row]
+    if value is None:
+        return absent(result, name, column, row)
+    return Cell(label(str(value)) if column in ("measure", "test") else as_is(str(value)))
+
+
+def row_of(lead: Result, name: str, i: int, block: Block) -> list[Cell]:
+    """The cells of one side in row `i` of the leading table; a value that the leading table withholds is not shown here either."""
+    table, cells = lead.tables[name], []
+    j = block.places[i]
+    for column in block.columns:
+        counted = column.name in table.counts or column.name == table.support
+        open_ = block.result is lead or not is_withheld(table.columns[column.name][i], counts=counted)
+        if j is None or not open_:
             cells.append(Cell(NOTHING, say("not_given"), "none"))
         else:
-            cells.append(cell_of(result, table, column, j, numerals.column_decimals(lead.columns[column.name])))
+            cells.append(cell_of(block.result, name, column, j, numerals.column_decimals(table.columns[column.name])))
     return cells
 
 
@@ -219,12 +247,14 @@ def is_plain(value: Any) -> bool:
 
 def fact_cell(result: Result, name: str, value: Any) -> Cell:
     """One fact; None is withheld or not estimable."""
-    return absent(result) if value is None else value_cell(value, p_value=numerals.is_p_value(name))
+    if value is None and names_withheld(result, name):
+        return Cell(say("withheld"), say("withheld_help"), "withheld")
+    return Cell(NOTHING, say("not_given"), "none") if value is None else value_cell(value, p_value=numerals.is_p_value(name))
 
 
 def leading(result: Result) -> str:
     """The table whose rows are laid out as columns for every hospital alone; "" for none."""
-    if "coefficients" in result.tables:
+    if "coefficients" in result.tables and main_columns(result.tables["coefficients"]):
         return "coefficients"
     fitting = (
         name
@@ -267,7 +297,7 @@ def alone_cell(
     table: Table, there: Table | None, i: int, j: int | None, first: str, second: Sequence[str], decimals: int | None
 ) -> Cell:
     """A hospital's own number, with its standard error in small print; not shown where the federation's is withheld."""
-    value = there.columns[first][j] if there is not None and j is not None else None
+    value = there.columns[first][j] if there is not None and j is not None and first in there.columns else None
     if value is None or table.columns[first][i] is None or not numerals.is_number(value) or np.isnan(value):
         return Cell(NOTHING, say("not_given"), "none")
     error = there.columns[second[0]][j] if there is not None and second and second[0] in there.columns and j is not None else None
@@ -275,6 +305,12 @@ def alone_cell(
         f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
     )
     return Cell(as_is(numerals.short(value, decimals)), as_is(numerals.exact(value)), "number", small)
+
+
+def alone_text(table: Table, there: Table, column: str, i: int) -> str:
+    """A hospital's own number for row `i` of the federation's table."""
+    j = matching(table, there)[i]
+    return alone_cell(table, there, i, j, column, (), numerals.column_decimals(table.columns[column])).text.en
 
 
 def alone_by_fact(analysis: Analysis, able: Mapping[str, Result]) -> Grid | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -60,25 +61,22 @@ def curves(result: Result) -> tuple[Curve, ...]:
 
 def curves_of(name: str, table: Table) -> list[Curve]:
     """The curves of one table: its own name tells the group where no column does."""
+    timed = [i for i, time in enumerate(table.columns["time"]) if numerals.is_number(time)]
     splitting = [n for n in labels_of(table) if n != "time"] or [n for n in ("group", "by", "stratum") if n in table.columns]
-    count = len(table.columns["time"])
     if not splitting:
-        return [curve_of(table, own_group(name), range(count))] if count else []
+        return [curve_of(table, own_group(name), timed)] if timed else []
     rows: dict[str, list[int]] = {}
-    for i in range(count):
+    for i in timed:
         rows.setdefault(" · ".join(str(table.columns[n][i]) for n in splitting), []).append(i)
     return [curve_of(table, group, places) for group, places in rows.items()]
 
 
 def own_group(name: str) -> str:
-    """The group that a table's name tells: ``survival: female`` or ``survival[female]``; else none."""
-    for opening, closing in ((":", ""), ("[", "]"), ("/", "")):
-        if opening in name:
-            return name.split(opening, 1)[1].strip().removesuffix(closing)
-    return name.partition("=")[2].strip() if "=" in name else ""
+    """The group that a table's name tells: ``survival sex=1`` or ``survival: female``; "" for none."""
+    return re.sub(r"\s*=\s*", " = ", name.removeprefix("survival").strip(" :/[]"), count=1)
 
 
-def curve_of(table: Table, group: str, rows: range | list[int]) -> Curve:
+def curve_of(table: Table, group: str, rows: list[int]) -> Curve:
     """The chosen rows of a table as one curve."""
 
     def column(name: str) -> NDArray[np.float64]:
@@ -106,7 +104,7 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     for i, curve in enumerate(found):
         color, dashes = ink(f"g{i % COLORS}"), DASHES[i // COLORS % 2]
         draw_curve(axes, curve, color, dashes)
-    pooled = curves(analysis.pooled) if analysis.pooled is not None else ()
+    pooled = published(curves(analysis.pooled) if analysis.pooled is not None else (), found)
     for curve in pooled:
         axes.step(
             *from_one(curve.time, curve.survival), where="post", color=ink("ink"), linewidth=0.9, linestyle=(0, (1, 2.5)), zorder=5
@@ -122,6 +120,17 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     write_p_value(sheet, axes, analysis.federation.facts, len(found))
     text = say("plot_survival_text", time=time_name(analysis))
     return sheet, joined(text, say("plot_survival_pooled")) if pooled else text
+
+
+def published(pooled: tuple[Curve, ...], found: tuple[Curve, ...]) -> tuple[Curve, ...]:
+    """The pooled curves at the groups and times that the federation publishes: what is withheld there is not shown from here."""
+    shown = {curve.group: curve.time[np.isfinite(curve.survival)] for curve in found}
+    kept = []
+    for curve in pooled:
+        there = np.isin(curve.time, shown.get(curve.group, np.empty(0)))
+        if there.any():
+            kept.append(replace(curve, survival=np.where(there, curve.survival, np.nan)))
+    return tuple(kept)
 
 
 def joined(first: Phrase, second: Phrase) -> Phrase:

@@ -125,8 +125,8 @@ def policy_grid(content: ReportContent) -> Grid:
     for site, clauses in content.policies.items():
         grouped[tuple(sorted(clauses.items()))].append(site)
     named = [(", ".join(sites), dict(clauses)) for clauses, sites in grouped.items()]
-    clauses = tuple(dict.fromkeys(clause for policy in content.policies.values() for clause in policy))
-    rows = tuple((Cell(as_is(clause)), *(Cell(as_is(policy.get(clause, "–"))) for _, policy in named)) for clause in clauses)
+    names = tuple(dict.fromkeys(clause for policy in content.policies.values() for clause in policy))
+    rows = tuple((Cell(as_is(clause)), *(Cell(as_is(policy.get(clause, "–"))) for _, policy in named)) for clause in names)
     heads = (Head(say("clause"), numeric=False), *(Head(as_is(sites), numeric=False) for sites, _ in named))
     return Grid(say("policies"), heads, rows)
 

@@ -81,7 +81,7 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
         return None
     scale, measure = scaled(found)
     pooled = estimates(analysis.pooled) if analysis.pooled is not None else None
-    alone = alone_values(analysis.alone, found.terms)
+    alone = {site: np.where(np.isfinite(found.value), v, np.nan) for site, v in alone_values(analysis.alone, found.terms).items()}
     left = min(max(30.0, 5.6 * max(wide(term) for term in found.terms) + 10), 170.0)
     right = 112.0
     height = TOP + ROW * len(found.terms) + BOTTOM
@@ -105,7 +105,7 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     )
     axes.scatter(found.value / scale, place, s=40, marker="s", color=ink("accent"), linewidths=0, zorder=5)
     if pooled is not None:
-        matched = pick(pooled, found.terms)
+        matched = np.where(np.isfinite(found.value), pick(pooled, found.terms), np.nan)  # what is withheld stays so
         axes.scatter(matched / scale, place, s=95, marker="o", facecolors="none", edgecolors=ink("ring"), linewidths=1.1, zorder=6)
     for i, term in enumerate(found.terms):
         sheet.write(
@@ -201,5 +201,5 @@ def reading(found: Estimates, i: int) -> str:
         values = list(np.exp(np.clip(values, -700, 700)))
     decimals = 2 if found.is_ratio and all(0.095 <= v < 1000 for v in values if np.isfinite(v)) else None
     middle, low, high = (numerals.short(float(v), decimals) for v in values)
-    joint = " to " if found.value[i] < 0 and not found.is_ratio or low.startswith(numerals.MINUS) else "–"
+    joint = " to " if low.startswith(numerals.MINUS) else "–"
     return f"{middle} ({low}{joint}{high})"

@@ -1,4 +1,4 @@
-"""A grid: a table as a reader sees it, in both languages, with every digit behind each number. The page and the terminal draw it."""
+"""A grid: a table as a reader sees it, in both languages, with every digit behind each number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from huizhen.report.words import Phrase, as_is, label, say
 
 __all__ = ["Cell", "Column", "Grid", "Group", "Head", "cell_of", "columns_of", "counts_grid", "is_withheld", "labels_of"]
 
-NOTHING = as_is("–")
-CELLS_WITHHELD = -1
+NOTHING, SILENT = as_is("–"), as_is("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Cell:
     """One cell: its text, all its digits or its explanation (`exact`), and small print after it (`note`)."""
 
     text: Phrase
-    exact: Phrase = as_is("")
+    exact: Phrase = SILENT
     kind: Literal["number", "word", "withheld", "none"] = "word"
     note: str = ""
 
@@ -77,7 +76,7 @@ def labels_of(table: Table) -> tuple[str, ...]:
 
 
 def columns_of(table: Table, confidence: float) -> tuple[Column, ...]:
-    """The columns to be shown beside the labels: limits are joined to one interval, the support is left out if it stands elsewhere."""
+    """The columns to be shown beside the labels: lower and upper limits are joined to one interval."""
     names = [name for name in table.columns if name not in labels_of(table)]
     shown = []
     for name in names:
@@ -94,14 +93,14 @@ def is_withheld(value: Any, *, counts: bool) -> bool:
     return value is None or (counts and numerals.is_number(value) and value < 0)
 
 
-def cell_of(result: Result, table: Table, column: Column, row: int, decimals: int | None) -> Cell:
-    """The cell of one column in one row."""
+def cell_of(result: Result, name: str, column: Column, row: int, decimals: int | None) -> Cell:
+    """The cell of one column in one row of a result's table."""
+    table = result.tables[name]
     if column.high:
-        return interval(result, table, column, row)
+        return interval(result, name, column, row)
     value = table.columns[column.name][row]
-    counted = column.name in table.counts or column.name == table.support
-    if is_withheld(value, counts=counted):
-        return absent(result, table, column.name)
+    if is_withheld(value, counts=column.name in table.counts or column.name == table.support):
+        return absent(result, name, column.name, row)
     return value_cell(value, p_value=numerals.is_p_value(column.name), decimals=decimals)
 
 
@@ -117,51 +116,85 @@ def value_cell(value: Any, *, p_value: bool = False, decimals: int | None = None
     return Cell(as_is(text), as_is(numerals.exact(value)), "number")
 
 
-def interval(result: Result, table: Table, column: Column, row: int) -> Cell:
+def interval(result: Result, name: str, column: Column, row: int) -> Cell:
     """Lower and upper limit in one cell."""
+    table = result.tables[name]
     low, high = table.columns[column.name][row], table.columns[column.high][row]
-    if low is None or high is None:
-        return absent(result, table, column.name)
+    low, high = (np.nan if limit is None else limit for limit in (low, high))
     if np.isnan(low) and np.isnan(high):
-        return Cell(NOTHING, say("not_given"), "none")
+        return absent(result, name, column.name, row)
     both = [*table.columns[column.name], *table.columns[column.high]]
     decimals = 2 if column.name != "ci_low" and column.name != "low" and 0.095 <= abs(low) < 100 else numerals.column_decimals(both)
     texts = [numerals.short(limit, decimals) for limit in (low, high)]
     exact = as_is(" – ".join(numerals.exact(limit) for limit in (low, high)))
-    joint = " to " if any(text.startswith(numerals.MINUS) for text in texts) else "–"
+    joint = " to " if any(text.startswith((numerals.MINUS, "–")) for text in texts) else "–"
     return Cell(Phrase(joint.join(texts), (" 至 " if joint == " to " else joint).join(texts)), exact, "number")
 
 
-def absent(result: Result, table: Table | None = None, column: str = "") -> Cell:
-    """A value that is not there: withheld, when a policy withheld anything here, else not estimable."""
-    if result.withheld or (table is not None and (column in table.counts or column == table.support)):
+def absent(result: Result, table: str, column: str, row: int) -> Cell:
+    """A value that is not there: withheld where a policy says so of this row or its counts, else not estimable."""
+    if is_kept_back(result, table, column, row):
         return Cell(say("withheld"), say("withheld_help"), "withheld")
     return Cell(NOTHING, say("not_given"), "none")
 
 
+def is_kept_back(result: Result, name: str, column: str, row: int) -> bool:
+    """Whether a missing value of a table was withheld: a number of patients always; others with their row, or as revealing."""
+    table = result.tables[name]
+    reveals: tuple[str, ...] = getattr(table, "reveals", ())
+    if column in table.counts or column == table.support:
+        return True
+    if not names_withheld(result, name):
+        return False
+    return not table.support or table.columns[table.support][row] is None or column in reveals
+
+
+def names_withheld(result: Result, name: str) -> bool:
+    """Whether something of this name is withheld; a remark that names nothing of the result counts for everything."""
+    known = {*result.facts, *result.tables, *result.cells, *result.arrays}
+    named = [known & {word for word in known if is_named(word, one.what)} for one in result.withheld]
+    return any(name in words or not words for words in named)
+
+
+def is_named(name: str, what: str) -> bool:
+    """Whether a remark on what is withheld, e.g. ``rows of numbers``, speaks of this name."""
+    return what == name or what.endswith(f" of {name}")
+
+
 def counts_grid(table: CellTable, caption: Phrase) -> Grid:
-    """Numbers of patients with their margins; a margin that a withheld cell leaves open stays open."""
+    """Numbers of patients with their margins, as published; a margin that a withheld cell leaves open stays open."""
+    counts, crossed = np.asarray(table.counts), len(table.columns) > 1
+    of_rows, of_columns, whole = margins(table)
+    shares = of_rows if crossed else [whole] * len(table.rows)
+    body = tuple(
+        (
+            Cell(as_is(name)),
+            *(count_cell(int(n), share_of=shares[i]) for n in counts[i]),
+            *([margin(of_rows[i])] if crossed else []),
+        )
+        for i, name in enumerate(table.rows)
+    )
+    foot = (Cell(say("total")), *(margin(n) for n in (of_columns if crossed else [whole])), *([margin(whole)] if crossed else []))
+    names = [Head(as_is(name) if crossed else label(name or "n")) for name in table.columns]
+    heads = (Head(as_is(table.row_variable), numeric=False), *names, *([Head(say("total"))] if crossed else []))
+    above = (Group(as_is(""), 1), Group(as_is(table.column_variable), len(table.columns)), Group(as_is(""), 1))
+    groups = above if crossed and table.column_variable else ()
+    return Grid(caption, heads, body, foot=foot, groups=groups, help=say("of_row") if crossed else None)
+
+
+def margins(table: CellTable) -> tuple[list[int | None], list[int | None], int | None]:
+    """Totals of the rows, of the columns and of all: as published, else the sums of what is published whole; None where open."""
     counts = np.asarray(table.counts)
     known = counts >= 0
-    crossed = counts.shape[1] > 1
-    heads = [
-        Head(as_is(table.row_variable), numeric=False),
-        *(Head(as_is(name) if name else say("rows_head")) for name in table.columns),
-    ]
-    if not crossed:
-        whole = total(counts[:, 0], known[:, 0])
-        rows = [(Cell(as_is(name)), count_cell(int(counts[i, 0]), share_of=whole)) for i, name in enumerate(table.rows)]
-        return Grid(caption, tuple(heads), tuple(rows), foot=(Cell(say("total")), margin(whole)))
-    rows_of = [total(counts[i], known[i]) for i in range(len(table.rows))]
-    columns_sum = [total(counts[:, j], known[:, j]) for j in range(len(table.columns))]
-    body = [
-        (Cell(as_is(name)), *(count_cell(int(n), share_of=rows_of[i]) for n in counts[i]), margin(rows_of[i]))
-        for i, name in enumerate(table.rows)
-    ]
-    foot = (Cell(say("total")), *(margin(n) for n in columns_sum), margin(total(counts.ravel(), known.ravel())))
-    above = (Group(NOTHING, 1), Group(as_is(table.column_variable), len(table.columns)), Group(as_is(""), 1))
-    groups = above if table.column_variable else ()
-    return Grid(caption, (*heads, Head(say("total"))), tuple(body), foot=foot, groups=groups, help=say("of_row"))
+    rows = published(getattr(table, "row_totals", None)) or [total(counts[i], known[i]) for i in range(counts.shape[0])]
+    columns = published(getattr(table, "column_totals", None)) or [total(counts[:, j], known[:, j]) for j in range(counts.shape[1])]
+    stated = getattr(table, "total", None)
+    return rows, columns, total(counts.ravel(), known.ravel()) if stated is None else None if stated < 0 else int(stated)
+
+
+def published(totals: Any) -> list[int | None]:
+    """Totals with None for those withheld; empty where the table states none."""
+    return [] if totals is None else [None if n < 0 else int(n) for n in totals]
 
 
 def total(counts: Any, known: Any) -> int | None:
@@ -178,7 +211,7 @@ def count_cell(count: int, *, share_of: int | None) -> Cell:
 
 
 def margin(count: int | None) -> Cell:
-    """A sum of cells, or an open margin."""
+    """A total, or an open one."""
     return Cell(NOTHING, say("withheld_help"), "none") if count is None else count_cell(count, share_of=None)
 
 

@@ -47,8 +47,15 @@ def short(value: Any, decimals: int | None = None) -> str:
         return f"{0:.{decimals or 0}f}"
     if not FIXED_FROM <= abs(number) < FIXED_TO:
         return power_of_ten(number, digits=3)
-    places = min(max(3 - math.floor(math.log10(abs(number))), 0), 7) if decimals is None else decimals
+    places = own_decimals(number) if decimals is None else decimals
     return f"{number:,.{places}f}".replace("-", MINUS)
+
+
+def own_decimals(number: float) -> int:
+    """Decimals for four significant digits, fewer where the number itself has fewer."""
+    wanted = min(max(3 - math.floor(math.log10(abs(number))), 0), 7)
+    written = repr(number)
+    return wanted if "e" in written else min(wanted, len(written.partition(".")[2].rstrip("0")))
 
 
 def power_of_ten(number: float, *, digits: int) -> str:

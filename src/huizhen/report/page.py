@@ -1,7 +1,7 @@
 """The report as one page of HTML that needs nothing beside itself: styles, script and plots stand inside it.
 
-No address of another machine is in it, and its own `Content-Security-Policy` forbids every style and script but the two that it came
-with, by their digests: a study's title that looks like markup stays a title.
+No address of another machine is in it, and its own `Content-Security-Policy` forbids every style and script but the two that it
+came with, by their digests: a study's title that looks like markup stays a title.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from huizhen.report.words import Phrase, say
 
 __all__ = ["render", "write"]
 
+NOTHING_ELSE = "default-src 'none'; base-uri 'none'; form-action 'none'"
+
 
 def render(content: ReportContent) -> str:
     """The whole page; the same content gives the same bytes."""
@@ -37,7 +39,7 @@ def render(content: ReportContent) -> str:
             content=content,
             style=Markup(style),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file
-            policy=f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; base-uri 'none'; form-action 'none'",
+            policy=f"{NOTHING_ELSE}; style-src '{digest(style)}'; script-src '{digest(script)}'",
             answer=story.short_answer(content),
             stats=story.stats(content),
             chapters=story.chapters(content),
@@ -73,8 +75,8 @@ def write(content: ReportContent, path: Path) -> Path:
         os.replace(beside_it, target)
     except OSError as problem:
         raise MachineError(
-            f"the report could not be written to {target}: found {problem.strerror or problem}, expected a folder that can be written and "
-            f"{numerals.size(len(page))} free. Free some space or name another folder; nothing was left half-written"
+            f"the report could not be written to {target}: found {problem.strerror or problem}, expected a folder that can be "
+            f"written and {numerals.size(len(page))} free. Free some space or name another folder; nothing was left half-written"
         ) from problem
     finally:
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from huizhen.report.comparison import alone_grid, beside, brief, every_column, f
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.plots import Plot
+from huizhen.report.table_one import table_one_grid
 from huizhen.report.words import Phrase, as_is, label, say
 
 __all__ = ["Chapter", "Finding", "Stat", "chapters", "findings", "short_answer", "stats"]
@@ -49,6 +50,7 @@ class Chapter:
     plots: tuple[Plot, ...]
     remarks: tuple[Phrase, ...]
     facts: Grid | None
+    opens_facts: bool  # the facts are what the analysis is about
     folded: tuple[Grid, ...]  # long or wide tables
     alone: Grid | None
     reasons: tuple[tuple[str, tuple[str, ...]], ...]
@@ -109,11 +111,13 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
     """One analysis."""
     result = analysis.federation
     names = () if result.failure else tuple(result.tables)
-    long = tuple(name for name in names if is_long(name, result.tables[name]))
+    assembled = table_one_grid(result)
+    long = names if assembled else tuple(name for name in names if is_long(name, result.tables[name]))
     wide = tuple(name for name in names if spares(result.tables[name]))
     drawn = plots.of_analysis(analysis, key)
     cells = () if result.failure else tuple(result.cells.items())
     bars = tuple(plots.of_cells(table, f"{key}-cells{i}") for i, (_, table) in enumerate(cells, 1))
+    counts = tuple(counts_grid(table, caption_of(table.caption, name)) for name, table in cells)
     return Chapter(
         key=key,
         title=as_is(analysis.label),
@@ -122,13 +126,16 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         findings=findings(result),
         failure=result.failure,
         grids=(
+            *([assembled] if assembled else []),
             *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in names if name not in long),
-            *(counts_grid(table, caption_of(table.caption, name)) for name, table in cells),
+            *(counts if not assembled else ()),
         ),
         plots=(*drawn, *(plot for plot in bars if plot is not None)),
         remarks=remarks(analysis),
         facts=None if result.failure else facts_grid(analysis),
+        opens_facts="p_value" in result.facts and "coefficients" not in result.tables,
         folded=(
+            *(counts if assembled else ()),
             *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in long),
             *(
                 beside(analysis, name, say("every_column", caption=caption_of(result.tables[name].caption, name)), every_column)

@@ -1,8 +1,8 @@
 """A drawing that lives inside a page: matplotlib lays it out, the page gives it colours, fonts and languages.
 
 matplotlib never sees a reader's words: it places stand-ins of about the same width, and the words, escaped, take their places
-afterwards. So no font needs Chinese letters, no label is read as mathematics, and each text is there in both languages. Colours become
-classes of the page's style sheet (`Content-Security-Policy` forbids style attributes), so a plot follows dark mode and print.
+afterwards. So no font needs Chinese letters, no label is read as mathematics, and each text is there in both languages. Colours
+become classes of the page's style sheet (`Content-Security-Policy` forbids style attributes): a plot follows dark mode and print.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ NAMESPACE = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 INKS = ("ink", "soft", "line", "paper", "accent", "ring", "plus", "minus", *(f"g{i}" for i in range(6)))
 STAND_INS = {f"#0000{i + 1:02x}": name for i, name in enumerate(INKS)}
-KEPT = frozenset(
-    "fill stroke opacity fill-opacity stroke-opacity stroke-width stroke-dasharray stroke-dashoffset stroke-linecap stroke-linejoin "
-    "text-anchor".split()
-)
+PAINT = ("fill", "fill-opacity", "opacity", "stroke", "stroke-dasharray", "stroke-dashoffset", "stroke-linecap")
+KEPT = frozenset((*PAINT, "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor"))
 FONT_SIZE = re.compile(r"([\d.]+)px")
 FONT_PT = 9.5
 
@@ -75,13 +73,13 @@ class Sheet:
         name = f"w{len(self.words)}"
         self.words[name] = Phrase(cut(words.en, most), cut(words.zh, most))
         width = round(max(wide(self.words[name].en), 1))
-        settings = {"fontsize": FONT_PT, "color": ink(color)} | placed
+        settings: dict[str, Any] = {"fontsize": FONT_PT, "color": ink(color)} | placed
         axes.text(x, y, "x" * width, gid=name, **settings)
 
     def markup(self, title: Phrase, description: Phrase) -> Markup:
         """The drawing as an ``<svg>`` element with title and description; the same drawing gives the same bytes."""
         buffer = io.BytesIO()
-        FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})  # type: ignore[no-untyped-call]
         root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314
         root.attrib = {
             "viewBox": root.attrib["viewBox"],

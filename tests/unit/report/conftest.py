@@ -91,7 +91,7 @@ def cox(with_pooled=True):
     )
 
 
-def survival_table(hazard, group):
+def survival_table(hazard):
     time = np.arange(30.0, 1001.0, 30.0)
     survival = np.exp(-((time * hazard) ** 1.15))
     error = np.sqrt(survival * (1 - survival) / 120)
@@ -107,20 +107,26 @@ def survival_table(hazard, group):
         "ci_low": np.clip(survival - 1.96 * error, 0, 1),
         "ci_high": np.clip(survival + 1.96 * error, 0, 1),
     }
-    table = {"group": (group,) * len(time)} | {name: tuple(v.tolist()) for name, v in columns.items()}
-    return table
+    return {name: tuple(v.tolist()) for name, v in columns.items()}
 
 
 def kaplan_meier():
-    men, women = survival_table(1 / 320, "1"), survival_table(1 / 520, "2")
-    columns = {name: tuple(men[name]) + tuple(women[name]) for name in men}
+    men, women = survival_table(1 / 320), survival_table(1 / 520)
     tables = {
         "log_rank": Table(
             {"group": ("1", "2"), "n": (138, 90), "observed": (112, 53), "expected": (91.5817, 73.4183)}, "group", counts=("n",)
         ),
-        "survival": Table(columns, "", "Survival by group", counts=("at_risk", "events", "censored")),
+        "survival sex=1": Table(men, "time", "Survival where sex is 1", ("at_risk", "events", "censored"), "at_risk"),
+        "survival sex=2": Table(women, "time", "Survival where sex is 2", ("at_risk", "events", "censored"), "at_risk"),
+        "medians": Table(
+            {"group": ("1", "2"), "n": (138, 90), "median": (270.0, 426.0), "ci_low": (212.0, 348.0), "ci_high": (310.0, None)},
+            "group",
+            "Median survival time with 95% limits",
+            ("n",),
+            "n",
+        ),
     }
-    facts = {"chi2": 10.326742, "df": 1, "p_value": 0.001311165, "confidence": 0.95, "intervals": 33, "by": "sex", "time_unit": "d"}
+    facts = {"chi2": 10.326742, "df": 1, "p_value": 0.001311165, "confidence": 0.95, "intervals": 33, "time_unit": "d"}
     result = Result(
         "kaplan_meier", 228, SITES, facts, tables, notes=("Equality with the pooled rows holds on the joint grid of 33 intervals.",)
     )
@@ -140,7 +146,7 @@ def kaplan_meier():
 def summary():
     columns = {
         "variable": ("age", "meal.cal", "wt.loss", "bilirubin"),
-        "n": (228, 181, 214, 228),
+        "n": (228, 181, 214, None),
         "missing": (0, 47, 14, None),
         "mean": (62.447368421, 928.779005525, 9.831775701, None),
         "sd": (9.073457043, 402.174706, 13.139902, None),
@@ -160,8 +166,8 @@ def summary():
         228,
         SITES,
         {"complete_rows": 167},
-        {"summary": table, "correlation": frame},
-        withheld=(Withheld("summary: bilirubin", "fewer than 5 patients stand behind it"),),
+        {"numbers": table, "correlation": frame},
+        withheld=(Withheld("rows of numbers", "They rest on fewer than 5 patients."),),
     )
     return Analysis("description", result, {}, result, None, "", 0.0, None, 2)
 
@@ -184,9 +190,47 @@ def tabulate():
         ("pooled",),
         {"missing": 0, "chi2": 0.7712345},
         {},
-        {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 17], [1, 3]]))},
+        {"counts": CellTable("ph.ecog", "sex", table.rows, table.columns, np.array([[40, 26], [65, 48], [33, 7913], [1, 3]]))},
     )
     return Analysis("tabulate: performance status", result, {}, whole, None, "", 0.0, None, 2)
+
+
+def table_one():
+    groups = {"variable": ("age", "age"), "group": ("1", "2")}
+    numbers = Table(
+        groups | {"n": (138, 90), "missing": (0, 0), "mean": (63.34057971, 61.07777778), "sd": (9.140463, 8.834217)},
+        "variable",
+        "Numeric variables",
+        ("n", "missing"),
+        "n",
+    )
+    quantiles = Table(
+        {
+            "variable": ("age",) * 6,
+            "group": ("1",) * 3 + ("2",) * 3,
+            "probability": (0.25, 0.5, 0.75) * 2,
+            "value": (57.0, 64.0, 70.0, 55.0, 61.0, None),
+            "support": (8, 9, 7, 6, 7, 0),
+        },
+        "variable",
+        "Quantiles (type 7)",
+        ("support",),
+        "support",
+    )
+    tests = Table(
+        {"variable": ("age",), "test": ("welch",), "p_value": (0.0636,), "smd": (0.2517,), "smallest_group": (90,)}, "variable"
+    )
+    counts = CellTable(
+        "ph.ecog",
+        "sex",
+        ("0", "1", "2"),
+        ("1", "2"),
+        np.array([[36, 27], [71, 42], [30, -1]]),
+        caption="Patients by ph.ecog and sex",
+    )
+    tables = {"numbers": numbers, "quantiles": quantiles, "tests": tests}
+    result = Result("table_one", 228, SITES, tables=tables, cells={"ph.ecog": counts})
+    return Analysis("table 1 by sex", result, {}, None, None, "", None, None, 11)
 
 
 def failed():
@@ -224,7 +268,7 @@ def content():
             LeftOut("inst-7", "", "8 rows, the policy's minimum is 10"),
             LeftOut("inst-5", "cox: survival by performance status", "did not answer within 60 s"),
         ),
-        analyses=(summary(), tabulate(), kaplan_meier(), cox(), failed()),
+        analyses=(table_one(), summary(), tabulate(), kaplan_meier(), cox(), failed()),
         left=tuple(left),
         refusals=(
             Refusal(
