@@ -8,15 +8,11 @@ from huizhen import Study, run
 lung = load_lung().rename(columns={"ph.ecog": "ph_ecog"})[["inst", "time", "status", "age", "sex", "ph_ecog"]].dropna()
 sites = {f"inst-{int(inst):02d}": rows.drop(columns="inst") for inst, rows in lung.groupby("inst")}
 
-study = Study.parse(
-    {"method": {"cox": {"time": "time", "event": "status", "formula": "~ age + sex + ph_ecog", "strata": "site"}}}
-)
+study = Study.parse({"method": {"cox": {"time": "time", "event": "status", "formula": "~ age + sex + ph_ecog", "strata": "site"}}})
 finding = run(study, sites)["cox"]
 
 took_part = lung[[f"inst-{int(inst):02d}" in finding.outcome.roster for inst in lung["inst"]]]
-reference = CoxPHFitter().fit(
-    took_part, "time", "status", strata=["inst"], fit_options={"precision": 1e-12, "step_size": 1.0}
-)
+reference = CoxPHFitter().fit(took_part, "time", "status", strata=["inst"], fit_options={"precision": 1e-12, "step_size": 1.0})
 
 print(f"{len(sites)} institutions, {len(finding.outcome.roster)} with enough rows, {finding.result.rows} patients")
 print(f"{'term':<8} {'federation':>22}   {'lifelines, pooled':>22}")

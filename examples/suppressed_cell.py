@@ -20,7 +20,9 @@ study = Study.parse(
     }
 )
 for minimum in (1, 5):
-    result = run(study, {"north": hospital(0), "south": hospital(1)}, policy=DisclosurePolicy(min_cell_count=minimum))["tabulate"].result
+    result = run(study, {"north": hospital(0), "south": hospital(1)}, policy=DisclosurePolicy(min_cell_count=minimum))[
+        "tabulate"
+    ].result
     table = result.cells["counts"]
     print(f"min_cell_count = {minimum}")
     print(f"  {'':<10}" + "".join(f"{column:>6}" for column in table.columns))

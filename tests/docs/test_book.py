@@ -65,7 +65,9 @@ def test_the_readme_tells_of_every_method_that_is_there(book):
 
 
 def test_no_page_names_a_path_of_this_machine(book):
-    found = [(page.name, path) for page in book.pages for path in re.findall(r"(?<![\w.])/(?:work|tmp|home|root|Users|opt)\b", page.text)]
+    found = [
+        (page.name, path) for page in book.pages for path in re.findall(r"(?<![\w.])/(?:work|tmp|home|root|Users|opt)\b", page.text)
+    ]
     assert found == []
 
 

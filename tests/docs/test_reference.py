@@ -120,7 +120,9 @@ def test_every_field_of_a_result_and_every_habit_of_a_finding_is_in_the_referenc
 
 def test_every_operator_and_word_of_a_condition_is_in_the_reference(book):
     text = book.page("docs/reference/conditions.md").text
-    assert [sign for sign in (*OPERATORS, *WORDS) if f"`{sign}" not in text and f"| `{sign}" not in text and f" {sign} " not in text] == []
+    assert [
+        sign for sign in (*OPERATORS, *WORDS) if f"`{sign}" not in text and f"| `{sign}" not in text and f" {sign} " not in text
+    ] == []
 
 
 def test_every_function_of_a_formula_and_its_options_are_in_the_reference(book):

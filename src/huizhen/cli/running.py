@@ -98,8 +98,6 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
     content = story(findings)
     for renderable in plain.tables(content, language=spoken):
         console.print(renderable)
-    for left_out in content.left_out:
-        console.print(say("left out", spoken, site=left_out.site, label=left_out.analysis, reason=left_out.reason), markup=False)
     for label, reason in findings.failures.items():
         console.print(say("no answer", spoken, label=label, reason=reason), style="bold red", markup=False)
     path = folder / "report.html"

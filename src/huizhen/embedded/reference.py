@@ -1,0 +1,119 @@
+"""The demo's second opinion: what lifelines and scikit-learn find on the pooled rows of the sites that took part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from huizhen.embedded.findings import Finding, Findings
+from huizhen.privacy.result import Result, Table
+
+__all__ = ["with_references"]
+
+
+def with_references(findings: Findings, sites: Mapping[str, Any]) -> Findings:
+    """The same findings, with an independent library's result beside each one that has any; `sites` are pandas DataFrames."""
+    described = {label: _second_opinion(finding, sites) for label, finding in findings.findings.items()}
+    return replace(findings, findings=described)
+
+
+def _second_opinion(finding: Finding, sites: Mapping[str, Any]) -> Finding:
+    ask = LIBRARIES.get(finding.result.method)
+    if ask is None or finding.result.failure:
+        return finding
+    import pandas
+
+    rows = [sites[site].assign(site=site) for site in finding.outcome.roster]
+    result, name = ask(pandas.concat(rows, ignore_index=True), finding.result)
+    return replace(finding, reference=result, reference_name=name)
+
+
+def _lifelines_cox(rows: Any, mine: Result) -> tuple[Result, str]:
+    """`CoxPHFitter` with strata of sites, Efron's ties, run until the step is negligible."""
+    from lifelines import CoxPHFitter
+
+    columns = ["time", "status", "age", "sex", "ph_ecog", "site"]
+    complete = rows[columns].dropna().assign(sex=lambda frame: frame["sex"] - 1)
+    fitter = CoxPHFitter()
+    fitter.fit(complete, "time", "status", strata=["site"], fit_options={"precision": 1e-13, "max_steps": 100})
+    z = fitter.params_ / fitter.standard_errors_
+    table = {
+        "term": mine.tables["coefficients"].columns["term"],
+        "coefficient": tuple(fitter.params_),
+        "standard_error": tuple(fitter.standard_errors_),
+        "z": tuple(z),
+        "hazard_ratio": tuple(np.exp(fitter.params_)),
+    }
+    facts = {"loglik": float(fitter.log_likelihood_), "events": int(complete["status"].sum())}
+    return Result("cox", len(complete), facts=facts, tables={"coefficients": Table(table, "term")}), _named("lifelines")
+
+
+def _lifelines_curves(rows: Any, mine: Result) -> tuple[Result, str]:
+    """`KaplanMeierFitter` on the pooled rows with every time on the joint grid of the result."""
+    from lifelines import KaplanMeierFitter
+
+    tables = {}
+    for name, curve in mine.tables.items():
+        if not name.startswith("survival"):
+            continue
+        sex = float(name.rpartition("=")[2])
+        group = rows[rows["sex"] == sex]
+        grid = np.array(curve.columns["time"], dtype=float)
+        times = grid[np.searchsorted(grid, group["time"].to_numpy(float), side="left")]
+        fitter = KaplanMeierFitter().fit(times, group["status"])
+        tables[name] = Table({"time": tuple(grid), "survival": tuple(fitter.predict(grid))}, "time")
+    return Result("kaplan_meier", len(rows), tables=tables), _named("lifelines")
+
+
+def _sklearn_logistic(rows: Any, mine: Result) -> tuple[Result, str]:
+    """`LogisticRegression` without a penalty, by Newton's method, on columns scaled over the pooled rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    terms = mine.tables["coefficients"].columns["term"]
+    names = [term.removeprefix("scale(").removesuffix(")") for term in terms if term != "Intercept"]
+    columns = (rows[names] - rows[names].mean()) / rows[names].std(ddof=1)
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=100).fit(columns, rows["malignant"])
+    values = (*model.intercept_, *model.coef_[0])
+    return Result("glm", len(rows), tables={"coefficients": Table({"term": terms, "coefficient": values}, "term")}), _named(
+        "scikit-learn"
+    )
+
+
+def _scipy_welch(rows: Any, mine: Result) -> tuple[Result, str]:
+    """`scipy.stats.ttest_ind` with unequal variances."""
+    from scipy.stats import ttest_ind
+
+    groups = [rows.loc[rows["malignant"] == value, "mean_texture"] for value in (0, 1)]
+    test = ttest_ind(*groups, equal_var=False)
+    facts = {"t": float(test.statistic), "df": float(test.df), "p_value": float(test.pvalue)}
+    return Result("compare", len(rows), facts=facts), _named("scipy")
+
+
+def _pandas_description(rows: Any, mine: Result) -> tuple[Result, str]:
+    """`DataFrame.describe` and its relatives."""
+    numbers = mine.tables["numbers"]
+    names = numbers.columns["variable"]
+    table = {
+        "variable": names,
+        "mean": tuple(float(rows[name].mean()) for name in names),
+        "sd": tuple(float(rows[name].std()) for name in names),
+        "variance": tuple(float(rows[name].var()) for name in names),
+    }
+    return Result("summary", len(rows), tables={"numbers": Table(table, "variable")}), _named("pandas")
+
+
+def _named(package: str) -> str:
+    return f"{package} {version(package)}"
+
+
+LIBRARIES: Mapping[str, Callable[[Any, Result], tuple[Result, str]]] = {
+    "compare": _scipy_welch,
+    "cox": _lifelines_cox,
+    "glm": _sklearn_logistic,
+    "kaplan_meier": _lifelines_curves,
+    "summary": _pandas_description,
+}
