@@ -23,6 +23,7 @@ from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
 from huizhen.federation.rounds import PlainSum
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
+from huizhen.ledger.chain import EMPTY
 from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
@@ -68,7 +69,7 @@ def arithmetic() -> float:
 class NoLedger:
     """Takes entries and keeps none: what is left is engine, participant and gate."""
 
-    head = None
+    head = EMPTY
 
     def append(self, kind: str, payload: object, time: object) -> None:
         return None

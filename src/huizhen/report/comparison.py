@@ -1,4 +1,4 @@
-"""One analysis seen from several sides: federation, pooled rows, an independent library, every hospital alone.
+"""One analysis seen from several sides: federation, pooled rows, an independent library.
 
 What the federation does not publish is not shown from another side either: every table here is led by the rows, columns and facts
 of the federation's own published result.
@@ -6,8 +6,7 @@ of the federation's own published result.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,23 +34,26 @@ from huizhen.report.words import Phrase, as_is, label, say
 
 __all__ = [
     "Side",
-    "alone_grid",
-    "alone_text",
     "beside",
     "brief",
     "confidence_of",
     "every_column",
+    "fact_cell",
     "facts_grid",
-    "leading",
+    "height",
     "main_columns",
-    "reasons",
+    "matching",
     "row_differences",
     "sides",
 ]
 
-# What a reader compares first, in this order; at most two of them stand again under each other side.
-MAIN = ("coefficient", "standard_error", "mean", "sd", "value", "median", "observed", "expected", "survival", "estimate", "chi2")
-LONGEST_BESIDE = 24  # rows of a table in which hospitals alone can still be laid out as columns
+# What a reader compares first: the first of these that a table has stands again under each other side.
+MAIN = (
+    ("coefficient", "standard_error"),
+    ("mean", "sd"),
+    ("observed", "expected"),
+    *((name,) for name in ("median", "value", "estimate", "survival", "statistic", "chi2")),
+)
 FLOOR = 1e-6  # a number below this share of its column's largest is compared with that share: 1e-17 for 0 is no difference
 
 
@@ -86,11 +88,9 @@ def main_columns(table: Table) -> tuple[str, ...]:
     measured = [c.name for c in columns_of(table, 0.95) if not c.high and numbers_of(table.columns[c.name])]
     if table.index and set(measured) - {*table.counts, table.support} <= set(table.columns[table.index]):
         return ()  # a square matrix: there is no main column
-    known = [name for name in MAIN if name in measured]
-    if "coefficient" not in known and "mean" not in known and "observed" not in known:
-        known = known[:1]
+    known = next((names for names in MAIN if names[0] in measured), ())
     others = [name for name in measured if name not in table.counts and not numerals.is_p_value(name)]
-    return tuple(known[:2] or others[:1] or measured[:1])
+    return tuple(name for name in known if name in measured) or tuple(others[:1] or measured[:1])
 
 
 def matching(table: Table, other: Table) -> list[int | None]:
@@ -250,95 +250,3 @@ def fact_cell(result: Result, name: str, value: Any) -> Cell:
     if value is None and names_withheld(result, name):
         return Cell(say("withheld"), say("withheld_help"), "withheld")
     return Cell(NOTHING, say("not_given"), "none") if value is None else value_cell(value, p_value=numerals.is_p_value(name))
-
-
-def leading(result: Result) -> str:
-    """The table whose rows are laid out as columns for every hospital alone; "" for none."""
-    if "coefficients" in result.tables and main_columns(result.tables["coefficients"]):
-        return "coefficients"
-    fitting = (
-        name
-        for name, table in result.tables.items()
-        if height(table) <= LONGEST_BESIDE and main_columns(table) and labels_of(table) and "survival" not in table.columns
-    )
-    return next(fitting, "")
-
-
-def alone_grid(analysis: Analysis) -> Grid | None:
-    """Every hospital alone, one row each: the main numbers of the leading table, or the numeric facts."""
-    able = {site: result for site, result in analysis.alone.items() if not result.failure}
-    if not able:
-        return None
-    name = leading(analysis.federation)
-    return alone_by_row(analysis, able, name) if name else alone_by_fact(analysis, able)
-
-
-def alone_by_row(analysis: Analysis, able: Mapping[str, Result], name: str) -> Grid:
-    """One column for each row of the leading table."""
-    table = analysis.federation.tables[name]
-    first, *second = main_columns(table)
-    second = second if second and second[0] in ("standard_error", "sd") else []
-    names = labels_of(table)
-    heads = [" · ".join(str(table.columns[n][i]) for n in names if table.columns[n][i] is not None) for i in range(height(table))]
-    decimals = [numerals.column_decimals([table.columns[first][i]]) for i in range(height(table))]
-    rows = []
-    for site, result in able.items():
-        there = result.tables.get(name)
-        places = matching(table, there) if there is not None and first in there.columns else [None] * height(table)
-        cells = [alone_cell(table, there, i, j, first, second, decimals[i]) for i, j in enumerate(places)]
-        rows.append((Cell(as_is(site)), rows_cell(result), *cells))
-    measured = label(first)
-    what = say("sites_alone_error" if second[:1] == ["standard_error"] else "sites_alone_what", what=measured)
-    caption = say("sites_alone_caption", what=what)
-    return Grid(caption, (Head(say("site"), numeric=False), Head(say("rows_head")), *(Head(as_is(h)) for h in heads)), tuple(rows))
-
-
-def alone_cell(
-    table: Table, there: Table | None, i: int, j: int | None, first: str, second: Sequence[str], decimals: int | None
-) -> Cell:
-    """A hospital's own number, with its standard error in small print; not shown where the federation's is withheld."""
-    value = there.columns[first][j] if there is not None and j is not None and first in there.columns else None
-    if value is None or table.columns[first][i] is None or not numerals.is_number(value) or np.isnan(value):
-        return Cell(NOTHING, say("not_given"), "none")
-    error = there.columns[second[0]][j] if there is not None and second and second[0] in there.columns and j is not None else None
-    small = (
-        f"({numerals.short(error, decimals)})" if error is not None and numerals.is_number(error) and not np.isnan(error) else ""
-    )
-    return Cell(as_is(numerals.short(value, decimals)), as_is(numerals.exact(value)), "number", small)
-
-
-def alone_text(table: Table, there: Table, column: str, i: int) -> str:
-    """A hospital's own number for row `i` of the federation's table."""
-    j = matching(table, there)[i]
-    return alone_cell(table, there, i, j, column, (), numerals.column_decimals(table.columns[column])).text.en
-
-
-def alone_by_fact(analysis: Analysis, able: Mapping[str, Result]) -> Grid | None:
-    """One column for each numeric fact, at most six."""
-    names = [n for n, v in analysis.federation.facts.items() if numerals.is_number(v) and n not in ("confidence", "df")][:6]
-    rows = [
-        (
-            Cell(as_is(site)),
-            rows_cell(result),
-            *(fact_cell(result, n, result.facts.get(n, np.nan)) for n in names),
-        )
-        for site, result in able.items()
-    ]
-    heads = (Head(say("site"), numeric=False), Head(say("rows_head")), *(Head(label(n)) for n in names))
-    return Grid(say("sites_alone_caption", what=""), heads, tuple(rows)) if names else None
-
-
-def rows_cell(result: Result) -> Cell:
-    """The number of patients behind a hospital's own result."""
-    return (
-        Cell(as_is(numerals.short(result.rows)), as_is(str(result.rows)), "number") if result.rows else Cell(NOTHING, kind="none")
-    )
-
-
-def reasons(analysis: Analysis) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Why hospitals could not be estimated alone: each reason once, with the hospitals it concerns."""
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for site, result in analysis.alone.items():
-        if result.failure:
-            grouped[result.failure].append(site)
-    return tuple((reason, tuple(sites)) for reason, sites in grouped.items())

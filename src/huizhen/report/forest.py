@@ -192,6 +192,14 @@ def mark_ticks(axes: Axes, limits: tuple[float, float], *, ratio: bool) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{np.exp(value):.4g}")
 
 
+def decimals_of(values: Sequence[float]) -> int | None:
+    """Decimals that give three digits of the interval's width; None where powers of ten are clearer."""
+    width = values[2] - values[1]
+    if not np.isfinite(width) or width <= 0 or not numerals.FIXED_FROM <= width < numerals.FIXED_TO:
+        return None
+    return max(0, min(2 - int(np.floor(np.log10(width))), 6))
+
+
 def reading(found: Estimates, i: int) -> str:
     """E.g. ``0.58 (0.41–0.80)``."""
     values = [found.value[i], found.low[i], found.high[i]]
@@ -199,7 +207,7 @@ def reading(found: Estimates, i: int) -> str:
         return "–"
     if found.is_ratio:
         values = list(np.exp(np.clip(values, -700, 700)))
-    decimals = 2 if found.is_ratio and all(0.095 <= v < 1000 for v in values if np.isfinite(v)) else None
+    decimals = 2 if found.is_ratio and all(0.095 <= v < 1000 for v in values if np.isfinite(v)) else decimals_of(values)
     middle, low, high = (numerals.short(float(v), decimals) for v in values)
     joint = " to " if low.startswith(numerals.MINUS) else "–"
     return f"{middle} ({low}{joint}{high})"

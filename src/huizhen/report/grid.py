@@ -66,11 +66,12 @@ class Column:
 
 
 def labels_of(table: Table) -> tuple[str, ...]:
-    """The columns that name a row: the index, and every column that holds words only."""
+    """The columns that name a row: the index, every column that holds words only, and the probability of a quantile."""
     words = [
         name
         for name, values in table.columns.items()
-        if name == table.index or (any(isinstance(v, str) for v in values) and all(v is None or isinstance(v, str) for v in values))
+        if name in (table.index, "probability")
+        or (any(isinstance(v, str) for v in values) and all(v is None or isinstance(v, str) for v in values))
     ]
     return tuple(sorted(words, key=lambda name: name != table.index))
 
@@ -82,7 +83,8 @@ def columns_of(table: Table, confidence: float) -> tuple[Column, ...]:
     for name in names:
         partner = name.removesuffix("low") + "high"
         if name.endswith("low") and partner in names:
-            shown.append(Column(name, say("interval", percent=f"{100 * confidence:g}"), partner))
+            head = say("between") if name == "low" else say("interval", percent=f"{100 * confidence:g}")
+            shown.append(Column(name, head, partner))
         elif not (name.endswith("high") and name.removesuffix("high") + "low" in names):
             shown.append(Column(name, label(name)))
     return tuple(shown)

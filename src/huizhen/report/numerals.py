@@ -52,8 +52,8 @@ def short(value: Any, decimals: int | None = None) -> str:
 
 
 def own_decimals(number: float) -> int:
-    """Decimals for four significant digits, fewer where the number itself has fewer."""
-    wanted = min(max(3 - math.floor(math.log10(abs(number))), 0), 7)
+    """Decimals for four significant digits, one for thousands; fewer where the number itself has fewer."""
+    wanted = min(max(3 - math.floor(math.log10(abs(number))), 1 if abs(number) < 1e5 else 0), 7)
     written = repr(number)
     return wanted if "e" in written else min(wanted, len(written.partition(".")[2].rstrip("0")))
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from huizhen.privacy.result import Result
 from huizhen.report import disclosure, numerals, story
-from huizhen.report.comparison import alone_text, height, leading, main_columns, matching, row_differences, sides
+from huizhen.report.alone import alone_text, leading
+from huizhen.report.comparison import height, main_columns, matching, row_differences, sides
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Column, Grid, cell_of, counts_grid, labels_of, value_cell
 from huizhen.report.table_one import table_one_grid

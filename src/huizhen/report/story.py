@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from huizhen.privacy.result import Result, Table
 from huizhen.report import curves, forest, numerals, plots
-from huizhen.report.comparison import alone_grid, beside, brief, every_column, facts_grid, reasons
+from huizhen.report.alone import alone_grid, reasons
+from huizhen.report.comparison import beside, brief, every_column, facts_grid
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.plots import Plot
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import Phrase, as_is, label, say
+from huizhen.report.words import WORDS, Phrase, as_is, label, say
 
 __all__ = ["Chapter", "Finding", "Stat", "chapters", "findings", "short_answer", "stats"]
 
@@ -55,7 +56,7 @@ class Chapter:
     alone: Grid | None
     reasons: tuple[tuple[str, tuple[str, ...]], ...]
     notes: tuple[str, ...]
-    withheld: tuple[tuple[str, str], ...]
+    withheld: tuple[tuple[Phrase, str], ...]
 
 
 def worst(values: Sequence[float | None]) -> float | None:
@@ -113,10 +114,10 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
     names = () if result.failure else tuple(result.tables)
     assembled = table_one_grid(result)
     long = names if assembled else tuple(name for name in names if is_long(name, result.tables[name]))
-    wide = tuple(name for name in names if spares(result.tables[name]))
+    wide = () if assembled else tuple(name for name in names if spares(result.tables[name]))
     drawn = plots.of_analysis(analysis, key)
     cells = () if result.failure else tuple(result.cells.items())
-    bars = tuple(plots.of_cells(table, f"{key}-cells{i}") for i, (_, table) in enumerate(cells, 1))
+    bars = tuple(plots.of_cells(table, f"{key}-cells{i}") for i, (_, table) in enumerate(() if assembled else cells, 1))
     counts = tuple(counts_grid(table, caption_of(table.caption, name)) for name, table in cells)
     return Chapter(
         key=key,
@@ -125,15 +126,17 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         meta=meta(analysis),
         findings=findings(result),
         failure=result.failure,
-        grids=(
-            *([assembled] if assembled else []),
-            *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in names if name not in long),
-            *(counts if not assembled else ()),
+        grids=helped_once(
+            [
+                *([assembled] if assembled else []),
+                *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in names if name not in long),
+                *(counts if not assembled else ()),
+            ]
         ),
         plots=(*drawn, *(plot for plot in bars if plot is not None)),
         remarks=remarks(analysis),
         facts=None if result.failure else facts_grid(analysis),
-        opens_facts="p_value" in result.facts and "coefficients" not in result.tables,
+        opens_facts=result.facts.get("p_value") is not None and "coefficients" not in result.tables,
         folded=(
             *(counts if assembled else ()),
             *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in long),
@@ -145,8 +148,26 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
         notes=result.notes,
-        withheld=tuple((one.what, one.reason) for one in result.withheld),
+        withheld=withheld_of(result),
     )
+
+
+def withheld_of(result: Result) -> tuple[tuple[Phrase, str], ...]:
+    """What is withheld, by reason: each reason once."""
+    grouped: dict[str, list[Phrase]] = {}
+    for one in result.withheld:
+        grouped.setdefault(one.reason, []).append(label(one.what) if f"name.{one.what}" in WORDS else as_is(one.what))
+    return tuple((Phrase(", ".join(w.en for w in what), "、".join(w.zh for w in what)), reason) for reason, what in grouped.items())
+
+
+def helped_once(grids: Sequence[Grid]) -> tuple[Grid, ...]:
+    """The grids, each explanation under the first of them that needs it."""
+    told: set[Phrase | None] = set()
+    kept = []
+    for grid in grids:
+        kept.append(replace(grid, help=None) if grid.help in told else grid)
+        told.add(grid.help)
+    return tuple(kept)
 
 
 def is_long(name: str, table: Table) -> bool:
@@ -161,7 +182,7 @@ def spares(table: Table) -> bool:
 
 def caption_of(caption: str, name: str) -> Phrase:
     """A table's own caption, or its name."""
-    return as_is(caption) if caption else label(name)
+    return as_is(caption.rstrip(".")) if caption else label(name)
 
 
 def meta(analysis: Analysis) -> tuple[Phrase, ...]:
@@ -179,6 +200,8 @@ def meta(analysis: Analysis) -> tuple[Phrase, ...]:
 
 def remarks(analysis: Analysis) -> tuple[Phrase, ...]:
     """Equality with the other sides, in words."""
+    if analysis.federation.failure:
+        return ()
     found = []
     for name, gap in ((say("pooled"), analysis.difference), (as_is(analysis.reference_name), analysis.reference_difference)):
         if gap is not None:

@@ -87,15 +87,35 @@ def mean_cell(result: Result, name: str, group: str) -> Cell:
 
 
 def median_cell(result: Result, name: str, group: str) -> Cell:
-    """E.g. ``63 [56–69]``; withheld where a quartile is known as an interval only."""
+    """E.g. ``63 [56–69]``; a quartile that is published as an interval only is written as one: ``63 [55–57, 69]``."""
     table = result.tables["quantiles"]
     rows = [find(table, variable=name, group=group, probability=p) for p in QUARTILES]
-    if any(row is None or table.columns["value"][row] is None for row in rows):
-        return withheld()
-    median, low, high = (float(table.columns["value"][row]) for row in rows if row is not None)
-    decimals = 0 if all(v.is_integer() for v in (median, low, high)) else places_for(high - low)
-    texts = [numerals.short(value, decimals) for value in (median, low, high)]
-    return Cell(as_is(f"{texts[0]} [{texts[1]}–{texts[2]}]"), as_is(f"{median!r} [{low!r}–{high!r}]"), "number")
+    found = [None if row is None else quartile(table, row) for row in rows]
+    known = [limits for limits in found if limits is not None]
+    if len(known) < len(found):
+        return (
+            withheld()
+            if rows[0] is None or is_kept_back(result, "quantiles", "value", rows[0])
+            else Cell(NOTHING, say("not_given"), "none")
+        )
+    ends = [end for limits in known for end in limits]
+    decimals = 0 if all(end.is_integer() for end in ends) else places_for(max(ends) - min(ends))
+    median, low, high = ("–".join(numerals.short(end, decimals) for end in dict.fromkeys(limits)) for limits in known)
+    joint = "–" if all(lower == upper for lower, upper in known) and not low.startswith(numerals.MINUS) else ", "
+    return Cell(
+        as_is(f"{median} [{low}{joint}{high}]"),
+        as_is(" ".join("–".join(map(repr, dict.fromkeys(limits))) for limits in known)),
+        "number",
+    )
+
+
+def quartile(table: Table, row: int) -> tuple[float, float] | None:
+    """A quantile as lower and upper end, equal where it is known as a point; None where it is not published."""
+    value = table.columns["value"][row]
+    ends = (value, value) if value is not None else tuple(table.columns.get(n, (None,) * (row + 1))[row] for n in ("low", "high"))
+    if any(end is None or not np.isfinite(end) for end in ends):
+        return None
+    return float(ends[0]), float(ends[1])
 
 
 def places_for(spread: float) -> int:
