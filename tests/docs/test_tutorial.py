@@ -27,7 +27,8 @@ def command(monkeypatch, capfd, tmp_path):
         try:
             main()
         except SystemExit as stop:
-            assert not stop.code, capfd.readouterr().err
+            if stop.code:
+                pytest.fail(capfd.readouterr().err)
         return capfd.readouterr().out
 
     return call
