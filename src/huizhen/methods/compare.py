@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
@@ -174,7 +174,7 @@ def _groups(spec: CompareSpec, labels: Sequence[str], groups: Groups, mean: Arra
     sd = np.sqrt(groups.variance)
     columns: dict[str, tuple[Any, ...]] = {"group": tuple(labels), "n": tuple(groups.n.astype(int).tolist())}
     columns |= {"mean": listed(mean), "sd": listed(sd), "standard_error": listed(sd / np.sqrt(groups.n))}
-    return Table(columns, "group", f"{spec.variable} by {spec.by}", ("n",), "n")
+    return Table(columns, "group", f"{spec.variable} by {spec.by}", ("n",), "n", ("standard_error",))
 
 
 def _difference(term: str, found: Mapping[str, Any]) -> Table:
@@ -189,5 +189,5 @@ COMPARE = ScriptedMethod(
     spec=CompareSpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS},
-    reads=lambda spec: [Use(spec.variable, "number"), Use(spec.by, "any")],
+    reads=lambda spec: [Use(spec.variable, "number"), *(Use(name, "any") for name in read_by([spec.by]))],
 )

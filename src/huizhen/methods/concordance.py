@@ -33,8 +33,9 @@ from huizhen.privacy.release import Answer, Part, Question
 __all__ = ["CONCORDANCE_STEPS", "Concordance", "bins_for", "from_bins", "from_pairs", "pairs_within"]
 
 SAME_SCORE = 1e-10  # scores nearer than this (relative to the largest) are tied: rounding must not break a tie
-CELLS_TIMES_BINS = 2**20  # 8 MB for each table
+CELLS_TIMES_BINS = 2**19  # 4 MB for each table
 MOST_BINS = 1024
+FEWEST_BINS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ def from_bins(cells: Cells, events: Floats, others: Floats) -> Concordance:
     return Concordance((concordant + same / 2.0) / count, None, same / (2.0 * count))
 
 
-def bins_for(cells: int) -> int:
-    """How many bins of score keep a table of that many cells within bounds."""
-    return int(np.clip(CELLS_TIMES_BINS // max(cells, 1), 16, MOST_BINS))
+def bins_for(cells: int, rows: int, min_cell_count: int) -> int:
+    """How many bins of score: few enough for the table's size, and, with a minimum, for that many rows in a bin on average."""
+    most = MOST_BINS if min_cell_count <= 1 else min(MOST_BINS, rows // min_cell_count)
+    return max(min(CELLS_TIMES_BINS // max(cells, 1), most), FEWEST_BINS)
 
 
 def pairs_within(time: Floats, event: NDArray[np.bool_], stratum: Integers, weight: Floats, score: Floats) -> tuple[Floats, Floats]:

@@ -6,8 +6,9 @@ the times of that grid.
 
 Facts of the result: ``rows``, ``events``, ``parameters``, ``loglik``, ``loglik_null``, ``aic``, ``bic`` (log of the number of
 events, as R), ``lr_chi2``, ``wald_chi2``, ``score_chi2`` with ``_p``, ``df``, ``iterations``, ``converged``, ``concordance`` with
-``concordance_se`` and ``concordance_error_bound``, ``design`` (for prediction). Tables: ``coefficients``; ``term_tests``;
-``proportional_hazards`` and ``proportional_hazards_correlation``; ``baseline``. Arrays: ``covariance``.
+``concordance_se`` and ``concordance_error_bound``; ``ties``, ``strata`` and ``design`` (for prediction). Tables:
+``coefficients``; ``term_tests``; ``proportional_hazards`` and ``proportional_hazards_correlation``; ``baseline``. Arrays:
+``covariance``.
 
 Sources: see `hazard`, `concordance`, `proportional_hazards`; robust standard errors: D. Y. Lin and L. J. Wei, JASA 84 (1989) 1074.
 """
@@ -118,7 +119,8 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     best = yield from _maximum(spec, surface, design)
     covariance = yield from _covariance(spec, setting, design, best)
     tables = {"coefficients": coefficient_table(design, best, covariance, spec.confidence, spec.standard_errors)}
-    facts = {"rows": rows, "events": events, **_likelihood_facts(best, covariance, events), "ties": spec.ties}
+    facts = {"rows": rows, "events": events, **_likelihood_facts(best, covariance, events)}
+    facts |= {"ties": spec.ties, "strata": list(spec.strata)}
     notes = list(setting.notes)
     if spec.ridge:
         notes.append("With a ridge penalty the p-values are those of an unpenalised model and only indicative.")
@@ -127,7 +129,7 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     if spec.tests:
         tables["term_tests"] = yield from _term_tests(spec, setting, design, best, covariance)
     if spec.concordance:
-        found = yield from _concordance(setting, design, best)
+        found = yield from _concordance(setting, design, best, terms)
         facts |= {"concordance": found.value, "concordance_se": found.standard_error, "concordance_error_bound": found.error_bound}
     if spec.proportional_hazards:
         tables |= yield from _proportional_hazards(spec, setting, design, best, terms, notes)
@@ -300,7 +302,7 @@ def _add(columns: dict[str, list[Any]], test: str, statistic: float, df: int) ->
     columns.setdefault(f"{test}_p", []).append(float(chi2.sf(statistic, df)))
 
 
-def _concordance(setting: _Setting, design: Design, best: Maximum) -> Generator[Question, Total, Concordance]:
+def _concordance(setting: _Setting, design: Design, best: Maximum, terms: Terms) -> Generator[Question, Total, Concordance]:
     surface = setting.surface
     facts = {"model": surface.model, "design": design.facts(), "coefficients": best.coefficients}
     if isinstance(surface, SiteSurface):
@@ -308,7 +310,7 @@ def _concordance(setting: _Setting, design: Design, best: Maximum) -> Generator[
         return from_pairs(total.sums["pairs"], total.sums["influence"])
     total = yield Question(NAME, "spread", facts, surface.variables)
     spread = float(np.sqrt(total.sums["squares"][0] / setting.rows)) or 1.0
-    binned = {**facts, "spread": spread, "bins": bins_for(surface.cells.count)}
+    binned = {**facts, "spread": spread, "bins": bins_for(surface.cells.count, setting.rows, terms.min_cell_count)}
     total = yield Question(NAME, "bins", binned, surface.variables)
     return from_bins(surface.cells, total.sums["bin_events"], total.sums["bin_others"])
 

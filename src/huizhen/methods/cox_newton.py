@@ -20,6 +20,7 @@ HALVINGS = 20
 SLACK = 1e-12  # relative; a maximum may be missed by rounding without being worth a halving
 GAINS_NOTHING = 1e-9  # in log-likelihood
 STILL_MOVES = 1e-3  # in units of standardised columns; with the line above: a standard error of more than 30
+BEYOND_REASON = 30.0  # a log hazard ratio for one standard deviation: exp(30) is 1e13
 FLAT = 1e-9  # smallest eigenvalue of the information, scaled to a unit diagonal, that is told from 0
 
 
@@ -80,6 +81,8 @@ def maximise(
         coefficients, now = moved
         if change <= tolerance:
             return Maximum(coefficients, now, null, penalty, iteration)
+    if ridge == 0 and np.abs(coefficients).max() > BEYOND_REASON:
+        raise _monotone(design, coefficients)
     raise NotEstimable(
         f"the likelihood found no maximum within {max_iterations} steps. "
         "Leave out covariates, merge rare levels, or add a ridge penalty"
@@ -139,11 +142,11 @@ def _refuse_flat(design: Design, information: Floats) -> None:
         )
 
 
-def _monotone(design: Design, step: Floats) -> NotEstimable:
-    names = _names(design, np.flatnonzero(np.abs(step) > 0.1 * np.abs(step).max()))
+def _monotone(design: Design, direction: Floats) -> NotEstimable:
+    names = _names(design, np.flatnonzero(np.abs(direction) > 0.1 * np.abs(direction).max()))
     return NotEstimable(
-        f"the coefficient of {names} runs to infinity (a monotone likelihood): every event falls on one side of it, so no finite "
-        "hazard ratio fits best. Merge rare levels, leave the covariate out, or add a ridge penalty"
+        f"the coefficient of {names} runs to infinity (a monotone likelihood): whatever its size, a larger one fits better: "
+        "nothing in these data speaks against it. Merge rare levels, leave the covariate out, or add a ridge penalty"
     )
 
 

@@ -22,6 +22,8 @@ def coefficient_table(design: Design, best: Maximum, covariance: Floats, confide
     error = np.sqrt(np.diag(in_units))
     z = coefficient / error
     half = norm.isf((1.0 - confidence) / 2.0) * error
+    with np.errstate(over="ignore"):
+        ratio, low, high = np.exp(coefficient), np.exp(coefficient - half), np.exp(coefficient + half)
     columns: dict[str, Any] = {
         "term": design.columns,
         "coefficient": _listed(coefficient),
@@ -30,9 +32,9 @@ def coefficient_table(design: Design, best: Maximum, covariance: Floats, confide
         "p_value": _listed(2.0 * norm.sf(np.abs(z))),
         "ci_low": _listed(coefficient - half),
         "ci_high": _listed(coefficient + half),
-        "hazard_ratio": _listed(np.exp(coefficient)),
-        "hr_low": _listed(np.exp(coefficient - half)),
-        "hr_high": _listed(np.exp(coefficient + half)),
+        "hazard_ratio": _listed(ratio),
+        "hr_low": _listed(low),
+        "hr_high": _listed(high),
     }
     if standard_errors != "model":
         columns["model_standard_error"] = _listed(np.sqrt(np.diag(best.covariance)) / design.scale)
@@ -52,7 +54,8 @@ def baseline_table(strata: tuple[str, ...], cells: Cells, hazard: Hazard, design
     in_time = (ends + cells.starts - 1)[stratum] - np.arange(cells.count)  # cells run backwards in time within a stratum
     cumulative = elapse(hazard.jump, cells.starts)[in_time]
     plain = elapse(hazard.plain, cells.starts)[in_time]
-    at_zero = cumulative * np.exp(-float(coefficients @ (design.center / design.scale)))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        at_zero = cumulative * np.exp(-(coefficients @ (design.center / design.scale)))
     columns: dict[str, Any] = {"time": _listed(cells.time[in_time])}
     if strata:
         columns = {"stratum": tuple(strata[place] for place in stratum), **columns}
@@ -65,5 +68,6 @@ def baseline_table(strata: tuple[str, ...], cells: Cells, hazard: Hazard, design
     return Table(columns, "time", "Cumulative baseline hazard and survival at the mean of every column")
 
 
-def _listed(values: Floats) -> tuple[float, ...]:
-    return tuple(values.tolist())
+def _listed(values: Floats) -> tuple[float | None, ...]:
+    """As a column; None for what is too large to write down."""
+    return tuple(value if np.isfinite(value) else None for value in values.tolist())

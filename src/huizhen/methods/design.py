@@ -218,7 +218,7 @@ def _refuse_rare(design: Design, total: Total, least: int) -> None:
     measured = {column: count for column, count in zip(counted, total.sums["not_binary"].tolist()) if count}
     rare: dict[str, int] = {}
     for column, count in ones.items():
-        if column not in measured and not least <= count <= total.rows - least:
+        if column not in measured and 0 < min(count, total.rows - count) < least:
             rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
     if rare:
         said = "; ".join(f"{term}: {count}" for term, count in rare.items())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import lgamma, log, pi
+from math import isfinite, lgamma, log, pi
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,8 +137,11 @@ class Family:
             return bool(np.any((response != 0.0) & (response != 1.0)))
         if self.name == "binomial":
             return not bool(np.all((response >= 0.0) & (response <= 1.0)))
-        least = {"gaussian": -np.inf, "poisson": 0.0, "gamma": np.nextafter(0.0, 1.0)}[self.name]
-        return not bool(np.all((response >= least) & (response < np.inf)))
+        with np.errstate(all="ignore"):
+            whole = np.ones_like(response)
+            guess = self.link.forward(self.start(response, whole)) + self.constant(response, whole)
+        # Where the response itself is no possible mean, there is nothing to start from (R refuses it as well).
+        return not bool(np.all((response >= self.low) & (response < np.inf) & np.isfinite(guess)))
 
     def rows(self, response: Floats, eta: Floats, weights: Floats | None) -> Rows:
         """What the rows say at these linear predictors."""
@@ -146,14 +149,15 @@ class Family:
             return _logistic(response, eta, weights)
         with np.errstate(all="ignore"):
             mean = self.link.inverse(eta)
-            if not bool(np.all((mean > self.low) & (mean < self.high))):
-                return Rows(np.zeros_like(eta), np.zeros_like(eta), 0.0, 0.0, False)
             slope, variance = self.link.slope(eta), self.variance(mean)
             ratio = slope / variance if weights is None else weights * slope / variance
             residual = response - mean
-            pearson = residual**2 / variance if weights is None else weights * residual**2 / variance
-            deviance = self.unit_deviance(response, mean) if weights is None else weights * self.unit_deviance(response, mean)
-        return Rows(ratio * residual, ratio * slope, float(deviance.sum()), float(pearson.sum()), True)
+            chi, loss = residual**2 / variance, self.unit_deviance(response, mean)
+            pearson, deviance = (float(part.sum() if weights is None else weights @ part) for part in (chi, loss))
+            inside = bool(np.all((mean > self.low) & (mean < self.high)))
+            if inside and isfinite(deviance) and isfinite(pearson):
+                return Rows(ratio * residual, ratio * slope, deviance, pearson, True)
+        return Rows(np.zeros_like(eta), np.zeros_like(eta), 0.0, 0.0, False)
 
     def first(self, response: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
         """Working response on the scale of the linear predictor, and its weight, at R's first guess of the means."""
@@ -257,7 +261,7 @@ FAMILIES: Mapping[str, Callable[[Link], Family]] = {
         lambda response, _weights: response,
         _log_weight,
         _gaussian_likelihood,
-        "a finite number",
+        {"identity": "a finite number", "log": "a positive number"}.get(link.name, "a finite number other than 0"),
         -np.inf,
         np.inf,
         True,

@@ -7,18 +7,29 @@ A method agrees on levels with ``yield from agree_levels(...)`` and counts with 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples, Numbers, chunks, show_number
+from huizhen.data.examples import SITE, Examples, Numbers, chunks, show_number
 from huizhen.errors import DataError, NotEstimable
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
-__all__ = ["LEVELS_STEPS", "MOST_LEVELS", "Coder", "Counts", "agree_levels", "coder", "cross_counts", "cross_tabulate", "in_order"]
+__all__ = [
+    "LEVELS_STEPS",
+    "MOST_LEVELS",
+    "Coder",
+    "Counts",
+    "agree_levels",
+    "coder",
+    "cross_counts",
+    "cross_tabulate",
+    "in_order",
+    "read_by",
+]
 
 MOST_LEVELS = 500  # more distinct labels than this are an identifier or a measurement, and would carry patients' values as keys
 
@@ -38,24 +49,26 @@ class Counts:
     missing: NDArray[np.int64]
 
 
-def agree_levels(method: str, names: Iterable[str], terms: Terms) -> Generator[Question, Total, Mapping[str, tuple[str, ...]]]:
+def agree_levels(
+    method: str, names: Iterable[str], terms: Terms, *, may_be_empty: Collection[str] = ()
+) -> Generator[Question, Total, Mapping[str, tuple[str, ...]]]:
     """The joint levels of categorical variables, by name; one round, none where all are declared.
 
     Declared levels are taken as they stand and in their order. Others are the union of the labels that occur at any site, in
     the order of `in_order`. Rare levels are kept: they stand in counts, which publication suppresses.
 
     Raises:
-        NotEstimable: a variable has no value at any site, or more than `MOST_LEVELS` levels.
+        NotEstimable: a variable outside `may_be_empty` has no value at any site, or one has more than `MOST_LEVELS` levels.
     """
     wanted = tuple(dict.fromkeys(names))
     declared = {name: terms.variables[name].levels for name in wanted if name in terms.variables}
     open_names = [name for name in wanted if not declared.get(name)]
     if not open_names:
         return declared
-    total = yield Question(method, "levels", {"variables": open_names}, tuple(open_names))
+    total = yield Question(method, "levels", {"variables": open_names}, read_by(open_names))
     agreed = {name: in_order(total.keyed[name]) for name in open_names}
     for name, levels in agreed.items():
-        if not levels:
+        if not levels and name not in may_be_empty:
             raise NotEstimable(f"variable {name!r} has no value in any row: expected a category; leave it out")
         if len(levels) > MOST_LEVELS:
             raise NotEstimable(_too_many(name, "jointly"))
@@ -67,8 +80,13 @@ def cross_counts(
 ) -> Generator[Question, Total, Mapping[str, Counts]]:
     """Patients by level of each variable, within each group of `by` (one group where `by` is ""); one round."""
     facts = {"levels": {name: list(levels) for name, levels in variables.items()}, "by": by, "groups": list(groups)}
-    total = yield Question(method, "cells", facts, _read(variables, by))
+    total = yield Question(method, "cells", facts, read_by([*variables, by]))
     return {name: Counts(total.sums[f"counts {name}"], total.sums[f"missing {name}"]) for name in variables}
+
+
+def read_by(names: Iterable[str]) -> tuple[str, ...]:
+    """The variables among `names` that stand in a site's source: each once, without "" and without the site's own name."""
+    return tuple(name for name in dict.fromkeys(names) if name not in ("", SITE))
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
@@ -161,6 +179,8 @@ def _number_coder(values: NDArray[np.float64], name: str, levels: Sequence[str])
         numbers = np.array([float(level) for level in levels])
     except ValueError:
         raise DataError(f"variable {name!r} holds numbers, expected the agreed labels: read it as a category") from None
+    if not levels:
+        return lambda rows: _declared(np.where(np.isnan(values[rows]), -1, -2), name)
     order = np.argsort(numbers)
     ranked = numbers[order]
 
@@ -181,10 +201,6 @@ def _declared(codes: NDArray[np.int64], name: str) -> NDArray[np.int64]:
             "declare it in [variables], or map it to a declared one"
         )
     return codes
-
-
-def _read(variables: Iterable[str], by: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*variables, *([by] if by else [])]))
 
 
 def _too_many(name: str, where: str) -> str:

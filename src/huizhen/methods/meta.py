@@ -9,28 +9,29 @@ Sources: DerSimonian & Laird 1986 (Controlled Clinical Trials 7:177); Hartung & 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from huizhen.data.examples import SITE, Examples
-from huizhen.errors import NotEstimable, Problem, StudyError
-from huizhen.methods.alone import alone
+from huizhen.data.examples import SITE
+from huizhen.errors import NotEstimable
 from huizhen.methods.compare import COMPARE
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, label_counts
-from huizhen.methods.method import Local, Method, ScriptedMethod, Spec, Step, Use
+from huizhen.methods.cox import COX
+from huizhen.methods.glm import GLM
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
+from huizhen.methods.method import Method, ScriptedMethod, Spec, Use
 from huizhen.methods.moments import listed
-from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
+from huizhen.methods.site_estimates import estimate_steps, inner_settings, packed
+from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
 __all__ = ["META", "MetaSpec", "meta"]
 
 Array = NDArray[np.float64]
-Estimates = Mapping[str, tuple[float, float]]  # by term: coefficient, standard error
 
 
 class MetaSpec(Spec):
@@ -57,7 +58,7 @@ def meta(methods: Mapping[str, Method]) -> ScriptedMethod:
     """The meta-analysis of `methods`, by name: each must give a table ``coefficients`` with coefficient and standard_error."""
 
     def inner(spec: MetaSpec) -> tuple[Method, Any]:
-        return _inner(methods, spec)
+        return inner_settings(methods, spec.of, spec.settings)
 
     def needs(spec: MetaSpec) -> list[str]:
         method, settings = inner(spec)
@@ -67,7 +68,7 @@ def meta(methods: Mapping[str, Method]) -> ScriptedMethod:
         name="meta",
         spec=MetaSpec,
         program=lambda spec, terms: _program(inner(spec), spec, terms),
-        steps={**LEVELS_STEPS, **_steps(methods)},
+        steps={**LEVELS_STEPS, **estimate_steps(methods)},
         reads=lambda spec: [use for use in inner(spec)[0].uses(inner(spec)[1]) if use.name != SITE],
         needs=needs,
     )
@@ -83,9 +84,9 @@ def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generat
     """
     method, settings = inner
     _refuse_local_bases(spec)
-    names = tuple(dict.fromkeys(use.name for use in method.uses(settings) if use.name != SITE))
+    names = read_by(use.name for use in method.uses(settings))
     agreed = yield from _agree(method.uses(settings), terms)
-    facts = {"of": spec.of, "settings": dict(spec.settings), "terms": _packed(agreed)}
+    facts = {"of": spec.of, "settings": dict(spec.settings), "terms": packed(agreed)}
     first = yield Question("meta", "estimates", facts, names)
     keyed = first.keyed
     found = [term for term, sites in keyed["sites"].items() if sites > 1]
@@ -112,6 +113,7 @@ def _program(inner: tuple[Method, Any], spec: MetaSpec, terms: Terms) -> Generat
         notes.append("Coefficients that a single site could estimate are left out: they would be that site's own.")
     if spec.per_site:
         tables["sites"] = yield from _each_site(facts, names, found, weight)
+        notes += _unable(tables["sites"])
     order = ("coefficients", "fixed", "random", "heterogeneity", "sites")
     shown = {name: tables[name] for name in order if name in tables}
     return Result("meta", first.rows, terms.roster, {"sites": sites, "sites_estimable": estimable}, shown, notes=tuple(notes))
@@ -188,131 +190,14 @@ def _each_site(
     return Table(columns | {"weight": listed(share)}, "site", "Each site's own estimates")
 
 
-def _steps(methods: Mapping[str, Method]) -> Mapping[str, Step]:
-    """The steps; each splits the rows by site, so that a table of several sites answers as they would."""
-
-    def estimates(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-        each, local = _known(methods, question, examples, local)
-        sums: dict[str, Array] = {}
-        for estimate in each.values():
-            for term, (value, error) in estimate.items():
-                weight = error**-2
-                sums[term] = sums.get(term, np.zeros(4)) + np.array([1, weight, weight * value, weight**2])
-        keys, width = tuple(sums), np.array(list(sums.values())).reshape(-1, 4)
-        named = zip(("sites", "weight", "weighted", "weight_squared"), width.T)
-        parts = {name: Part(values.copy(), examples.rows, keys=keys) for name, values in named}
-        # What stands behind each label, for a policy that judges labels: the rows that the model was fitted to.
-        parts["rows"] = Part(np.full(len(keys), examples.rows), examples.rows, cells=True, keys=keys)
-        counted = np.array([len(each), sum(bool(estimate) for estimate in each.values())])
-        return Answer({**parts, "counted": Part(counted, examples.rows)}, examples.rows), local
-
-    def distances(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-        each, local = _known(methods, question, examples, local)
-        value, error, known = _matrix(each, question.facts["found"])
-        weight, away = known / error**2, value - question.facts["fixed"]
-        sums = np.array([(weight * away).sum(axis=0), (weight * away**2).sum(axis=0)])
-        return Answer({"distances": Part(sums, examples.rows)}, examples.rows), local
-
-    def random(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-        each, local = _known(methods, question, examples, local)
-        value, error, known = _matrix(each, question.facts["found"])
-        weight, away = known / (error**2 + question.facts["tau2"]), value - question.facts["fixed"]
-        sums = np.array([weight.sum(axis=0), (weight * away).sum(axis=0), (weight * away**2).sum(axis=0)])
-        return Answer({"random": Part(sums, examples.rows)}, examples.rows), local
-
-    def per_site(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-        each, local = _known(methods, question, examples, local)
-        sites, found = question.facts["sites"], question.facts["found"]
-        values = np.zeros((len(sites), len(found), 3))
-        rows = [sites.index(site) for site in each]
-        values[rows] = np.stack(_matrix(each, found), axis=2)
-        return Answer({"per_site": Part(values, examples.rows, kind="individual")}, examples.rows), local
-
-    return {"estimates": estimates, "distances": distances, "random": random, "per_site": per_site}
-
-
-def _known(
-    methods: Mapping[str, Method], question: Question, examples: Examples, local: Local
-) -> tuple[Mapping[str, Estimates], Local]:
-    """The estimates of each site whose rows these are, fitted once and kept."""
-    if "estimates" not in local.kept:
-        fitted = {site: _fit(methods, question, rows) for site, rows in _by_site(examples)}
-        local = replace(local, kept={**local.kept, "estimates": fitted})
-    kept = local.kept["estimates"]
-    return {site: {term: (pair[0], pair[1]) for term, pair in terms.items()} for site, terms in kept.items()}, local
-
-
-def _by_site(examples: Examples) -> Generator[tuple[str, Examples], None, None]:
-    sites = tuple(label_counts(examples, SITE))
-    code = coder(examples, SITE, sites)(slice(0, examples.rows))
-    yield from ((site, examples.where(code == place)) for place, site in enumerate(sites))
-
-
-def _fit(methods: Mapping[str, Method], question: Question, rows: Examples) -> dict[str, list[float]]:
-    """A site's estimates by term; empty where its model cannot be estimated or has too many coefficients for its rows."""
-    facts = question.facts
-    terms = _unpacked(facts["terms"])
-    method = methods[facts["of"]]
-    try:
-        table = alone(method, method.spec(**facts["settings"]), terms, rows).tables.get("coefficients")
-    except NotEstimable:
-        return {}
-    if table is None or len(table.columns["term"]) > terms.max_degrees * rows.rows:
-        return {}
-    columns = (table.columns[name] for name in ("term", "coefficient", "standard_error"))
-    found = {term: [float(value), float(error)] for term, value, error in zip(*columns) if value is not None and error}
-    return {term: pair for term, pair in found.items() if np.isfinite(pair).all() and pair[1] > 0}
-
-
-def _matrix(each: Mapping[str, Estimates], found: list[str]) -> tuple[Array, Array, Array]:
-    """Coefficients, standard errors (1 where unknown) and whether known, float64 (site, term)."""
-    pairs = [[estimate.get(term, (0.0, 0.0)) for term in found] for estimate in each.values()]
-    both = np.array(pairs, float).reshape(len(each), len(found), 2)
-    known = both[:, :, 1] > 0
-    return both[:, :, 0], np.where(known, both[:, :, 1], 1.0), known.astype(float)
+def _unable(table: Table) -> list[str]:
+    able = {site for site, value in zip(table.columns["site"], table.columns["coefficient"]) if value is not None}
+    unable = [site for site in dict.fromkeys(table.columns["site"]) if site not in able]
+    return [f"Not estimable by themselves: {', '.join(unable)}."] if unable else []
 
 
 def _column(keyed: Mapping[str, float], found: list[str]) -> Array:
     return np.array([keyed[term] for term in found], float)
-
-
-def _packed(terms: Terms) -> dict[str, Any]:
-    """What a site needs of the terms, as facts of a question."""
-    variables = {name: {**asdict(variable), "levels": list(variable.levels)} for name, variable in terms.variables.items()}
-    return {
-        "variables": variables,
-        "min_cell_count": terms.min_cell_count,
-        "max_degrees": terms.max_degrees,
-        "round_to": terms.round_to,
-    }
-
-
-def _unpacked(facts: Mapping[str, Any]) -> Terms:
-    variables = {
-        name: Variable(
-            kind=variable["kind"],
-            levels=tuple(variable["levels"]),
-            unit=variable["unit"],
-            range=tuple(variable["range"]) if variable["range"] else None,
-        )
-        for name, variable in facts["variables"].items()
-    }
-    return Terms(facts["min_cell_count"], facts["round_to"], facts["max_degrees"], variables=variables)
-
-
-def _inner(methods: Mapping[str, Method], spec: MetaSpec) -> tuple[Method, Any]:
-    method = methods.get(spec.of)
-    if method is None:
-        names = ", ".join(sorted(methods))
-        raise StudyError("the study cannot run", [Problem("method.meta.of", repr(spec.of), f"one of: {names}")])
-    try:
-        return method, method.spec(**spec.settings)
-    except ValidationError as error:
-        problems = [
-            Problem(".".join(("method.meta.settings", *map(str, one["loc"]))), repr(one["input"]), one["msg"])
-            for one in error.errors(include_url=False)
-        ]
-        raise StudyError("the study cannot run", problems) from None
 
 
 def _refuse_local_bases(spec: MetaSpec) -> None:
@@ -326,4 +211,4 @@ def _refuse_local_bases(spec: MetaSpec) -> None:
         )
 
 
-META = meta({"compare": COMPARE})
+META = meta({"compare": COMPARE, "cox": COX, "glm": GLM})

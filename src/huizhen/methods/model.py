@@ -48,11 +48,6 @@ class Model:
         """The variables that are read."""
         return tuple(name for name in (self.outcome.variable, self.offset, self.weights) if name)
 
-    @property
-    def starts_from_response(self) -> bool:
-        """Whether the responses themselves are a valid first guess of the means."""
-        return self.family.name != "gaussian" or self.family.link.name == "identity"
-
     def observed(self, examples: Examples, rows: slice) -> tuple[Floats, Floats | None, Floats | None]:
         """Responses, offsets and weights, each float64 (row,) or None."""
         if self.levels:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import DataError
-from huizhen.methods.levels import coder
+from huizhen.methods.levels import coder, read_by
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Total
 
@@ -96,7 +96,7 @@ def joint_moments(
         absolute: also absolute distances.
         products: also products of each pair of variables, over the rows that miss none of them.
     """
-    read = tuple(dict.fromkeys([*variables, *([by] if by else [])]))
+    read = read_by([*variables, by])
     facts: dict[str, Any] = {"variables": list(variables), "by": by, "groups": list(groups), "products": products}
     sums = (yield Question(method, "sums", facts, read)).sums
     mean = _divide(sums["sum"], sums["n"], empty=0.0)

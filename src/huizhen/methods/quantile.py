@@ -1,20 +1,20 @@
 """Joint quantiles by counting below cut points: the pooled order statistics themselves, never an average of quantiles.
 
-Each order statistic is held in a bracket. A round cuts every bracket into 64 and counts the rows between the cuts, so a bracket
-shrinks 64-fold. The first bracket is mean +- sd * sqrt(n - 1), which holds all values (Samuelson 1968, JASA 63:1522), so that
-nobody's minimum or maximum is asked for.
+Each order statistic is held in a bracket (`bracket`). A round cuts every bracket into 64 parts and counts the rows between the
+cuts, so a bracket shrinks 64-fold. The first bracket holds all values by Samuelson's inequality, so that nobody's minimum or
+maximum is asked for.
 
 With a minimum cell count of m > 1 no bracket is narrowed below m patients. One that reaches the tolerance with m rows inside
-(ties, as ages in years have) gives the value; else the smallest window of cuts around it that holds m rows is published as an
-interval, and the value is withheld because it would be one patient's own.
+(ties, as ages in years have) gives the value; else the smallest window of parts around it that holds m rows is published as an
+interval, and the value is withheld because it would be one patient's own. Who adds up the counts sees the joint counts between
+the cuts.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, Decimal, localcontext
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +23,8 @@ from pydantic import Field
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder
+from huizhen.methods.bracket import Bracket, cut_points, first_bracket, narrow, shortest
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, read_by
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.summary import Names, labels
@@ -32,7 +33,6 @@ from huizhen.privacy.result import Result, Table
 
 __all__ = ["QUANTILE", "QUANTILE_STEPS", "Quantile", "QuantileSpec", "joint_quantiles", "quantile_columns", "quantile_notes"]
 
-CUTS = 64  # a bracket's parts in one round; 7 rounds to the default tolerance
 MOST_ROUNDS = 64
 RELATIVE_TOLERANCE = 1e-9  # of the joint standard deviation
 
@@ -52,25 +52,6 @@ class QuantileSpec(Spec):
     probabilities: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.25, 0.5, 0.75)
     by: str = ""
     tolerance: Annotated[float, Field(ge=0)] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Bracket:
-    """Where the order statistic of a rank lies: above `low`, at most `high`.
-
-    Attributes:
-        rank: 1 for the smallest value.
-        below: rows at or below `low`.
-        inside: rows in the bracket.
-        state: ``open``, ``exact`` (as narrow as the tolerance) or ``coarse`` (narrower would hold too few patients).
-    """
-
-    rank: int
-    low: float
-    high: float
-    below: int
-    inside: int
-    state: str = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +92,25 @@ def joint_quantiles(
         moments: of the same variables and groups.
         at_least: the fewest patients that a bracket may hold.
     """
-    held: dict[Place, tuple[float, dict[int, Bracket]]] = {}
-    for place in np.ndindex(len(variables), len(groups) or 1):
-        held[place] = _first_brackets(moments, place, probabilities, at_least, tolerance)
+    held = {
+        place: _first_brackets(moments, place, probabilities, at_least, tolerance)
+        for place in np.ndindex(len(variables), len(groups) or 1)
+    }
+    read = read_by([*variables, by])
     for _ in range(MOST_ROUNDS):
-        cuts = {place: _cut_points(brackets) for place, (_, brackets) in held.items()}
+        cuts = {place: cut_points(brackets.values()) for place, brackets in held.items()}
         if not any(len(points) for points in cuts.values()):
             break
         facts = {"variables": list(variables), "by": by, "groups": list(groups), "cuts": _as_array(cuts, len(variables))}
-        read = tuple(dict.fromkeys([*variables, *([by] if by else [])]))
         bins = (yield Question(method, "between", facts, read)).sums["between"]
-        for place, (width, brackets) in held.items():
-            if len(cuts[place]):
-                below = np.cumsum(bins[place])[: len(cuts[place])]
-                known = {rank: _narrow(b, cuts[place], below, at_least, width) for rank, b in brackets.items()}
-                held[place] = width, known
+        for place, brackets in held.items():
+            counted = dict(zip(cuts[place].tolist(), np.cumsum(bins[place]).tolist()))
+            held[place] = {rank: narrow(bracket, counted, at_least) for rank, bracket in brackets.items()}
     else:
         raise NotEstimable(f"quantiles did not settle within {MOST_ROUNDS} rounds: expected finite numbers; set a larger tolerance")
     return {
         (*place, p): _between_ranks(p, int(moments.n[place[1], place[0]]), brackets)
-        for place, (_, brackets) in held.items()
+        for place, brackets in held.items()
         for p in probabilities
     }
 
@@ -186,20 +166,16 @@ def _program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Total, Res
 
 def _first_brackets(
     moments: Moments, place: Place, probabilities: Sequence[float], at_least: int, tolerance: float | None
-) -> tuple[float, dict[int, Bracket]]:
-    """The tolerance in the variable's unit, and by rank the bracket that holds all values; none where the rows are too few."""
+) -> dict[int, Bracket]:
+    """By rank the bracket that holds all values; none where the rows are too few."""
     variable, group = place
     n = int(moments.n[group, variable])
     if n < max(at_least, 1):
-        return 0.0, {}
-    mean = float(moments.mean[group, variable])
-    sd = float(moments.sd[group, variable]) if n > 1 else 0.0
-    size = sd or abs(mean) or 1.0
-    reach = sd * math.sqrt(n - 1)
-    reach += 1e-6 * reach + 1e-9 * (abs(mean) if sd == 0 else 0.0) + 16 * math.ulp(mean) + (1.0 if sd == mean == 0 else 0.0)
-    width = RELATIVE_TOLERANCE * size if tolerance is None else tolerance
+        return {}
+    mean, sd = float(moments.mean[group, variable]), float(moments.sd[group, variable]) if n > 1 else 0.0
+    width = RELATIVE_TOLERANCE * (sd or abs(mean) or 1.0) if tolerance is None else tolerance
     ranks = sorted({rank for p in probabilities for rank in _ranks(p, n)[:2]})
-    return width, {rank: _closed(Bracket(rank, mean - reach, mean + reach, 0, n), width) for rank in ranks}
+    return {rank: first_bracket(rank, n, mean=mean, sd=sd, width=width) for rank in ranks}
 
 
 def _ranks(probability: float, n: int) -> tuple[int, int, float]:
@@ -208,42 +184,6 @@ def _ranks(probability: float, n: int) -> tuple[int, int, float]:
     if abs(h - round(h)) <= 4 * np.finfo(float).eps * max(h, 1.0):
         return round(h) + 1, round(h) + 1, 0.0
     return math.floor(h) + 1, math.floor(h) + 2, h - math.floor(h)
-
-
-def _cut_points(brackets: Mapping[int, Bracket]) -> NDArray[np.float64]:
-    """All cuts of the open brackets of one variable and group, ascending."""
-    pieces = [_cuts(bracket) for bracket in brackets.values() if bracket.state == "open"]
-    return np.unique(np.concatenate(pieces)) if pieces else np.zeros(0)
-
-
-def _cuts(bracket: Bracket) -> NDArray[np.float64]:
-    points = np.linspace(bracket.low, bracket.high, CUTS + 1)[1:-1]
-    return np.unique(points[(points > bracket.low) & (points < bracket.high)])
-
-
-def _narrow(bracket: Bracket, cuts: NDArray[np.float64], below: NDArray[np.int64], at_least: int, width: float) -> Bracket:
-    """The part of a bracket that holds its rank, or the smallest window of parts around it that holds `at_least` rows."""
-    if bracket.state != "open":
-        return bracket
-    own = _cuts(bracket)
-    edges = np.concatenate([[bracket.low], own, [bracket.high]])
-    inner = below[np.searchsorted(cuts, own)]
-    known = np.concatenate([[bracket.below], inner, [bracket.below + bracket.inside]])
-    last = len(edges) - 1
-    right = int(np.searchsorted(known, bracket.rank))
-    left, reach = right - 1, 0
-    while known[min(right + reach, last)] - known[max(left - reach, 0)] < at_least:
-        reach += 1
-    # The window grows to both sides alike, so that its edges do not tell where within it the patients stand.
-    left, right = max(left - reach, 0), min(right + reach, last)
-    inside = int(known[right] - known[left])
-    narrowed = Bracket(bracket.rank, float(edges[left]), float(edges[right]), int(known[left]), inside)
-    return _closed(narrowed, width) if reach == 0 else replace(narrowed, state="coarse")
-
-
-def _closed(bracket: Bracket, width: float) -> Bracket:
-    narrow = bracket.high - bracket.low <= width or len(_cuts(bracket)) == 0
-    return replace(bracket, state="exact") if narrow else bracket
 
 
 def _between_ranks(probability: float, n: int, brackets: Mapping[int, Bracket]) -> Quantile:
@@ -255,26 +195,13 @@ def _between_ranks(probability: float, n: int, brackets: Mapping[int, Bracket]) 
     if not a.state == b.state == "exact":
         # From the lower end of the one to the upper end of the other: weighted limits could hold nobody between them.
         return Quantile(None, min(a.low, b.low), max(a.high, b.high), None, support)
-    value = _mix(_shortest(a.low, a.high), _shortest(b.low, b.high), weight)
+    value = _mix(shortest(a.low, a.high), shortest(b.low, b.high), weight)
     low, high = _mix(a.low, b.low, weight), _mix(a.high, b.high, weight)
     return Quantile(value, low, high, max(a.high - a.low, b.high - b.low), support)
 
 
 def _mix(a: float, b: float, weight: float) -> float:
     return a if a == b or weight == 0 else (1 - weight) * a + weight * b
-
-
-def _shortest(low: float, high: float) -> float:
-    """The number with the fewest decimals above `low` and at most `high`: what was written down, if its digits were few."""
-    with localcontext(prec=1100, Emax=2000, Emin=-2000):
-        bottom, top = Decimal(low), Decimal(high)
-        exponent = (top - bottom).adjusted() + 1
-        # Coarser steps are tried first, so that 0 or 150 wins over 149.9999999.
-        for place in range(max(top.adjusted(), bottom.adjusted(), exponent), exponent - 3, -1):
-            rounded = (top / Decimal(1).scaleb(place)).to_integral_value(ROUND_FLOOR).scaleb(place)
-            if rounded > bottom:
-                return min(max(float(rounded), math.nextafter(low, math.inf)), high)
-    return high
 
 
 def _as_array(cuts: Mapping[Place, NDArray[np.float64]], variables: int) -> NDArray[np.float64]:
@@ -308,7 +235,7 @@ QUANTILE_STEPS: Mapping[str, Step] = {"between": _answer_between}
 
 
 def _needs(spec: QuantileSpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 QUANTILE = ScriptedMethod(
@@ -318,7 +245,7 @@ QUANTILE = ScriptedMethod(
     steps={**LEVELS_STEPS, **MOMENTS_STEPS, **QUANTILE_STEPS},
     reads=lambda spec: [
         *(Use(name, "number") for name in dict.fromkeys(spec.variables)),
-        *(Use(name, "any") for name in _needs(spec)),
+        *(Use(name, "any") for name in read_by([spec.by])),
     ],
     needs=_needs,
 )

@@ -104,11 +104,9 @@ def fit(
     penalty = search.ridge / design.scale**2 * np.array([float(name != INTERCEPT) for name in design.columns])
     if start is not None:
         coefficients = start
-    elif model.starts_from_response:
+    else:
         first = yield _ask(method, model, design, None)
         coefficients = _solve(first.sums["information"] + np.diag(penalty), first.sums["score"])
-    else:
-        coefficients = np.zeros(size) if base is None else base
     previous, least, halvings = base, np.inf, 0
     for iteration in range(1, search.max_iterations + 1):
         total = yield _ask(method, model, design, coefficients)

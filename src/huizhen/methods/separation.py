@@ -25,7 +25,7 @@ PATIENCE = 8
 LEAST_STEP = 1e-4
 # Share of the direction's size below which a row does not move along it.
 STILL = 1e-7
-NAMED = 1e-3  # share of the largest part of the direction from which a column is named
+NAMED = 0.05  # share of the largest part of the direction from which a column is named
 
 
 def is_suspect(model: Model, iteration: int, step: Floats) -> bool:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import stdtrit
 
-from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts
+from huizhen.data.examples import SITE
+from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
@@ -50,13 +51,12 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
     not given: see `quantile`.
     """
     names = tuple(dict.fromkeys(spec.variables))
-    numbers = [name for name in names if terms.variables[name].kind == "number"]
-    categories = [name for name in names if terms.variables[name].kind == "category"]
-    levels = yield from agree_levels("summary", [*categories, *([spec.by] if spec.by else [])], terms)
+    categories = [name for name in names if name == SITE or terms.variables[name].kind == "category"]
+    numbers = [name for name in names if name not in categories]
+    levels = yield from agree_levels("summary", [*categories, *([spec.by] if spec.by else [])], terms, may_be_empty=categories)
     groups = levels[spec.by] if spec.by else ()
     tables: dict[str, Table] = {}
     cells: dict[str, CellTable] = {}
-    facts: dict[str, Any] = {}
     arrays: dict[str, NDArray[np.float64]] = {}
     rows, roster = 0, terms.roster
     if numbers:
@@ -70,8 +70,8 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
         rows = sum(int(c.counts.sum() + c.missing.sum()) for c in list(counted.values())[:1])
     if spec.correlation and numbers:
         together = yield from joint_moments("summary", numbers, products=True)
-        facts, arrays, tables["correlation"] = _correlation(numbers, together)
-    return Result("summary", rows, roster, facts, tables, cells, arrays, _notes(spec, arrays))
+        arrays, tables["correlation"] = _correlation(numbers, together)
+    return Result("summary", rows, roster, tables=tables, cells=cells, arrays=arrays, notes=_notes(spec, arrays))
 
 
 def labels(variables: Sequence[str], by: str, groups: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -113,22 +113,22 @@ def _numbers(spec: SummarySpec, names: Sequence[str], groups: Sequence[str], mom
     if spec.shape:
         shown |= {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
     columns = labels(names, spec.by, groups) | {title: listed(values.T) for title, values in shown.items()}
-    return Table(columns, "variable", "Numeric variables", ("n", "missing"), "n")
+    reveals = ("sum", "standard_error", "ci_low", "ci_high")  # over the mean or the standard deviation they are n
+    return Table(columns, "variable", "Numeric variables", ("n", "missing"), "n", reveals)
 
 
-def _correlation(names: Sequence[str], moments: Moments) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]], Table]:
+def _correlation(names: Sequence[str], moments: Moments) -> tuple[dict[str, NDArray[np.float64]], Table]:
     assert moments.complete is not None
     assert moments.products is not None
-    rows = int(moments.complete[0])
+    rows, every = int(moments.complete[0]), int(moments.n[0, 0] + moments.missing[0, 0])
     covariance = moments.products[0] / (rows - 1) if rows > 1 else np.full((len(names),) * 2, np.nan)
     spread = np.sqrt(np.diag(covariance))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = covariance / np.outer(spread, spread)
     table = {"variable": tuple(names)} | {name: listed(column) for name, column in zip(names, correlation.T)}
-    support = {"complete_rows": (rows,) * len(names)}
-    facts = {"complete_rows": rows}
+    counts = {"complete_rows": (rows,) * len(names), "incomplete_rows": (every - rows,) * len(names)}
     arrays = {"covariance": covariance, "correlation": correlation}
-    return facts, arrays, Table(table | support, "variable", "Pearson correlation", ("complete_rows",), "complete_rows")
+    return arrays, Table(table | counts, "variable", "Pearson correlation", tuple(counts), "complete_rows")
 
 
 def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tupl
 
 
 def _needs(spec: SummarySpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 SUMMARY = ScriptedMethod(
@@ -149,6 +149,6 @@ SUMMARY = ScriptedMethod(
     spec=SummarySpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS},
-    reads=lambda spec: [Use(name, "any") for name in dict.fromkeys([*spec.variables, *_needs(spec)])],
+    reads=lambda spec: [Use(name, "any") for name in read_by([*spec.variables, spec.by])],
     needs=_needs,
 )

@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.examples import SITE
 from huizhen.methods.compare import Groups, anova, t_test, welch_anova
 from huizhen.methods.contingency import pearson
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, cross_counts
+from huizhen.methods.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.quantile import QUANTILE_STEPS, joint_quantiles, quantile_columns, quantile_notes
@@ -50,9 +51,9 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
     under its name. There is no column for all groups together: it would give a withheld group back by subtraction.
     """
     names = tuple(dict.fromkeys(spec.variables))
-    numbers = [name for name in names if terms.variables[name].kind == "number"]
-    categories = [name for name in names if terms.variables[name].kind == "category"]
-    levels = yield from agree_levels("table_one", [*categories, *([spec.by] if spec.by else [])], terms)
+    categories = [name for name in names if name == SITE or terms.variables[name].kind == "category"]
+    numbers = [name for name in names if name not in categories]
+    levels = yield from agree_levels("table_one", [*categories, *([spec.by] if spec.by else [])], terms, may_be_empty=categories)
     groups = levels[spec.by] if spec.by else ()
     tables: dict[str, Table] = {}
     cells: dict[str, CellTable] = {}
@@ -110,16 +111,20 @@ def _numbers(spec: TableOneSpec, names: Sequence[str], groups: Sequence[str], mo
 
 
 def _tests(spec: TableOneSpec, names: Sequence[str], moments: Moments) -> Table:
-    """One row for each number. Support is the smallest group: a test over a withheld group would help to work it out."""
+    """One row for each number. Support is the smallest group: a test over a withheld group would help to work it out; and where
+    the missing are too few to be told, so is what the number of rows could be had from.
+    """
+    counts, reveals = ("n", "missing", "smallest_group"), ("statistic", "df", "df_within", "p_value")
     rows = [_number_test(spec, moments, j) for j in range(len(names))]
     columns = {"variable": tuple(names)} | {title: tuple(row[title] for row in rows) for title in rows[0]}
-    return Table(columns, "variable", f"Differences by {spec.by}", ("smallest_group",), "smallest_group")
+    return Table(columns, "variable", f"Differences by {spec.by}", counts, "smallest_group", reveals)
 
 
 def _number_test(spec: TableOneSpec, moments: Moments, j: int) -> dict[str, Any]:
     n = moments.n[:, j]
     held = n > 0
     row: dict[str, Any] = dict.fromkeys(("test", "statistic", "df", "df_within", "p_value", "smd"))
+    row |= {"n": int(n.sum()), "missing": int(moments.missing[:, j].sum())}
     row["smallest_group"] = int(n[held].min()) if held.any() else 0
     groups = Groups(n[held].astype(float), moments.offset[held, j], moments.variance[held, j])
     equal = spec.variances == "equal"
@@ -151,7 +156,7 @@ def _category_test(name: str, counts: NDArray[np.int64]) -> Table:
 
 
 def _needs(spec: TableOneSpec) -> list[str]:
-    return [spec.by] if spec.by else []
+    return list(read_by([spec.by]))
 
 
 TABLE_ONE = ScriptedMethod(
@@ -159,6 +164,6 @@ TABLE_ONE = ScriptedMethod(
     spec=TableOneSpec,
     program=_program,
     steps={**LEVELS_STEPS, **MOMENTS_STEPS, **QUANTILE_STEPS},
-    reads=lambda spec: [Use(name, "any") for name in dict.fromkeys([*spec.variables, *_needs(spec)])],
+    reads=lambda spec: [Use(name, "any") for name in read_by([*spec.variables, spec.by])],
     needs=_needs,
 )

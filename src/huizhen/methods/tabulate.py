@@ -11,7 +11,7 @@ from pydantic import Field
 
 from huizhen.data.examples import SITE, Examples, chunks
 from huizhen.methods.contingency import Alternative, Estimate, fisher, odds_ratio, pearson, risk_difference, risk_ratio
-from huizhen.methods.levels import LEVELS_STEPS, Coder, agree_levels, coder, label_counts
+from huizhen.methods.levels import LEVELS_STEPS, Coder, agree_levels, coder, label_counts, read_by
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
 from huizhen.methods.stratified import cochran_mantel_haenszel, homogeneity, homogeneity_terms, mantel_haenszel, stratum_terms
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
@@ -51,7 +51,7 @@ def _program(spec: TabulateSpec, terms: Terms) -> Generator[Question, Total, Res
     crossed = tuple(name for name in (spec.rows, spec.columns) if name)
     levels = yield from agree_levels("tabulate", [*crossed, *([strata] if strata not in ("", SITE) else [])], terms)
     facts = {"rows": spec.rows, "columns": spec.columns, "strata": strata, "levels": {k: list(v) for k, v in levels.items()}}
-    read = tuple(dict.fromkeys([*crossed, *([strata] if strata else [])]))
+    read = read_by([*crossed, strata])
     total = yield Question("tabulate", "tables", facts, read)
     tables = total.sums["tables"]  # (stratum, row, column); one stratum where a site's own strata are already summed
     counts = tables.sum(axis=0)
@@ -156,7 +156,7 @@ def _tables(question: Question, examples: Examples) -> NDArray[np.int64]:
 
 
 def _reads(spec: TabulateSpec) -> list[Use]:
-    return [Use(name, "any") for name in dict.fromkeys((spec.rows, spec.columns, spec.strata)) if name]
+    return [Use(name, "any") for name in read_by((spec.rows, spec.columns, spec.strata))]
 
 
 TABULATE = ScriptedMethod(

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lifelines import CoxPHFitter
+from lifelines.datasets import load_lung
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
@@ -137,6 +139,7 @@ def test_a_site_that_cannot_estimate_its_own_model_counts_as_such_and_adds_nothi
     assert with_it.tables["random"] == without.tables["random"]
     assert "1 of 6 sites could not estimate" in with_it.notes[0]
     assert with_it.tables["sites"].columns["coefficient"][-1] is None
+    assert "Not estimable by themselves: s9." in with_it.notes
 
 
 def test_a_single_estimable_site_is_not_passed_off_as_a_pooled_estimate(federate):
@@ -179,7 +182,7 @@ def test_questions_are_canonical():
 def test_mistakes_in_the_inner_settings_are_named():
     with pytest.raises(StudyError, match=r"method.meta.settings.tset"):
         META.uses(MetaSpec(of="compare", settings={"variable": "x", "by": "arm", "tset": "welch"}))
-    with pytest.raises(StudyError, match="expected one of: compare"):
+    with pytest.raises(StudyError, match="expected one of: compare, cox, glm"):
         META.uses(MetaSpec(of="average"))
 
 
@@ -269,6 +272,38 @@ def test_three_hospitals_agree_with_the_published_meta_analysis(federate):
     ):
         found = np.array(tables[table].columns[title])[order]
         np.testing.assert_allclose(found, reference[key], rtol=1e-8, err_msg=f"{table} {title}")
+
+
+@pytest.mark.shared_data
+def test_a_hospital_with_one_class_nearly_alone_is_recognised_and_left_out(federate):
+    if not SHARED.exists():
+        pytest.skip("the heart disease data of four hospitals are not beside this repository")
+    reference = json.loads((SHARED / "reference_values.json").read_text())["meta_reduced_3centres"]
+    frame = pd.read_csv(SHARED / "flamby_prepared.csv")
+    names = reference["names"][1:]
+    terms = Terms(variables={name: Variable("number") for name in [*names, "y"]})
+    spec = MetaSpec(of="glm", settings={"formula": f"y ~ {' + '.join(names)}", "family": "binomial"})
+    result = federate(META, spec, terms, shares(frame[[*names, "y"]], frame["centre"]))
+    assert dict(result.facts) == {"sites": 4, "sites_estimable": 3}
+    columns = result.tables["random"].columns
+    found = dict(zip(columns["term"], columns["coefficient"]))
+    assert [found[name] for name in names] == pytest.approx(reference["random"][1:], rel=1e-8)
+    assert columns["odds_ratio"] == pytest.approx(np.exp(columns["coefficient"]))
+
+
+def test_hazards_are_estimated_on_each_sites_own_times(federate):
+    lung = load_lung()[["inst", "time", "status", "age", "sex"]].dropna()
+    lung = lung[lung["inst"].isin([1, 3, 12])].astype({"inst": int})
+    terms = Terms(variables={name: Variable("number") for name in ("time", "status", "age", "sex")})
+    spec = MetaSpec(of="cox", settings={"time": "time", "event": "status == 1", "covariates": ["age", "sex"]}, per_site=True)
+    tables = federate(META, spec, terms, shares(lung.drop(columns="inst"), lung["inst"])).tables
+    each = [CoxPHFitter().fit(rows.drop(columns="inst"), "time", "status") for _, rows in lung.groupby("inst")]
+    expected = [value for fit in each for value in fit.params_]
+    # lifelines stops its Newton steps at about five digits here
+    assert tables["sites"].columns["site"] == ("s1", "s1", "s12", "s12", "s3", "s3")
+    rearranged = [*expected[:2], *expected[4:], *expected[2:4]]
+    assert list(tables["sites"].columns["coefficient"]) == pytest.approx(rearranged, rel=1e-4)
+    assert "hazard_ratio" in tables["coefficients"].columns
 
 
 def test_alone_leaves_out_rows_that_miss_what_the_method_needs():

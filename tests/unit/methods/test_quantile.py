@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods import quantile as quantile_module
-from huizhen.methods.method import Finished
+from huizhen.methods.alone import total_of_one
 from huizhen.methods.quantile import QUANTILE, QuantileSpec
 from huizhen.privacy.release import Terms, Variable
 
@@ -117,25 +117,17 @@ def test_a_group_with_too_few_patients_has_no_quantile(federate):
     assert columns["support"][3:] == (3,) * 3
 
 
-def test_no_question_tells_a_cut_that_depends_on_one_patients_value():
-    """Two tables with the same moments differ only in where one pair of patients stands: the first cuts are the same."""
+def test_the_first_cuts_depend_on_the_moments_alone():
     spec = QuantileSpec(variables=["x"], probabilities=[0.5])
     asked = []
-    for pair in ([-1.0, 1.0, -3.0, 3.0], [1.0, -1.0, 3.0, -3.0]):
+    for pair in ([-5.0, -5.0, 5.0, 5.0], [-7.0, -1.0, 1.0, 7.0]):  # mean 0, mean square 25
         rows = hospital(pd.DataFrame({"x": pair * 20}))
         state = QUANTILE.begin(spec, terms(5, "x"))
         while (question := QUANTILE.ask(state)).step != "between":
             answer, _ = QUANTILE.answer(question, rows, None, rng=None)
-            state = QUANTILE.fold(state, total(answer))
+            state = QUANTILE.fold(state, total_of_one(answer, "a"))
         asked.append(question.facts["cuts"])
     np.testing.assert_array_equal(*asked)
-    assert not np.isin(asked[0], [-3.0, -1.0, 1.0, 3.0]).any()
-
-
-def total(answer):
-    from huizhen.methods.alone import total_of_one
-
-    return total_of_one(answer, "a")
 
 
 def test_equal_values_and_a_single_row_are_their_own_quantiles(federate):
@@ -151,6 +143,16 @@ def test_no_rows_no_quantile(federate):
         QUANTILE, QuantileSpec(variables=["x"]), terms(5, "x"), shares(pd.DataFrame({"x": [np.nan] * 6}), np.zeros(6, int))
     )
     assert result.tables["quantiles"].columns["value"] == (None,) * 3
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**20), sites=st.integers(2, 5))
+def test_intervals_are_the_same_however_rows_are_split(federate, seed, sites):
+    x = np.random.default_rng(seed).integers(0, 40, 120) * 1.0  # round means, values at cuts
+    spec = QuantileSpec(variables=["x"], probabilities=NINE)
+    apart = federate(QUANTILE, spec, terms(5, "x"), shares(pd.DataFrame({"x": x}), np.arange(120) % sites))
+    whole = federate(QUANTILE, spec, terms(5, "x"), shares(pd.DataFrame({"x": x}), np.zeros(120, int)))
+    assert apart.tables == whole.tables
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,8 +1,8 @@
 """The joint description equals pandas, numpy and scipy on the pooled rows, however the rows are split."""
 
+import json
 from pathlib import Path
 
-import json
 import numpy as np
 import pandas as pd
 import pytest
@@ -105,7 +105,8 @@ def test_correlations_rest_on_complete_rows(federate):
     spec = SummarySpec(variables=["x", "y"], correlation=True)
     result = federate(SUMMARY, spec, TERMS, shares(frame, np.arange(300) % 3))
     complete = frame[["x", "y"]].dropna()
-    assert result.facts["complete_rows"] == len(complete)
+    assert result.tables["correlation"].columns["complete_rows"] == (len(complete),) * 2
+    assert result.tables["correlation"].columns["incomplete_rows"] == (300 - len(complete),) * 2
     np.testing.assert_allclose(result.arrays["covariance"], np.cov(complete.T), rtol=1e-11)
     np.testing.assert_allclose(result.arrays["correlation"], np.corrcoef(complete.T), rtol=1e-11)
 
@@ -141,6 +142,19 @@ def test_a_label_outside_the_declared_levels_is_refused_without_being_named(fede
     assert "MARKED" not in str(caught.value)
 
 
+def test_variables_without_any_value_are_described_as_missing_throughout(federate):
+    frame = patients().assign(x=np.nan, sex=pd.Series([None] * 300, dtype=object))
+    result = federate(SUMMARY, SummarySpec(variables=["x", "y", "sex"]), TERMS, shares(frame, np.arange(300) % 2))
+    assert result.tables["numbers"].columns["missing"][0] == 300
+    assert result.tables["numbers"].columns["mean"][0] is None
+    assert result.tables["categories"].columns["missing"] == (300,)
+    assert result.cells["sex"].counts.shape == (0, 1)
+    assert (
+        "has no value in any row"
+        in federate(SUMMARY, SummarySpec(variables=["y"], by="sex"), TERMS, shares(frame, np.arange(300) % 2)).failure
+    )
+
+
 def test_infinite_numbers_are_refused(federate):
     frame = patients()
     frame.loc[3, "x"] = np.inf
@@ -172,6 +186,15 @@ def test_how_rows_are_split_over_sites_does_not_matter(federate, seed, sites):
             np.testing.assert_allclose(np.array(found, float), np.array(values, float), rtol=1e-9, atol=1e-12, err_msg=title)
     np.testing.assert_array_equal(apart.cells["sex"].counts, whole.cells["sex"].counts)
     np.testing.assert_allclose(apart.arrays["covariance"], whole.arrays["covariance"], rtol=1e-9)
+
+
+def test_patients_are_counted_by_site_and_the_sites_name_is_not_read_from_a_source(federate):
+    frame = patients().assign(site=lambda rows: np.where(rows["arm"] == "drug", "north", "south"))
+    spec = SummarySpec(variables=["site", "x"], by="site")
+    result = federate(SUMMARY, spec, TERMS, {"all": hospital(frame)})
+    assert result.cells["site"].counts.diagonal().tolist() == frame["site"].value_counts().sort_index().tolist()
+    assert [use.name for use in SUMMARY.uses(spec)] == ["x"]
+    assert SUMMARY.ask(SUMMARY.begin(spec, TERMS)).variables == ()
 
 
 def test_chunks_do_not_matter(federate, monkeypatch):
