@@ -111,3 +111,14 @@ def test_an_individual_release_stands_out_in_its_page(left, book):
     released = {what.split("/")[0] for what, kind in left if kind == "individual"}
     assert released == {"meta"}
     assert "**individual**" in book.page("docs/reference/methods/meta.md").section("What leaves a site")
+
+
+def test_every_kind_of_entry_of_a_ledger_is_described(book, tmp_path):
+    from huizhen.ledger.store import read_file
+
+    refusing = DisclosurePolicy(denied_variables=("weight",))
+    study = Study.parse({"method": {"summary": {"variables": ["age", "weight"]}}})
+    run(study, {"west": hospital(0), "east": hospital(1)}, policies={"east": refusing}, out=tmp_path, compare=False)
+    kinds = {entry.kind for entry in read_file(tmp_path / "ledger" / "east.sqlite")}
+    assert "refused" in kinds
+    assert kinds | {"interrupted"} <= set(book.page("docs/explanation/ledger.md").table("What stands in it"))
