@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
@@ -63,6 +64,17 @@ def test_the_reference_names_no_method_that_is_not_installed(book):
 def test_every_clause_of_the_policy_is_in_the_reference_with_its_default(book, as_written):
     clauses = book.page("docs/reference/policy.md").table("Clauses")
     assert clauses == shown(DisclosurePolicy.model_fields, as_written)
+
+
+def test_every_clause_by_which_a_policy_refuses_is_in_the_reference(book):
+    named = set(book.page("docs/reference/policy.md").table("Judged at release, at each site"))
+    stated = {clause.strip("`") for cell in named for clause in cell.split(", ")}
+    trees = [ast.parse(path.read_text()) for path in (book.root / "src/huizhen/policy").glob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    refusals = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "refuse"]
+    clauses = {call.args[0].value for call in refusals if isinstance(call.args[0], ast.Constant)}
+    assert len(clauses) > 8
+    assert clauses <= stated
 
 
 @pytest.mark.parametrize("name", SECTIONS)
