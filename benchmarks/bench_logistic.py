@@ -63,7 +63,7 @@ def huizhen():
     names = [f"x{{place}}" for place in range(VARIABLES)]
     edges = np.linspace(0, ROWS, SITES + 1).astype(int)
     tables = {{}}
-    for place, (low, high) in enumerate(zip(edges[:-1], edges[1:])):
+    for place, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist())):
         site = f"site-{{place}}"
         table = {{name: Numbers(column[low:high]) for name, column in zip(names, columns)}}
         table["y"] = Numbers(y[low:high])

@@ -53,7 +53,7 @@ def _lifelines_cox(rows: Any, mine: Result) -> tuple[Result, str]:
 
 
 def _lifelines_curves(rows: Any, mine: Result) -> tuple[Result, str]:
-    """`KaplanMeierFitter` on the pooled rows with every time on the joint grid of the result."""
+    """`KaplanMeierFitter` on the pooled rows, events and censorings moved to the joint grids of the result."""
     from lifelines import KaplanMeierFitter
 
     tables = {}
@@ -62,8 +62,10 @@ def _lifelines_curves(rows: Any, mine: Result) -> tuple[Result, str]:
             continue
         sex = float(name.rpartition("=")[2])
         group = rows[rows["sex"] == sex]
-        grid = np.array(curve.columns["time"], dtype=float)
-        times = grid[np.searchsorted(grid, group["time"].to_numpy(float), side="left")]
+        grid, time = np.array(curve.columns["time"], dtype=float), group["time"].to_numpy(float)
+        events, censored = (grid[np.array(curve.columns[kind]) > 0] for kind in ("events", "censored"))
+        moved = [ends[np.minimum(np.searchsorted(ends, time), len(ends) - 1)] for ends in (events, censored)]
+        times = np.where(group["status"] == 1, *moved)
         fitter = KaplanMeierFitter().fit(times, group["status"])
         tables[name] = Table({"time": tuple(grid), "survival": tuple(fitter.predict(grid))}, "time")
     return Result("kaplan_meier", len(rows), tables=tables), _named("lifelines")

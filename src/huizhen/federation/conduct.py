@@ -170,12 +170,13 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        identity = QuestionIdentity(question, scope_of(self.run.study, self.analysis))
+        scope = scope_of(self.run.study, self.analysis)
+        identity = QuestionIdentity.of(question, scope)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster))
         present, losses, payloads = self.roster, [], []
         boxes: tuple[Box, ...] = ()
         for stage in self.run.scheme.stages:
-            asks = {site: self._ask(site, stage, identity, boxes) for site in present}
+            asks = {site: self._ask(site, stage, question, scope, identity, boxes) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
             payload: dict[str, Answer] = {}
             outgoing: list[Box] = []
@@ -200,17 +201,19 @@ class _Conduct:
         cells = tuple(name for name, part in next(iter(answers.values())).parts.items() if part.cells) if rows else ()
         return _RoundResult(total, rows, tuple(losses), cells)
 
-    def _ask(self, site: str, stage: str, identity: QuestionIdentity, boxes: tuple[Box, ...]) -> Ask:
+    def _ask(
+        self, site: str, stage: str, question: Question, scope: str, identity: QuestionIdentity, boxes: tuple[Box, ...]
+    ) -> Ask:
         return Ask(
             study=self.run.study.digest,
             run=self.run.identifier,
             analysis=self.analysis.label,
             round=self.round,
             stage=stage,
-            question=identity.question,
+            question=question,
             roster=self.roster,
             lane=self.run.scheme.lane,
-            scope=identity.scope,
+            scope=scope,
             boxes=tuple(box for box in boxes if box.receiver == site),
             attempt=self.attempt,
             seed=self.run.study.about.seed,

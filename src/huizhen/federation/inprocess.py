@@ -1,19 +1,28 @@
-"""The in-process engine: every site is an object in this process, with a thread of its own.
+"""The in-process engine: every site is an object in this process.
 
-A site answers one ask at a time. A site that is still busy with an earlier ask when the deadline comes is silent, and what it
-then finishes is dropped.
+A round begins with one worker that goes from site to site: small questions are answered in less time than it takes to wake a
+thread for each. When a site takes long, more workers take the sites that are left, up to one for each processor core; when sites
+hang, up to one for each site, so that none keeps another from answering. A site answers one ask at a time. A site that has not
+replied at the deadline is silent, and what it then finishes is dropped.
 """
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
 
 __all__ = ["InProcessEngine", "Respondent"]
+
+LONG_S = 0.005  # a worker busy for longer gets help: five times what a small question takes at five sites
+HANGING_S = 0.5  # all workers busy for longer, and there may be more of them than cores
 
 
 class Respondent(Protocol):
@@ -32,7 +41,9 @@ class InProcessEngine:
 
     def __init__(self, respondents: Mapping[str, Respondent]) -> None:
         self._respondents = dict(respondents)
-        self._threads = {site: ThreadPoolExecutor(1, thread_name_prefix=f"site-{site}") for site in respondents}
+        self._turns = {site: threading.Lock() for site in respondents}
+        # A site that hangs keeps one worker, and one more may wait for its turn until the deadline.
+        self._workers = ThreadPoolExecutor(2 * len(self._respondents) + 1, thread_name_prefix="sites")
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -42,13 +53,26 @@ class InProcessEngine:
         if strangers := [site for site in asks if site not in self._respondents]:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._respondents)}")
             raise FederationError("A site is asked that is not here.", [problem])
-        futures = {site: self._threads[site].submit(self._respond, site, ask) for site, ask in asks.items()}
-        wait(futures.values(), timeout=deadline_s)
-        return {site: self._collect(future) for site, future in futures.items()}
+        stage = _Stage(asks, time.monotonic() + deadline_s)
+        self._workers.submit(self._work, stage)
+        helpers, cores, patience = 1, os.cpu_count() or 1, LONG_S
+        while not stage.finished.wait(min(patience, stage.left_s)) and stage.left_s > 0:
+            patience = LONG_S if helpers < cores else HANGING_S
+            if stage.waiting and helpers < len(asks):
+                self._workers.submit(self._work, stage)
+                helpers += 1
+        return stage.close()
 
     def close(self) -> None:
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, stage: _Stage) -> None:
+        while (site := stage.next_site()) is not None:
+            if self._turns[site].acquire(timeout=max(stage.left_s, 0)):
+                try:
+                    stage.reply(site, self._respond(site, stage.asks[site]))
+                finally:
+                    self._turns[site].release()
 
     def _respond(self, site: str, ask: Ask) -> Reply:
         try:
@@ -56,9 +80,36 @@ class InProcessEngine:
         except Exception as error:  # a site's failure is part of the round's result; its text may hold values
             return Failed(f"the site's program broke ({type(error).__name__})")
 
-    @staticmethod
-    def _collect(future: Future[Reply]) -> Reply:
-        if future.done():
-            return future.result()
-        future.cancel()  # an ask that has not begun is not answered any more
-        return Silent()
+
+class _Stage:
+    """One exchange: sites that wait for a worker, and the replies so far. After `close`, replies are dropped."""
+
+    def __init__(self, asks: Mapping[str, Ask], deadline_s: float) -> None:
+        self.asks = asks
+        self.waiting = deque(asks)
+        self.finished = threading.Event()
+        self._deadline_s = deadline_s
+        self._replies: dict[str, Reply] = {}
+        if not asks:
+            self.finished.set()
+
+    @property
+    def left_s(self) -> float:
+        return self._deadline_s - time.monotonic()
+
+    def next_site(self) -> str | None:
+        try:
+            return self.waiting.popleft()
+        except IndexError:
+            return None
+
+    def reply(self, site: str, reply: Reply) -> None:
+        self._replies[site] = reply
+        if len(self._replies) == len(self.asks):
+            self.finished.set()
+
+    def close(self) -> dict[str, Reply]:
+        """What came in time; sites that no worker has taken yet are not asked any more."""
+        self.waiting.clear()
+        replies = dict(self._replies)
+        return {site: replies.get(site, Silent()) for site in self.asks}

@@ -127,7 +127,7 @@ class Participant:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
             answer, local = self._compute(ask, work, rng)
-            identity = ask.identity or QuestionIdentity(ask.question, ask.scope)
+            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
             decision = self._gate.release(
                 ask.question,
                 answer,

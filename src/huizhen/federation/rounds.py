@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -80,25 +79,24 @@ class Ask:
     identity: QuestionIdentity | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QuestionIdentity:
     """What makes two questions the same question, computed once for all sites of a round.
 
-    `digest` covers the question; `key` also covers the scope, and not the roster: two runs that ask the same of the same
-    patients have the same key, whoever takes part.
+    Attributes:
+        digest: of the question alone.
+        key: of the question and the scope, and not of the roster: two runs that ask the same of the same patients have the same
+            key, whoever takes part.
     """
 
-    question: Question
-    scope: str
+    digest: str
+    key: str
 
-    @cached_property
-    def digest(self) -> str:
-        asked = self.question
-        return canonical.digest([asked.method, asked.step, asked.facts, list(asked.variables), asked.degrees])
-
-    @cached_property
-    def key(self) -> str:
-        return canonical.digest([self.digest, self.scope])
+    @classmethod
+    def of(cls, question: Question, scope: str) -> QuestionIdentity:
+        asked = question
+        digest = canonical.digest([asked.method, asked.step, asked.facts, list(asked.variables), asked.degrees])
+        return cls(digest, canonical.digest([digest, scope]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,15 +218,16 @@ def _risk_sets(model: Mapping[str, Any], examples: Examples) -> RiskSets:
     weight = _weights(examples, model["weights"])
     if model["cells"] is None:
         return RiskSets(*own_cells(time, event, local_strata(examples, tuple(model["strata"])), weight))
-    return RiskSets(None, rows_on_cells(_joint_cell(model["cells"], time, examples), event, weight, model["cells"]["count"]))
+    return RiskSets(None, rows_on_cells(_joint_cell(model["cells"], time, event, examples), event, weight, model["cells"]["count"]))
 
 
-def _joint_cell(joint: Mapping[str, Any], time: Floats, examples: Examples) -> Integers:
+def _joint_cell(joint: Mapping[str, Any], time: Floats, event: NDArray[np.bool_], examples: Examples) -> Integers:
     """Cell of each row, -1 where it leaves before the first event of its stratum."""
     fine, cell = fine_interval(time, joint["resolution"]), np.full(len(time), -1, np.int64)
     stratum = Groups.from_facts(joint["groups"]).codes(examples)
-    for code, (ends, cells) in enumerate(zip(joint["ends"], joint["cells"])):
-        here = stratum == code
-        if len(ends):
-            cell[here] = cells[joint_interval(fine[here], ends)]
+    for kind, rows in (("event", event), ("censored", ~event)):
+        for code, (ends, cells) in enumerate(zip(joint[f"{kind}_ends"], joint[f"{kind}_cells"])):
+            here = rows & (stratum == code)
+            if len(ends):
+                cell[here] = cells[joint_interval(fine[here], ends)]
     return cell

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from huizhen.methods.columns import Design
 from huizhen.methods.cox_newton import Maximum
 from huizhen.methods.hazard import Hazard
 from huizhen.methods.riskset import Cells, Floats, elapse
+from huizhen.methods.wald import coefficient_table
 from huizhen.privacy.result import Table
 
-__all__ = ["baseline_table", "coefficient_table"]
+__all__ = ["baseline_table", "hazard_ratios"]
 
 
-def coefficient_table(design: Design, best: Maximum, covariance: Floats, confidence: float, standard_errors: str) -> Table:
+def hazard_ratios(design: Design, best: Maximum, covariance: Floats, confidence: float, standard_errors: str) -> Table:
     """Coefficients (log hazard ratios) and hazard ratios with limits; `covariance` is that of the standardised coefficients."""
-    coefficient, in_units = design.unscale(best.coefficients, covariance)
-    error = np.sqrt(np.diag(in_units))
-    z = coefficient / error
-    half = norm.isf((1.0 - confidence) / 2.0) * error
-    with np.errstate(over="ignore"):
-        ratio, low, high = np.exp(coefficient), np.exp(coefficient - half), np.exp(coefficient + half)
-    columns: dict[str, Any] = {
-        "term": design.columns,
-        "coefficient": _listed(coefficient),
-        "standard_error": _listed(error),
-        "z": _listed(z),
-        "p_value": _listed(2.0 * norm.sf(np.abs(z))),
-        "ci_low": _listed(coefficient - half),
-        "ci_high": _listed(coefficient + half),
-        "hazard_ratio": _listed(ratio),
-        "hr_low": _listed(low),
-        "hr_high": _listed(high),
-    }
-    if standard_errors != "model":
-        columns["model_standard_error"] = _listed(np.sqrt(np.diag(best.covariance)) / design.scale)
-    kind = "" if standard_errors == "model" else f", {standard_errors} standard errors"
-    return Table(columns, "term", f"Coefficients and hazard ratios with {confidence:.0%} limits{kind}")
+    coefficients, in_units = design.unscale(best.coefficients, covariance)
+    table = coefficient_table(design.columns, coefficients, in_units, confidence=confidence, ratio=("hazard_ratio", "hr"))
+    if standard_errors == "model":
+        return table
+    model = np.sqrt(np.diag(best.covariance)) / design.scale
+    caption = f"{table.caption[:-1]}, {standard_errors} standard errors."
+    return replace(table, columns={**table.columns, "model_standard_error": _listed(model)}, caption=caption)
 
 
 def baseline_table(strata: tuple[str, ...], cells: Cells, hazard: Hazard, design: Design, coefficients: Floats) -> Table:

@@ -25,7 +25,7 @@ from huizhen.methods.followup import SurvivalSpec, follow_up, local_strata, outc
 from huizhen.methods.groups import GROUP_STEPS, Groups, agree_groups
 from huizhen.methods.logrank import LogRank, compare_curves, compare_rows
 from huizhen.methods.method import Local, ScriptedMethod, Use
-from huizhen.methods.timegrid import GRID_STEPS, Exits, TimeGrid, agree_exits, grid_variables
+from huizhen.methods.timegrid import GRID_STEPS, MOVED, Exits, TimeGrid, agree_exits, grid_variables
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -69,9 +69,9 @@ def estimate(spec: KaplanMeierSpec, terms: Terms) -> Generator[Question, Total, 
     if not counts[0].any():
         raise NotEstimable("no patient had the event: expected at least one. Check the condition that defines the event")
     marginal = Exits(exits.resolution, counts, exits.between, exits.horizon)
-    grid = marginal.grid(terms.min_cell_count)
-    curves = [product_limit(*_group_counts(grid, code)) for code in range(by.count)]
-    tables, facts, notes = _curve_tables(spec, by, grid, curves), _count_facts(counts), [marginal.note(grid)]
+    grids = [marginal.grid(terms.min_cell_count, slice(code, code + 1)) for code in range(by.count)]
+    curves = [product_limit(grid.times, grid.at_risk[0], grid.events[0]) for grid in grids]
+    tables, facts, notes = _curve_tables(spec, by, grids, curves), _count_facts(counts), _curve_notes(spec, by, marginal, grids)
     if spec.by:
         tests = yield from _compare(spec, by, strata, exits, terms)
         tables |= _test_tables(spec, by, tests, counts)
@@ -106,10 +106,16 @@ STEPS = {**GROUP_STEPS, **GRID_STEPS, "compare": compare_at_site}
 KAPLAN_MEIER = ScriptedMethod(NAME, KaplanMeierSpec, estimate, STEPS, reads)
 
 
-def _group_counts(grid: TimeGrid, code: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Times, numbers at risk and events of one group, where it has any patient at risk."""
-    there = grid.at_risk[code] > 0
-    return grid.times[there], grid.at_risk[code][there], grid.events[code][there]
+def _curve_notes(spec: KaplanMeierSpec, by: Groups, exits: Exits, grids: Sequence[TimeGrid]) -> list[str]:
+    if not spec.by:
+        return [exits.note(grids[0])]
+    whole = all(len(grid.ends) == exits.distinct(slice(code, code + 1)) for code, grid in enumerate(grids))
+    if whole and not exits.between:
+        return [f"The curves stand on every distinct time of the pooled rows (resolution {exits.resolution:g})."]
+    sizes = ", ".join(f"{labels[0]}: {len(grid.ends)}" for labels, grid in zip(by.labels, grids))
+    return [
+        f"Each curve of {spec.by} stands on a joint grid of its own (times of {sizes}; resolution {exits.resolution:g}); {MOVED}."
+    ]
 
 
 def _count_facts(counts: NDArray[np.int64]) -> dict[str, Any]:
@@ -146,12 +152,12 @@ def _compare_on_grids(grids: Sequence[TimeGrid], chosen: tuple[int, ...], rho: f
     return sum(shares, LogRank.zero(len(groups)))
 
 
-def _curve_tables(spec: KaplanMeierSpec, by: Groups, grid: TimeGrid, curves: Sequence[Curve]) -> dict[str, Table]:
+def _curve_tables(spec: KaplanMeierSpec, by: Groups, grids: Sequence[TimeGrid], curves: Sequence[Curve]) -> dict[str, Table]:
     tables = {}
-    for code, (labels, curve) in enumerate(zip(by.labels, curves)):
+    for labels, grid, curve in zip(by.labels, grids, curves):
         name = f"survival {spec.by}={labels[0]}" if spec.by else "survival"
         of = f" where {spec.by} is {labels[0]}" if spec.by else ""
-        tables[name] = _curve_table(spec, curve, grid.censored[code][grid.at_risk[code] > 0], of)
+        tables[name] = _curve_table(spec, curve, grid.censored[0], of)
     return tables | {"medians": _median_table(spec, by, curves)}
 
 

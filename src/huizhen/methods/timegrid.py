@@ -1,18 +1,18 @@
 """A joint grid of times, so that sites can add up what happened when, and no patient's own time travels.
 
 Times fall into fine public intervals ((k - 1) resolution, k resolution], k = 1, 2, ...; interval 0 is the time 0 itself. Sites add
-up how many patients left by an event, and how many by censoring, in each fine interval. The hub merges neighbours until each joint
-interval holds, in every group, no or at least the minimum number of events, and no or at least the minimum number of censorings.
-What is published of a curve can then not be differenced to a smaller cell. A joint interval stands for its right end: an event in
-it happens there, and so does a censoring, after the events.
+up how many patients left by an event, and how many by censoring, in each fine interval. The hub merges neighbours, events and
+censorings each for themselves, until every joint interval of events holds at least the minimum number of events, and every joint
+interval of censorings at least that many censorings. An event moves to the right end of its interval, a censoring to that of its
+own. Between two times of a curve then nobody leaves or at least the minimum number do: no smaller number can be had by subtraction.
 
 With a minimum of 1 and times that are multiples of the resolution, the grid is the set of distinct times, and whatever is computed
-on it equals the pooled rows' answer. Otherwise it equals the answer on the pooled rows' times moved to the right ends of the grid.
+on it equals the pooled rows' answer. Otherwise it equals the answer on the pooled rows' times moved as above.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,19 +25,23 @@ from huizhen.methods.groups import Groups
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Total
 
-__all__ = ["GRID_STEPS", "Exits", "TimeGrid", "agree_exits", "fine_interval", "merge"]
+__all__ = ["GRID_STEPS", "MOVED", "Exits", "TimeGrid", "agree_exits", "fine_interval", "merge"]
 
 LAST_CAP = 17  # 2**17 = 131,072 fine intervals: 360 years of days, and 2 MB for two groups
+MOVED = (
+    "the results equal those of the pooled rows with every event moved to the right end of its interval of events, "
+    "and every censoring to that of its interval of censorings"
+)
 ON_GRID = 1e-9  # relative distance at which a time counts as a multiple of the resolution
 
 
 @dataclass(frozen=True, slots=True)
 class TimeGrid:
-    """Joint intervals of time, each known by the number of its last fine interval.
+    """The times that events and censorings were moved to, each known by the number of a fine interval.
 
     Attributes:
         resolution: width of a fine interval, in the unit of time.
-        ends: last fine interval of each joint one, int64 (interval,), increasing.
+        ends: fine intervals in which somebody leaves, int64 (interval,), increasing.
         events: joint number of events, int64 (group, interval).
         censored: joint number of censorings, int64 (group, interval).
     """
@@ -51,6 +55,16 @@ class TimeGrid:
     def times(self) -> NDArray[np.float64]:
         """The right ends in the unit of time, float64 (interval,)."""
         return np.asarray(self.ends * self.resolution, np.float64)
+
+    @property
+    def event_ends(self) -> NDArray[np.int64]:
+        """Where events stand: the right ends of their intervals, int64 (event interval,)."""
+        return self.ends[self.events.any(axis=0)]
+
+    @property
+    def censored_ends(self) -> NDArray[np.int64]:
+        """Where censorings stand, int64 (censoring interval,)."""
+        return self.ends[self.censored.any(axis=0)]
 
     @property
     def at_risk(self) -> NDArray[np.int64]:
@@ -79,13 +93,16 @@ class Exits:
         """The grid for some of the groups; see `merge`."""
         return merge(self.counts[:, groups], self.resolution, min_cell_count)
 
-    def note(self, grid: TimeGrid, of: str = "") -> str:
+    def distinct(self, groups: slice = slice(None)) -> int:
+        """How many fine intervals somebody leaves in."""
+        return int(np.count_nonzero(self.counts[:, groups].sum((0, 1))))
+
+    def note(self, grid: TimeGrid, of: str = "", groups: slice = slice(None)) -> str:
         """What a reader must know about a grid in one or two sentences."""
-        said = f"Times{of} stand on a joint grid of {len(grid.ends)} intervals (resolution {self.resolution:g})"
-        exact = not self.between and len(grid.ends) == int(np.count_nonzero(self.counts[:, : len(grid.events)].sum((0, 1))))
-        if exact:
+        said = f"Times{of} stand on a joint grid of {len(grid.ends)} (resolution {self.resolution:g})"
+        if not self.between and len(grid.ends) == self.distinct(groups):
             return f"{said}: every distinct time of the pooled rows."
-        return f"{said}; the results equal those of the pooled rows with every time moved to the right end of its interval."
+        return f"{said}; {MOVED}."
 
 
 def agree_exits(method: str, spec: SurvivalSpec, groups: Groups) -> Generator[Question, Total, Exits]:
@@ -109,22 +126,19 @@ def grid_variables(spec: SurvivalSpec, groups: Groups) -> tuple[str, ...]:
 
 
 def merge(counts: NDArray[np.int64], resolution: float, min_cell_count: int) -> TimeGrid:
-    """Joint intervals from fine ones: the shortest runs in which every count is 0 or at least `min_cell_count`.
+    """A grid from fine intervals: the shortest runs that hold, over all groups, at least `min_cell_count` events or censorings.
 
     Args:
         counts: int64 (kind, group, fine interval); kind 0 = event, 1 = censoring.
         resolution: width of a fine interval.
-        min_cell_count: the least number but 0 that a joint interval may hold.
+        min_cell_count: the least number that a joint interval may hold.
 
     Raises:
-        NotEstimable: a group has fewer events, or fewer censorings, than the minimum, but more than none.
+        NotEstimable: there are fewer events, or fewer censorings, than the minimum, but more than none.
     """
-    flat = counts.reshape(-1, counts.shape[-1])  # (kind and group, fine interval)
-    used = np.flatnonzero(flat.any(axis=0))
-    runs = list(_runs(flat[:, used], min_cell_count))
-    ends = used[np.array([last for last, _ in runs], np.int64)] if runs else np.zeros(0, np.int64)
-    cells = np.array([cell for _, cell in runs], np.int64).reshape(len(runs), *counts.shape[:2])
-    events, censored = np.moveaxis(cells, 0, -1)
+    runs = [_run_ends(kind.sum(axis=0), min_cell_count) for kind in counts]
+    ends = np.union1d(*runs).astype(np.int64)
+    events, censored = (_moved(kind, own, ends) for kind, own in zip(counts, runs))
     return TimeGrid(resolution, ends, events, censored)
 
 
@@ -137,7 +151,7 @@ def fine_interval(time: NDArray[np.float64], resolution: float) -> NDArray[np.in
 
 
 def joint_interval(fine: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place on the grid of each fine interval, int64 (row,)."""
+    """Which of the `ends` each fine interval is moved to, int64 (row,)."""
     return np.searchsorted(ends, fine, side="left")
 
 
@@ -180,27 +194,30 @@ def _cap(beyond: NDArray[np.int64], spec: SurvivalSpec) -> int:
     return 1 << int(np.flatnonzero(beyond == 0)[0])
 
 
-def _runs(cells: NDArray[np.int64], least: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Shortest runs of columns whose row sums are all 0 or >= `least`: last column and sums; a tail joins the run before it."""
-    closed: list[tuple[int, NDArray[np.int64]]] = []
-    running = np.zeros(len(cells), np.int64)
-    for place, column in enumerate(cells.T):
-        running = running + column
-        if not _too_small(running, least):
-            closed.append((place, running))
-            running = np.zeros(len(cells), np.int64)
-    while running.any():
-        if not _too_small(running, least):
-            closed.append((cells.shape[1] - 1, running))
-            break
-        if not closed:
-            raise NotEstimable(
-                f"in some group fewer than {least} patients had the event, or fewer than {least} were censored, "
-                "the least that may be shown. Merge groups, or leave a group out with a cohort condition"
-            )
-        running = running + closed.pop()[1]
-    yield from closed
+def _run_ends(counts: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Last fine interval of each of the shortest runs that hold `least`; what is left at the end joins the run before it."""
+    used = np.flatnonzero(counts)
+    if not len(used):
+        return used
+    ends, running = [], 0
+    for place in used.tolist():
+        running += int(counts[place])
+        if running >= least:
+            ends.append(place)
+            running = 0
+    if not ends:
+        raise NotEstimable(
+            f"in some group fewer than {least} patients had the event, or fewer than {least} were censored, "
+            "the least that may be shown. Merge groups, or leave a group out with a cohort condition"
+        )
+    ends[-1] = max(ends[-1], int(used[-1]))
+    return np.array(ends, np.int64)
 
 
-def _too_small(counts: NDArray[np.int64], least: int) -> bool:
-    return bool(((counts > 0) & (counts < least)).any())
+def _moved(counts: NDArray[np.int64], own: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fine counts (group, fine interval) moved to their `own` ends, on the union `ends`: int64 (group, interval)."""
+    moved = np.zeros((len(counts), len(ends)), np.int64)
+    if len(own):
+        starts = np.concatenate(([0], own[:-1] + 1))
+        moved[:, np.searchsorted(ends, own)] = np.add.reduceat(counts[:, : own[-1] + 1], starts, axis=1)
+    return moved

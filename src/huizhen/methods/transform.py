@@ -31,7 +31,9 @@ def of_grid(name: TransformName, grid: TimeGrid) -> dict[str, Any]:
     else:
         survival = product_limit(grid.times, grid.at_risk[0], grid.events[0]).survival
         values = [1.0 - np.concatenate(([1.0], survival[:-1])), 1.0 - survival]
-    return {"name": name, "resolution": grid.resolution, "ends": grid.ends, "values": values}
+    at_events = grid.events[0] > 0
+    values = [found[at_events] for found in values]
+    return {"name": name, "resolution": grid.resolution, "ends": grid.event_ends, "values": values}
 
 
 def on_cells(transform: Mapping[str, Any], time: Floats) -> list[Floats]:

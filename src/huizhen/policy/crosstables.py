@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,26 +15,28 @@ from huizhen.privacy.result import CellTable
 
 __all__ = ["public_labels", "publish_cells"]
 
-Labels = frozenset[tuple[str, str]]  # (variable, label) whose total is held back in some table
+Known = frozenset[tuple[str, str, int]]  # variable, label and its total, where that total is held back in some table
 
 
 def publish_cells(tables: Mapping[str, CellTable], terms: Terms, *, rows: int) -> dict[str, CellTable]:
     """The tables as published, with their totals; a table that was published before stays as it is.
 
-    Each table is protected by itself. A total that is held back in one table is held back in every table that has the same label
-    of the same variable. Tables whose cells are sums of other tables' cells do not belong into one result.
+    Each table is protected by itself. A total that is held back in one table is held back in every table that shows the same total
+    of the same label and variable. Tables whose cells are sums of other tables' cells do not belong into one result.
 
     Args:
         rows: the number of patients behind the result, which is published too.
     """
     fresh = {name: table for name, table in tables.items() if table.total is None and table.counts.size}
-    hidden: Labels = frozenset()
+    forced: dict[str, Known] = dict.fromkeys(fresh, frozenset())
     while True:
-        held = {name: _suppress(table, terms, rows, hidden) for name, table in fresh.items()}
-        found = hidden.union(*(_hidden_labels(fresh[name], held[name]) for name in fresh))
-        if found == hidden:
+        held = {name: _suppress(table, terms, rows, forced[name]) for name, table in fresh.items()}
+        hidden = {name: _hidden_totals(table, held[name]) for name, table in fresh.items()}
+        everywhere: Known = frozenset().union(*hidden.values())
+        missed = {name: (everywhere - hidden[name]) & _all_totals(table) for name, table in fresh.items()}
+        if not any(missed.values()):
             break
-        hidden = found
+        forced = {name: forced[name] | missed[name] for name in fresh}
     return {name: _published(table, held[name], terms) if name in held else table for name, table in tables.items()}
 
 
@@ -44,37 +46,47 @@ def public_labels(variable: str, terms: Terms) -> frozenset[str]:
     return frozenset(declared) | frozenset(terms.roster)
 
 
-def _suppress(table: CellTable, terms: Terms, rows: int, hidden: Labels) -> Suppression:
+def _suppress(table: CellTable, terms: Terms, rows: int, hidden: Known) -> Suppression:
     others = rows - int(table.counts.sum())
-    of_rows = np.array([(table.row_variable, label) in hidden for label in table.rows], dtype=bool)
-    of_columns = np.array([(table.column_variable, label) in hidden for label in table.columns], dtype=bool)
+    of_rows = np.array([one in hidden for one in _totals(table.row_variable, table.rows, table.counts.sum(axis=1))])
+    of_columns = np.array([one in hidden for one in _totals(table.column_variable, table.columns, table.counts.sum(axis=0))])
     if min(table.counts.shape) >= 2:
         known = others if others >= 0 else None
         return suppress(table.counts, minimum=terms.min_cell_count, others=known, hidden_rows=of_rows, hidden_columns=of_columns)
-    return _suppress_line(table, terms.min_cell_count, others, of_rows if table.counts.shape[1] == 1 else of_columns)
+    along, across = (of_rows, of_columns) if table.counts.shape[1] == 1 else (of_columns, of_rows)
+    return _suppress_line(table, terms.min_cell_count, others, along, bool(across.any()))
 
 
-def _suppress_line(table: CellTable, minimum: int, others: int, hidden: NDArray[np.bool_]) -> Suppression:
+def _suppress_line(table: CellTable, minimum: int, others: int, hidden: NDArray[np.bool_], hide_total: bool) -> Suppression:
     counts = table.counts.ravel()
     if 0 < others < minimum:  # all patients = cells + the others, and that sum is published
         held = suppress_line(np.append(counts, others), minimum=minimum, hidden=np.append(hidden, True))[:-1]
-        no_total = True
+        hide_total = True
     else:
+        if hide_total:  # the total is the sum of the cells, so a cell goes with it
+            hidden = hidden | (np.arange(len(counts)) == np.argmin(np.where(counts > 0, counts, counts.max() + 1)))
         held = suppress_line(counts, minimum=minimum, hidden=hidden)
-        no_total = 0 < int(counts.sum()) < minimum
-    totals = np.array([no_total])
+        hide_total = hide_total or 0 < int(counts.sum()) < minimum
+    totals = np.array([hide_total])
     if table.counts.shape[1] == 1:
-        return Suppression(held[:, None], held, totals, no_total)
-    return Suppression(held[None, :], totals, held, no_total)
+        return Suppression(held[:, None], held, totals, hide_total)
+    return Suppression(held[None, :], totals, held, hide_total)
 
 
-def _hidden_labels(table: CellTable, held: Suppression) -> Iterable[tuple[str, str]]:
-    for variable, labels, totals in (
-        (table.row_variable, table.rows, held.row_totals),
-        (table.column_variable, table.columns, held.column_totals),
-    ):
-        if variable:
-            yield from ((variable, label) for label, hidden in zip(labels, totals) if hidden)
+def _totals(variable: str, labels: tuple[str, ...], totals: NDArray[np.int64]) -> list[tuple[str, str, int]]:
+    return [(variable, label, int(total)) for label, total in zip(labels, totals)]
+
+
+def _all_totals(table: CellTable) -> Known:
+    rows = _totals(table.row_variable, table.rows, table.counts.sum(axis=1))
+    columns = _totals(table.column_variable, table.columns, table.counts.sum(axis=0))
+    return frozenset(total for total in (*rows, *columns) if total[0])
+
+
+def _hidden_totals(table: CellTable, held: Suppression) -> Known:
+    labels = {(table.row_variable, label) for label, hidden in zip(table.rows, held.row_totals) if hidden}
+    labels |= {(table.column_variable, label) for label, hidden in zip(table.columns, held.column_totals) if hidden}
+    return frozenset(total for total in _all_totals(table) if total[:2] in labels)
 
 
 def _published(table: CellTable, held: Suppression, terms: Terms) -> CellTable:

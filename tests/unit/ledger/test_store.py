@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import huizhen.ledger.store as store
 from huizhen.errors import LedgerError, MachineError
 from huizhen.ledger.chain import EMPTY
 from huizhen.ledger.keys import create_key, load_key, new_key
@@ -90,6 +91,14 @@ def test_a_space_more_in_the_payload_is_a_change(written, key):
     path, _ = written
     attack(path, ("UPDATE entry SET payload = replace(payload, ',', ', ') WHERE sequence = 4", ()))
     assert verify_file(path, [key.public]).sequence == 4
+
+
+def test_bytes_that_are_no_text_are_not_taken_for_the_sign_that_stands_for_them(tmp_path, key):
+    path = tmp_path / "ledger.sqlite"
+    with SqliteLedger(path, key) as ledger:
+        ledger.append("released", {"note": "\N{REPLACEMENT CHARACTER}"}, NOON)
+    attack(path, ("UPDATE entry SET payload = CAST(? AS TEXT)", (b'{"note":"\xff"}',)))
+    assert verify_file(path, [key.public]).fault == "changed"
 
 
 @pytest.mark.parametrize(
@@ -328,8 +337,6 @@ def test_a_full_disk_is_said_and_does_not_harm_the_chain(tmp_path):
 
 def test_an_append_that_was_interrupted_after_it_took_place_is_found_again(tmp_path, key, monkeypatch):
     with SqliteLedger(tmp_path / "ledger.sqlite", key) as ledger:
-        import huizhen.ledger.store as store
-
         with monkeypatch.context() as patch:
             patch.setattr(store, "head_after", lambda entry: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):

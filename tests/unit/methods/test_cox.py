@@ -13,6 +13,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods.cox import COX
 from huizhen.methods.cox_prediction import linear_predictor, partial_hazard, survival
+from huizhen.methods.timegrid import merge
 from huizhen.privacy.release import Terms, Variable
 
 TERMS = Terms(min_cell_count=1)
@@ -244,19 +245,27 @@ def test_statsmodels_gives_the_same(lung, fit, ties):
 def test_tests_by_term_compare_with_the_model_without_it(lung, fit):
     frame = lung[lung["ecog"] < 3]
     result = fit(frame, formula="~ age + sex + C(ecog)", tests=["wald", "likelihood-ratio"])
-    table = result.tables["term_tests"].columns
-    assert (table["term"], table["df"]) == (("age", "sex", "ecog"), (1, 1, 2))
+    table = result.tables["tests"].columns
+    assert table["term"][:3] == ("age", "sex", "ecog")
+    assert (table["test"], table["df"]) == (("wald",) * 3 + ("likelihood-ratio",) * 3, (1, 1, 2) * 2)
     without = fit(frame, formula="~ age + sex")
-    assert table["lr_chi2"][2] == pytest.approx(2 * (result.facts["loglik"] - without.facts["loglik"]), rel=1e-10)
+    assert table["statistic"][5] == pytest.approx(2 * (result.facts["loglik"] - without.facts["loglik"]), rel=1e-10)
     z = np.array(result.tables["coefficients"].columns["z"])
-    np.testing.assert_allclose(table["wald_chi2"][:2], z[:2] ** 2, rtol=1e-12)
+    np.testing.assert_allclose(table["statistic"][:2], z[:2] ** 2, rtol=1e-12)
+    product = fit(frame, formula="~ age*sex", tests="likelihood-ratio").tables["tests"].columns
+    # a main effect is tested in the model without the product
+    both, age = fit(frame, formula="~ age + sex").facts["loglik"], fit(frame, formula="~ age").facts["loglik"]
+    assert product["statistic"][1] == pytest.approx(2 * (both - age), rel=1e-9)
 
 
 def test_with_a_minimum_the_model_is_that_of_the_rows_moved_to_the_grid(lung, fit):
     result = fit(lung, terms=Terms(min_cell_count=5))
-    times = np.array(result.tables["baseline"].columns["time"])
-    assert len(times) < 40
-    moved = lung.assign(time=times[np.minimum(np.searchsorted(times, lung["time"]), len(times) - 1)])
+    assert len(result.tables["baseline"].columns["time"]) < 40
+    died = (lung["status"] == 2).to_numpy()
+    counts = np.stack([np.bincount(lung["time"][kind].astype(int), minlength=1100)[np.newaxis] for kind in (died, ~died)])
+    grid = merge(counts, 1.0, 5)
+    ends = (grid.event_ends, grid.censored_ends)
+    moved = lung.assign(time=np.where(died, *(own[np.searchsorted(own, lung["time"])] for own in ends)).astype(float))
     np.testing.assert_allclose(coefficients(result)[0], coefficients(fit(moved))[0], rtol=1e-10)
     np.testing.assert_allclose(coefficients(result)[1], coefficients(fit(moved))[1], rtol=1e-10)
     assert "moved to the right end" in result.notes[0]

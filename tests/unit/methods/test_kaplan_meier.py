@@ -139,7 +139,9 @@ def test_with_a_minimum_the_curve_is_that_of_the_rows_moved_to_the_grid(lung, fe
     terms = Terms(min_cell_count=5)
     result = federate(KAPLAN_MEIER, spec(), terms, by_site(lung))
     table = result.tables["survival"].columns
-    moved = np.array(table["time"])[np.searchsorted(table["time"], lung["time"])]
+    grid, died = np.array(table["time"]), lung["status"] == 2
+    ends = [grid[np.array(table[kind]) > 0] for kind in ("events", "censored")]
+    moved = np.where(died, *(own[np.minimum(np.searchsorted(own, lung["time"]), len(own) - 1)] for own in ends))
     fitted = KaplanMeierFitter().fit(moved, lung["status"] == 2)
     np.testing.assert_allclose(table["survival"], fitted.survival_function_.loc[list(table["time"])].iloc[:, 0], rtol=1e-12)
     for name in ("events", "censored"):

@@ -20,31 +20,36 @@ def exits(cells):
 
 
 @given(COUNTS, st.integers(1, 6))
-def test_every_joint_interval_holds_nobody_or_the_minimum_in_every_group(cells, least):
+def test_every_time_of_the_grid_holds_nobody_or_the_minimum(cells, least):
     counts = exits(cells)
-    totals = counts.sum(axis=2)
+    totals = counts.sum(axis=(1, 2))
     try:
         grid = merge(counts, 1.0, least)
     except NotEstimable:
         assert ((totals > 0) & (totals < least)).any()
         return
-    for merged in (grid.events, grid.censored):
+    for merged in (grid.events.sum(axis=0), grid.censored.sum(axis=0)):
         assert not ((merged > 0) & (merged < least)).any()
+    remaining = grid.at_risk.sum(axis=0)
+    leaving = np.abs(np.diff(np.append(remaining, 0)))
+    assert (leaving >= least).all(), "between two times at least the minimum leave"
 
 
 @given(COUNTS, st.integers(1, 6))
-def test_merging_loses_nobody(cells, least):
+def test_merging_loses_nobody_and_moves_nobody_back(cells, least):
     counts = exits(cells)
     try:
         grid = merge(counts, 1.0, least)
     except NotEstimable:
         return
-    place = joint_interval(np.arange(counts.shape[2]), grid.ends)
-    used = counts.any(axis=(0, 1))
-    for merged, fine in ((grid.events, counts[0]), (grid.censored, counts[1])):
+    fine = np.arange(counts.shape[2])
+    for merged, own, kind in ((grid.events, grid.event_ends, counts[0]), (grid.censored, grid.censored_ends, counts[1])):
+        used = fine[kind.any(axis=0)]
+        moved = own[joint_interval(used, own)]
+        assert (moved >= used).all()
         again = np.zeros_like(merged)
         for group in range(2):
-            np.add.at(again[group], place[used], fine[group, used])
+            np.add.at(again[group], np.searchsorted(grid.ends, moved), kind[group, used])
         assert (merged == again).all()
 
 

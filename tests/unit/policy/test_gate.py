@@ -1,7 +1,10 @@
 """The one door out of a site: nothing passes without a decision and an entry."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from datetime import UTC, datetime
+from time import sleep
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Part, Question
 
-MARK = 424_242.125  # a patient's value, to be found in the ledger's bytes if it ever came there
+MARK = 8_642_086_420.125  # a patient's value, to be found in the ledger's bytes if it ever came there
 
 
 @pytest.fixture
@@ -102,8 +105,7 @@ def test_a_study_that_names_itself_with_an_array_is_refused(gate, release):
     assert release(gate, run=np.zeros(3)).clauses == ("ledger",)
 
 
-def test_every_question_is_judged_although_judgements_are_kept(gate, release, context):
-    gate.policy  # noqa: B018
+def test_every_question_is_judged_although_judgements_are_kept(gate, release):
     assert release(gate).allowed
     assert not release(gate, lane="open").allowed
     denying = Gate("west", DisclosurePolicy(denied_variables=("name",)), MemoryLedger(new_key()), ManualClock())
@@ -146,9 +148,6 @@ def test_what_was_answered_is_remembered_by_the_next_program(tmp_path, release, 
 
 
 def test_a_gate_does_not_open_on_a_past_that_was_changed(tmp_path, release):
-    import sqlite3
-    from contextlib import closing
-
     key, path = new_key(), tmp_path / "ledger.sqlite"
     with SqliteLedger(path, key) as ledger:
         gate = Gate("west", DisclosurePolicy(), ledger, ManualClock())
@@ -161,7 +160,24 @@ def test_a_gate_does_not_open_on_a_past_that_was_changed(tmp_path, release):
         Gate("west", DisclosurePolicy(), ledger, ManualClock())
 
 
-def test_two_questions_at_once_do_not_both_pass_for_rosters_that_differ_by_one(gate, release, roster):
+def test_a_gate_does_not_open_on_a_past_that_was_cut_short_behind_its_back(tmp_path, release):
+    path = tmp_path / "ledger.sqlite"
+    with SqliteLedger(path, new_key()) as ledger:
+        release(Gate("west", DisclosurePolicy(), ledger, ManualClock()))
+        with closing(sqlite3.connect(path, isolation_level=None)) as file:
+            file.execute("DROP TRIGGER entry_never_leaves")
+            file.execute("DELETE FROM entry")
+        with pytest.raises(LedgerError, match="newest"):
+            Gate("west", DisclosurePolicy(), ledger, ManualClock())
+
+
+def test_two_questions_at_once_do_not_both_pass_for_rosters_that_differ_by_one(release, roster):
+    class Slow(MemoryLedger):
+        def append(self, kind, payload, time):
+            sleep(0.005)  # others get their turn between deciding and remembering
+            return super().append(kind, payload, time)
+
+    gate = Gate("west", DisclosurePolicy(), Slow(new_key()), ManualClock())
     seven = (*roster, "a", "b", "c")
     start, allowed = threading.Barrier(8), []
 
@@ -198,7 +214,7 @@ def test_the_clock_that_was_handed_in_dates_the_entries(ledger, release):
 
 def test_no_patients_value_reaches_the_bytes_of_the_ledger(tmp_path, release, answer):
     marked = {
-        "sums": Part(np.array([MARK, 424_242]), 100),
+        "sums": Part(np.array([MARK, 8_642_086_420]), 100),
         "levels": Part(np.array([60, 40]), 100, cells=True, keys=("MARKED-LABEL", "other")),
         "broken": Part(np.array([MARK, np.nan]), 100),
     }
@@ -207,10 +223,10 @@ def test_no_patients_value_reaches_the_bytes_of_the_ledger(tmp_path, release, an
         gate = Gate("west", DisclosurePolicy(), ledger, ManualClock())
         for name, part in marked.items():
             for lane in ("plain", "masked"):
-                release(gate, asked, answer(rows=4243, **{name: part}), lane=lane)
+                release(gate, asked, answer(rows=975_319_753, **{name: part}), lane=lane)
         bytes_with_log = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     bytes_at_end = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for content in (bytes_with_log, bytes_at_end):
         assert b"glm" in content
-        for trace in (b"424242", b"MARKED", b"4243", np.float64(MARK).tobytes(), np.int64(424_242).tobytes()):
+        for trace in (b"8642086420", b"MARKED", b"975319753", np.float64(MARK).tobytes(), np.int64(8_642_086_420).tobytes()):
             assert trace not in content
