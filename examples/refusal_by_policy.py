@@ -1,4 +1,4 @@
-"""One hospital's policy denies a variable: the study stops with its reason, and nothing of that hospital has left."""
+"""One hospital's policy denies a variable: the study stops, and says why; that hospital has told how many rows it has, no more."""
 
 import numpy as np
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import re
 import tomllib
 
-import click
 import pytest
 import typer
 
@@ -21,7 +21,7 @@ from huizhen.embedded.findings import Finding
 from huizhen.federation.study import METHODS, SECTIONS, Study, VariableSection
 from huizhen.methods import formula
 from huizhen.policy.disclosure import DisclosurePolicy
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import CellTable, Result, Table
 
 NAMES = extension.installed(METHODS)
 
@@ -30,17 +30,22 @@ def default_of(field):
     return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
+def shown(fields, as_written):
+    return {name: "*required*" if field.is_required() else as_written(default_of(field)) for name, field in fields.items()}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_of_every_method_is_in_its_page_with_its_default(name, book, as_written):
     fields = extension.load(METHODS, name).spec.model_fields
     settings = book.page(f"docs/reference/methods/{name}.md").table("Settings")
-    assert settings == {setting: as_written(default_of(field)) for setting, field in fields.items()}
+    assert settings == shown(fields, as_written)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_step_of_every_method_is_in_its_page_or_in_that_of_formulas(name, book):
-    page, shared = book.page(f"docs/reference/methods/{name}.md"), book.page("docs/reference/formulas.md")
-    missing = [step for step in extension.load(METHODS, name).steps if f"`{step}`" not in page.text + shared.text]
+def test_every_step_of_every_method_is_in_its_page_or_where_shared_steps_are_explained(name, book):
+    pages = [f"docs/reference/{page}.md" for page in (f"methods/{name}", "formulas", "methods")]
+    text = "".join(book.page(page).text for page in pages)
+    missing = [step for step in extension.load(METHODS, name).steps if f"`{step}`" not in text]
     assert missing == []
 
 
@@ -58,14 +63,25 @@ def test_the_reference_names_no_method_that_is_not_installed(book):
 
 def test_every_clause_of_the_policy_is_in_the_reference_with_its_default(book, as_written):
     clauses = book.page("docs/reference/policy.md").table("Clauses")
-    assert clauses == {clause: as_written(default_of(field)) for clause, field in DisclosurePolicy.model_fields.items()}
+    assert clauses == shown(DisclosurePolicy.model_fields, as_written)
+
+
+def test_every_clause_by_which_a_policy_refuses_is_in_the_reference(book):
+    named = set(book.page("docs/reference/policy.md").table("Judged at release, at each site"))
+    stated = {clause.strip("`") for cell in named for clause in cell.split(", ")}
+    trees = [ast.parse(path.read_text()) for path in (book.root / "src/huizhen/policy").glob("*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    refusals = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "refuse"]
+    clauses = {call.args[0].value for call in refusals if isinstance(call.args[0], ast.Constant)}
+    assert len(clauses) > 8
+    assert clauses <= stated
 
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_every_key_of_the_study_file_is_in_the_reference_with_its_default(name, book, as_written):
     fields = SECTIONS[name].model_fields
     keys = book.page("docs/reference/study-file.md").table(f"`[{name}]`")
-    assert keys == {key: as_written(default_of(field)) for key, field in fields.items()}
+    assert keys == shown(fields, as_written)
 
 
 def test_every_key_of_a_variable_is_in_the_reference(book, as_written):
@@ -76,7 +92,7 @@ def test_every_key_of_a_variable_is_in_the_reference(book, as_written):
     assert stated == {key: as_written(default_of(fields[key])) for key in stated}
 
 
-def commands(command: click.Command, words: tuple[str, ...] = ()):
+def commands(command, words: tuple[str, ...] = ()):
     yield words, command
     for name, inner in getattr(command, "commands", {}).items():
         yield from commands(inner, (*words, name))
@@ -113,6 +129,8 @@ def test_every_error_and_its_exit_code_is_in_the_reference(book):
 def test_every_field_of_a_result_and_every_habit_of_a_finding_is_in_the_reference(book):
     page = book.page("docs/reference/result.md")
     assert set(page.table("The result")) == {field.name for field in dataclasses.fields(Result)}
+    for kind in (Table, CellTable):
+        assert [field.name for field in dataclasses.fields(kind) if f"`{field.name}`" not in page.text] == []
     fields = {field.name for field in dataclasses.fields(Finding)} | {"label", "result"}
     habits = [name for name in vars(Finding) if not name.startswith("_") and name not in fields]
     assert [name for name in habits if f"`.{name}" not in page.text] == []
