@@ -44,11 +44,13 @@ class ColumnFacts:
     Attributes:
         kind: ``number`` if every value is one and none starts with a zero as codes do (007); a guess.
         filled: rows that do not miss it; exact, so for the site's own eyes only.
+        texts: how many of them are no number; likewise.
     """
 
     name: str
     kind: Literal["number", "category"]
     filled: int
+    texts: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class Source:
         """
         profiles = self._ask(lambda file: file.profile(self.names))
         counts = {name: np.sum([profile[name] for profile in profiles], axis=0) for name in self.names}
-        return tuple(ColumnFacts(name, "category" if text else "number", int(filled)) for name, (filled, text) in counts.items())
+        return tuple(
+            ColumnFacts(name, "category" if text else "number", int(filled), int(text)) for name, (filled, text) in counts.items()
+        )
 
     def read(self, variables: Mapping[str, Declared], *, site: str) -> Examples:
         """Named columns, and the column ``site``, which says `site` in every row whatever the files say.
@@ -243,8 +247,11 @@ def _unequal(first: TableFile, file: TableFile) -> Problem | None:
 
 def _unfit(file: TableFile, name: str, variable: Declared) -> list[Problem]:
     if name not in file.places:
-        mark = other_delimiter(file.layout) if file.layout else ""
-        remedy = f"The header is one column with {mark!r} in it: delimit columns by comma, semicolon, tab or |" if mark else ""
+        remedy = ""
+        if file.layout and len(file.places) == 1:
+            mark = other_delimiter(file.layout)
+            seen = f" with {mark!r} in it" if mark else ""
+            remedy = f"The header is one column{seen}; the delimiter of columns must be comma, semicolon, tab or |"
         return [no_column(file.path.name, name, list(file.places), remedy)]
     if variable.kind == "number" and file.places[name][1] == "date":
         where = f"{file.path.name}, column {short(name)!r}"

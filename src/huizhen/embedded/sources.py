@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from huizhen.privacy.release import Variable
 
 __all__ = ["Table", "as_read", "open_tables"]
 
-Kind = Literal["number", "category"]
+STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
 
@@ -48,8 +48,8 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Exa
 
 
 class _Source(Protocol):
-    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
-        """What the columns seem to hold; columns that are not there are left out."""
+    def shares(self, names: Sequence[str]) -> Mapping[str, float]:
+        """How much of each column is text and no number, 0 to 1; columns that are not there are left out."""
 
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         """Named columns."""
@@ -59,8 +59,9 @@ class _File:
     def __init__(self, path: str | Path) -> None:
         self._source = open_source(path)
 
-    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
-        return {column.name: column.kind for column in self._source.columns if column.name in names}
+    def shares(self, names: Sequence[str]) -> Mapping[str, float]:
+        columns = [column for column in self._source.columns if column.name in names]
+        return {column.name: column.texts / max(column.filled, 1) for column in columns}
 
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         return self._source.read(variables, site=site)
@@ -70,18 +71,19 @@ class _Frame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
-    def kinds(self, names: Sequence[str]) -> Mapping[str, Kind]:
+    def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         there = set(map(str, self._frame.columns if hasattr(self._frame, "columns") else self._frame))
-        return {name: _kind(np.asarray(self._frame[name])) for name in names if name in there}
+        return {name: _share_of_text(np.asarray(self._frame[name])) for name in names if name in there}
 
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         return table(self._frame, variables=variables, site=site)
 
 
-def _kind(values: NDArray[Any]) -> Kind:
-    if values.dtype.kind == "O":
-        return "number" if all(value is None or isinstance(value, int | float) for value in values.tolist()) else "category"
-    return "number" if values.dtype.kind in "biuf" else "category"
+def _share_of_text(values: NDArray[Any]) -> float:
+    if values.dtype.kind != "O":
+        return 0.0 if values.dtype.kind in "biuf" else 1.0
+    present = [value for value in values.tolist() if value is not None and value == value]
+    return sum(not isinstance(value, int | float) for value in present) / max(len(present), 1)
 
 
 def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]:
@@ -94,15 +96,20 @@ def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]
 
 
 def _settle(study: Study, sources: Mapping[str, _Source]) -> dict[str, Variable]:
-    """The kind of every variable: as used or declared, else a number where every site holds numbers."""
-    open_names = [name for name, kind in study.uses.items() if kind == "any" and name != SITE]
-    kinds = {site: source.kinds(open_names) for site, source in sources.items()} if open_names else {}
+    """The kind of every variable: as used or declared, else what the sites seem to hold.
+
+    A column that is all numbers at one site is a number at every site, and so is one with hardly a text in it: what does not fit
+    is then a mistake with its row and column, and never silently makes a category of every number.
+    """
+    unsettled = [name for name, kind in study.uses.items() if kind == "any" and name != SITE]
+    found = [source.shares(unsettled) for source in sources.values()] if unsettled else []
     settled = {}
     for name, kind in study.uses.items():
         if name == SITE:
             continue
         if kind == "any":
-            kind = "number" if all(found.get(name, "number") == "number" for found in kinds.values()) else "category"
+            shares = [share[name] for share in found if name in share]
+            kind = "category" if shares and min(shares) > STRAY else "number"
         settled[name] = _declared(study, name, Variable(kind))
     return settled
 

@@ -228,17 +228,10 @@ def test_what_the_federation_withholds_is_shown_from_no_other_side():
 
 
 def test_published_totals_are_shown_as_published():
-    cells = WithTotals("x", "y", ("a", "b"), ("c", "d"), np.array([[-1, 20], [30, -1]]))
+    totals = {"row_totals": np.array([-1, 41]), "column_totals": np.array([36, -1]), "total": 77}
+    cells = CellTable("x", "y", ("a", "b"), ("c", "d"), np.array([[-1, 20], [30, -1]]), **totals)
     page = render(bare(Analysis("t", Result("tabulate", 80, ("s",), {}, {}, {"counts": cells}), {})))
     assert ">77<" in page
-
-
-class WithTotals(CellTable):
-    """A table as publication leaves it: with its own totals."""
-
-    row_totals = np.array([-1, 41])
-    column_totals = np.array([36, -1])
-    total = 77
 
 
 def bare(analysis):
