@@ -132,7 +132,7 @@ def test_the_worked_example_of_the_time_grid_comes_out_as_the_page_says(book):
     }
     events, censorings = rows.values()
     grid = merge(np.array([[[0, *events]], [[0, *censorings]]]), 1.0, 3)
-    assert grid.times.tolist() == [2.0, 8.0]
-    assert grid.events.tolist() == [[3, 4]]
-    assert grid.censored.tolist() == [[0, 5]]
-    assert grid.at_risk.tolist() == [[12, 9]]
+    assert grid.times.tolist() == [2.0, 7.0, 8.0]
+    assert grid.events.tolist() == [[3, 4, 0]]
+    assert grid.censored.tolist() == [[0, 0, 5]]
+    assert grid.at_risk.tolist() == [[12, 9, 5]]
