@@ -86,9 +86,16 @@ def test_an_unknown_method(huizhen, hospitals):
 
 
 def test_a_study_with_several_mistakes_says_them_all(huizhen, hospitals):
-    Path("study.toml").write_text(
-        "[study]\ntitel = 'x'\n[cohort]\ninclude = ['age >']\n[method.glm]\nformula = 'died ~'\nfamily = 'binomal'\n[participants]\nquorum = 0\n"
+    mistaken = (
+        "[study]",
+        "titel = 'x'",
+        "[cohort]",
+        "include = ['age >']",
+        "[method.glm]",
+        "formula = 'died ~'",
+        "family = 'binomal'",
     )
+    Path("study.toml").write_text("\n".join((*mistaken, "[participants]", "quorum = 0")))
     refused(huizhen(*hospitals), "study.titel", "cohort.include[1]", "method.glm", "participants.quorum")
     assert huizhen("study", "check", "study.toml").code == 2
 
@@ -157,8 +164,16 @@ def test_a_tampered_ledger_names_the_first_bad_entry(huizhen, hospitals):
 
 
 def test_a_full_disk_when_the_report_is_written(start, hospitals, tmp_path):
-    """Files may grow to 200 kB: enough for ledgers and checkpoints, too little for the report."""
-    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))"
+    """From the moment that the report is written, no file may grow beyond 10 kB."""
+    limit = (
+        "import resource, signal, huizhen.report.page as page\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "write = page.write\n"
+        "def on_a_full_disk(content, path):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "    return write(content, path)\n"
+        "page.write = on_a_full_disk"
+    )
     process = start(*hospitals, before=limit)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 4, out + err

@@ -19,8 +19,13 @@ def card_of(path: Path, policy: DisclosurePolicy) -> Card:
     Raises:
         DataError: the table cannot be read.
     """
-    rule = {"min_cell_count": policy.min_cell_count, "min_rows": policy.min_rows, "round_to": policy.round_to}
-    return describe(open_source(path), name=path.name, **rule)
+    return describe(
+        open_source(path),
+        name=path.name,
+        min_cell_count=policy.min_cell_count,
+        min_rows=policy.min_rows,
+        round_to=policy.round_to,
+    )
 
 
 def card_table(card: Card, title: str) -> Table:

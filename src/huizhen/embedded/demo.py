@@ -54,6 +54,8 @@ def breast_sites() -> Mapping[str, Any]:
 
     frame = load_breast_cancer(as_frame=True).frame
     frame.columns = [name.replace(" ", "_") for name in frame.columns]
+    shape = ["mean_smoothness", "mean_concavity", "mean_symmetry"]  # fractions; per cent make coefficients readable
+    frame[shape] = 100 * frame[shape]
     frame["malignant"] = 1 - frame.pop("target")
     edges = np.quantile(frame["mean_radius"], [0.25, 0.5, 0.75])
     quartile = np.searchsorted(edges, frame["mean_radius"], side="left")

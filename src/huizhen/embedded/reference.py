@@ -72,14 +72,16 @@ def _lifelines_curves(rows: Any, mine: Result) -> tuple[Result, str]:
 
 
 def _sklearn_logistic(rows: Any, mine: Result) -> tuple[Result, str]:
-    """`LogisticRegression` without a penalty, by Newton's method, on columns scaled over the pooled rows."""
+    """`LogisticRegression` without a penalty, by Newton's method on standardised columns; coefficients per unit."""
     from sklearn.linear_model import LogisticRegression
 
     terms = mine.tables["coefficients"].columns["term"]
-    names = [term.removeprefix("scale(").removesuffix(")") for term in terms if term != "Intercept"]
-    columns = (rows[names] - rows[names].mean()) / rows[names].std(ddof=1)
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=100).fit(columns, rows["malignant"])
-    values = (*model.intercept_, *model.coef_[0])
+    columns = rows[[term for term in terms if term != "Intercept"]]
+    mean, spread = columns.mean().to_numpy(), columns.std().to_numpy()
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=100)
+    model.fit((columns.to_numpy() - mean) / spread, rows["malignant"])
+    slopes = model.coef_[0] / spread
+    values = (float(model.intercept_[0] - slopes @ mean), *slopes.tolist())
     return Result("glm", len(rows), tables={"coefficients": Table({"term": terms, "coefficient": values}, "term")}), _named(
         "scikit-learn"
     )

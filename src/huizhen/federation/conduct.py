@@ -263,7 +263,7 @@ class _Conduct:
 
 def _loss(site: str, reply: Reply) -> Loss:
     if isinstance(reply, Refused):
-        return Loss(site, "left out" if set(reply.clauses) == {"min_rows"} else "refused", "; ".join(reply.reasons))
+        return Loss(site, "left out" if "min_rows" in reply.clauses else "refused", "; ".join(reply.reasons))
     if isinstance(reply, Failed):
         return Loss(site, "failed", reply.reason)
     return Loss(site, "silent", reply.reason if isinstance(reply, Silent) else "no reply")

@@ -8,7 +8,7 @@ import numpy as np
 
 from huizhen import canonical
 from huizhen.data.cohort import choose
-from huizhen.data.examples import Examples
+from huizhen.data.examples import SITE, Examples
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Analysis, Study
 from huizhen.privacy.release import Answer, Part, Question
@@ -20,10 +20,9 @@ MUSTER = "muster"
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A site's rows for one analysis, and how many of the cohort were left out for missing values."""
+    """A site's rows for one analysis."""
 
     examples: Examples
-    incomplete: int
 
 
 def select(study: Study, analysis: Analysis, examples: Examples) -> Selected:
@@ -36,25 +35,25 @@ def select(study: Study, analysis: Analysis, examples: Examples) -> Selected:
     for condition in study.exclusions:
         chosen &= condition.evaluate(examples) != 1
     complete = examples.complete(study.needs(analysis))
-    incomplete = int((chosen & ~complete).sum())
-    if incomplete and study.missing.rule == "refuse":
+    if (chosen & ~complete).any() and study.missing.rule == "refuse":
         problem = Problem(
             "missing.rule", "rows with missing values", "none, since the rule is 'refuse'", "Use 'complete', or clean the source"
         )
         raise DataError(f"The rows for {analysis.label} are not complete.", [problem])
-    return Selected(examples.where(chosen & complete), incomplete)
+    return Selected(examples.where(chosen & complete))
 
 
 def muster_question(study: Study, analysis: Analysis) -> Question:
-    """How many rows does a site have for an analysis?"""
-    return Question(analysis.method.name, MUSTER, variables=study.needs(analysis))
+    """How many rows does a site have for an analysis? It names all that will be read: a site that denies a variable says so now."""
+    read = (use.name for use in analysis.uses if use.name != SITE)
+    chosen = (name for condition in (*study.conditions, *study.exclusions) for name in condition.variables)
+    return Question(analysis.method.name, MUSTER, variables=tuple(dict.fromkeys((*read, *chosen))))
 
 
 def muster(selected: Selected) -> Answer:
-    """The rows of a site, and how many were left out for missing values."""
+    """The rows of a site."""
     rows = selected.examples.rows
-    counts = {"rows": rows, "incomplete": selected.incomplete}
-    return Answer({name: Part(np.array([count], np.int64), rows, unit="patients") for name, count in counts.items()}, rows)
+    return Answer({"rows": Part(np.array([rows], np.int64), rows, cells=True, unit="patients")}, rows)
 
 
 def scope_of(study: Study, analysis: Analysis) -> str:

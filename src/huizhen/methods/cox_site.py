@@ -221,7 +221,7 @@ def _risk_sets(model: Mapping[str, Any], examples: Examples) -> RiskSets:
     return RiskSets(None, rows_on_cells(_joint_cell(model["cells"], time, event, examples), event, weight, model["cells"]["count"]))
 
 
-def _joint_cell(joint: Mapping[str, Any], time: Floats, event: NDArray[np.bool_], examples: Examples) -> Integers:
+def _joint_cell(joint: Mapping[str, Any], time: Floats, event: Any, examples: Examples) -> Integers:
     """Cell of each row, -1 where it leaves before the first event of its stratum."""
     fine, cell = fine_interval(time, joint["resolution"]), np.full(len(time), -1, np.int64)
     stratum = Groups.from_facts(joint["groups"]).codes(examples)

@@ -58,17 +58,22 @@ class CoxSpec(SurvivalSpec):
         """A study file writes a list; one choice may stand alone."""
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
+    @field_validator("formula")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        try:
+            parsed = parse_formula(text) if text else None
+        except StudyError as error:
+            raise ValueError(str(error.problems[0])) from None
+        if parsed is not None and parsed.response is not None:
+            raise ValueError("found a left-hand side, expected none; the outcome stands in time and event")
+        return text
+
     @model_validator(mode="after")
     def _says_one_thing(self) -> CoxSpec:
         if bool(self.formula) == bool(self.covariates):
             found = "both" if self.formula else "neither"
             raise ValueError(f"formula, covariates: found {found}, expected one of them")
-        try:
-            parsed = self.parsed
-        except StudyError as error:
-            raise ValueError(str(error)) from None
-        if parsed.response is not None:
-            raise ValueError("formula: found a left-hand side, expected none; the outcome stands in time and event")
         return self
 
     @property

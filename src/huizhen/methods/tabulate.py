@@ -27,7 +27,7 @@ class TabulateSpec(Spec):
         rows: the variable down the side (say, an exposure).
         columns: the variable across the top (say, an outcome), or "" for a one-way table.
         strata: "" or the variable whose strata are put together by Mantel-Haenszel; with ``site`` each site adds the terms of
-            its own stratum and no table of a site leaves it.
+            its own stratum, so that the hub needs no table by site.
         alternative: of Fisher's test.
         confidence: of all limits.
     """

@@ -276,7 +276,7 @@ def test_only_twenty_of_many_columns_are_listed(write):
 
 def test_another_delimiter_in_a_header_of_one_column_is_pointed_out(write):
     message = refused(lambda: read(write(f"age:sex\n61:{SECRET}\n"), age=NUMBER))
-    assert "The header is one column with ':' in it: delimit columns by comma" in message
+    assert "The header is one column with ':' in it; the delimiter of columns must be comma" in message
 
 
 def test_text_where_a_number_belongs_is_named_by_line_and_column(write):

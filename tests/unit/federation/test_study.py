@@ -55,7 +55,7 @@ def test_all_mistakes_are_said_at_once_each_with_its_key():
     assert "Did you mean study.title?" in found["study.tilte"]
     assert "Did you mean method.cox?" in found["method.coxx"]
     assert any(key.startswith("cohort.include[1]") for key in found)
-    assert any(key.startswith("method.cox:") for key in found), "a mistake inside a formula names the method's table"
+    assert "character" in found["method.cox.formula"], "a mistake inside a formula names its key and its place"
 
 
 def test_a_method_twice_needs_labels_that_differ():
