@@ -87,7 +87,7 @@ class Estimator:
         return self._fitted.summary()
 
     def predict(self, patients: Table) -> NDArray[np.float64]:
-        """Means or probabilities (glm), or hazards relative to the average patient (cox), float64 (row,); NaN where a value misses."""
+        """Means (glm) or hazards relative to the average patient (cox), float64 (row,); NaN where a value misses."""
         return predict(self._fitted.result, patients)
 
     @property

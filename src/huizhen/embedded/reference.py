@@ -87,7 +87,7 @@ def _sklearn_logistic(rows: Any, mine: Result) -> tuple[Result, str]:
     )
 
 
-def _scipy_welch(rows: Any, mine: Result) -> tuple[Result, str]:
+def _scipy_welch(rows: Any, _mine: Result) -> tuple[Result, str]:
     """`scipy.stats.ttest_ind` with unequal variances."""
     from scipy.stats import ttest_ind
 
