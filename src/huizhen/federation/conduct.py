@@ -52,7 +52,8 @@ def conduct(run: Run) -> Generator[Event, None, tuple[Outcome, ...]]:
     """Conducts every analysis of the study; yields events, returns the outcomes in the study's order."""
     outcomes = []
     for analysis in run.study.analyses:
-        outcome = yield from _Conduct(run, analysis, run.clock.seconds()).analysis_to_its_end()
+        conducting = _Conduct(run, analysis, run.clock.seconds(), scope_of(run.study, analysis))
+        outcome = yield from conducting.analysis_to_its_end()
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -76,6 +77,7 @@ class _Conduct:
     run: Run
     analysis: Analysis
     started_s: float
+    scope: str
     round: int = 0
     attempt: int = 1
     roster: tuple[str, ...] = ()
@@ -170,13 +172,12 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        scope = scope_of(self.run.study, self.analysis)
-        identity = QuestionIdentity.of(question, scope)
+        identity = QuestionIdentity.of(question, self.scope)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster))
         present, losses, payloads = self.roster, [], []
         boxes: tuple[Box, ...] = ()
         for stage in self.run.scheme.stages:
-            asks = {site: self._ask(site, stage, question, scope, identity, boxes) for site in present}
+            asks = {site: self._ask(site, stage, question, identity, boxes) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
             payload: dict[str, Answer] = {}
             outgoing: list[Box] = []
@@ -201,9 +202,7 @@ class _Conduct:
         cells = tuple(name for name, part in next(iter(answers.values())).parts.items() if part.cells) if rows else ()
         return _RoundResult(total, rows, tuple(losses), cells)
 
-    def _ask(
-        self, site: str, stage: str, question: Question, scope: str, identity: QuestionIdentity, boxes: tuple[Box, ...]
-    ) -> Ask:
+    def _ask(self, site: str, stage: str, question: Question, identity: QuestionIdentity, boxes: tuple[Box, ...]) -> Ask:
         return Ask(
             study=self.run.study.digest,
             run=self.run.identifier,
@@ -213,7 +212,7 @@ class _Conduct:
             question=question,
             roster=self.roster,
             lane=self.run.scheme.lane,
-            scope=scope,
+            scope=self.scope,
             boxes=tuple(box for box in boxes if box.receiver == site),
             attempt=self.attempt,
             seed=self.run.study.about.seed,

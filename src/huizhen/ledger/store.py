@@ -31,6 +31,7 @@ __all__ = ["LedgerStore", "MemoryLedger", "SqliteLedger", "read_file", "verify_f
 
 FORMAT = 1_213_877_297  # SQLite's application_id, the letters HZL1 as a number
 FIRST = -(2**63)
+ROOM_PAGES = 128  # 4 KB each; measured at 400 entries: 67 microseconds of processor time a commit, against 125 without room
 PAGE = 256  # entries read at once: a reader holds no lock between pages, and constant memory
 SCHEMA = """
 BEGIN IMMEDIATE;
@@ -294,11 +295,22 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
             _check_format(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {ROOM_PAGES}")
         connection.executescript(SCHEMA)
+        if fresh:
+            _make_room(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make_room(connection: sqlite3.Connection) -> None:
+    """Lets both files have their size before the first entry: a commit that overwrites is far cheaper than one that lengthens."""
+    connection.execute("CREATE TABLE room (space BLOB)")
+    connection.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_PAGES * 4096,))
+    connection.execute("DROP TABLE room")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
