@@ -37,6 +37,7 @@ class Run:
         identifier: the run's id, in every ask and ledger entry.
         terms: the strictest of a roster's policies.
         checkpoints: where totals are kept, to be resumed from.
+        data: fingerprint of the rows, where one process knows them all; totals of other rows are not resumed from.
     """
 
     identifier: str
@@ -46,6 +47,7 @@ class Run:
     terms: Callable[[tuple[str, ...]], Terms]
     clock: Clock
     checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    data: str = ""
 
 
 def conduct(run: Run) -> Generator[Event, None, tuple[Outcome, ...]]:
@@ -121,6 +123,8 @@ class _Conduct:
             for total in self._kept_totals():
                 self.round, folded = self.round + 1, folded + 1
                 state = method.fold(state, total)
+            if folded:
+                yield self._event("resumed", detail=f"after round {self.round}")
             while not isinstance(asked := method.ask(state), Finished):
                 total_or_none = yield from self._answered(asked, terms)
                 if total_or_none is None:
@@ -242,9 +246,10 @@ class _Conduct:
 
     def _kept_totals(self) -> Generator[Total, None, None]:
         """Totals of an interrupted run of this very roster and these very rows."""
-        mine = {"study": self.run.study.digest, "rows": {site: self.rows[site] for site in self.roster}}
+        rows = {site: self.rows[site] for site in self.roster}
+        mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data}
         header = self.run.checkpoints.load(self._total_name(0))
-        if header is None or {key: header[key] for key in mine} != mine:
+        if header is None or {key: header.get(key) for key in mine} != mine:
             self.token = new_id("totals")  # totals under another token are of another run
             self.run.checkpoints.save(self._total_name(0), {**mine, "token": self.token})
             return
