@@ -22,9 +22,9 @@ HELP = """Hospitals answer a medical question together while no patient row leav
 
 New here? Try, in this order:
 
-  huizhen demo                     two real questions, in half a minute, with a report
+  huizhen demo                     two real questions, with a report
 
-  huizhen describe my.csv          what a table holds, as far as its policy lets anyone know
+  huizhen describe my.csv          what a table holds, without a row
 
   huizhen study new study.toml     a commented study file, to be edited
 
