@@ -12,8 +12,9 @@ from huizhen.data.examples import Examples
 from huizhen.data.records import open_source, table
 from huizhen.embedded.sources import Table
 from huizhen.errors import CallerError, Problem
-from huizhen.methods import cox_prediction, glm
-from huizhen.methods.columns import Design
+from huizhen.methods import glm
+from huizhen.methods.design.columns import Design
+from huizhen.methods.hazards import prediction as cox_prediction
 from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 

@@ -21,21 +21,21 @@ from typing import Any
 import numpy as np
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.concordance import CONCORDANCE_STEPS, Concordance, bins_for, from_bins, from_pairs
-from huizhen.methods.cox_effects import likelihood_facts, maximum, term_tests
-from huizhen.methods.cox_likelihood import GridSurface, SiteSurface
-from huizhen.methods.cox_newton import Maximum
-from huizhen.methods.cox_setting import Setting, agree_setting
-from huizhen.methods.cox_site import COX_STEPS
-from huizhen.methods.cox_spec import CoxSpec, reads
-from huizhen.methods.cox_tables import baseline_table, hazard_ratios
-from huizhen.methods.design import DESIGN_STEPS, Design, agree
-from huizhen.methods.groups import GROUP_STEPS, Groups
+from huizhen.methods.design.agreement import DESIGN_STEPS, Design, agree
+from huizhen.methods.hazards.concordance import CONCORDANCE_STEPS, Concordance, bins_for, from_bins, from_pairs
+from huizhen.methods.hazards.effects import likelihood_facts, maximum, term_tests
+from huizhen.methods.hazards.likelihood import GridSurface, SiteSurface
+from huizhen.methods.hazards.newton import Maximum
+from huizhen.methods.hazards.proportional_hazards import test_tables
+from huizhen.methods.hazards.riskset import Floats
+from huizhen.methods.hazards.setting import Setting, agree_setting
+from huizhen.methods.hazards.site import COX_STEPS
+from huizhen.methods.hazards.spec import CoxSpec, reads
+from huizhen.methods.hazards.tables import baseline_table, hazard_ratios
+from huizhen.methods.hazards.transform import JOINT, TransformName, of_grid
 from huizhen.methods.method import ScriptedMethod
-from huizhen.methods.proportional_hazards import test_tables
-from huizhen.methods.riskset import Floats
-from huizhen.methods.timegrid import GRID_STEPS, agree_exits
-from huizhen.methods.transform import JOINT, TransformName, of_grid
+from huizhen.methods.survival.groups import GROUP_STEPS, Groups
+from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 

@@ -20,17 +20,17 @@ from pydantic import Field, field_validator, model_validator
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable, StudyError
-from huizhen.methods.columns import Design
-from huizhen.methods.design import DESIGN_STEPS, agree
-from huizhen.methods.effects import term_tests
-from huizhen.methods.family import default_link, family_of
-from huizhen.methods.fitted import Fitted, glm_result
-from huizhen.methods.formula import Factor, Formula, Term, parse
-from huizhen.methods.labels import agree_labels, ask_levels
+from huizhen.methods.design.agreement import DESIGN_STEPS, agree
+from huizhen.methods.design.columns import Design
+from huizhen.methods.design.formula import Factor, Formula, Term, parse
+from huizhen.methods.design.labels import agree_labels, ask_levels
+from huizhen.methods.linear.effects import term_tests
+from huizhen.methods.linear.family import default_link, family_of
+from huizhen.methods.linear.fitted import Fitted, glm_result
+from huizhen.methods.linear.model import RESPONSE, Model, ask_response, response
+from huizhen.methods.linear.prediction import linear_predictor, predict
+from huizhen.methods.linear.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
 from huizhen.methods.method import ScriptedMethod, Spec, Use
-from huizhen.methods.model import RESPONSE, Model, ask_response, response
-from huizhen.methods.prediction import linear_predictor, predict
-from huizhen.methods.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result
 

@@ -23,10 +23,10 @@ from pydantic import Field
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
-from huizhen.methods.bracket import Bracket, cut_points, first_bracket, narrow, shortest
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, read_by
+from huizhen.methods.description.bracket import Bracket, cut_points, first_bracket, narrow, shortest
+from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, coder, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
-from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.summary import Names, labels
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table

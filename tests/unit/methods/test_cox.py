@@ -12,8 +12,8 @@ from statsmodels.duration.hazard_regression import PHReg
 
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods.cox import COX
-from huizhen.methods.cox_prediction import linear_predictor, partial_hazard, survival
-from huizhen.methods.timegrid import merge
+from huizhen.methods.hazards.prediction import linear_predictor, partial_hazard, survival
+from huizhen.methods.survival.timegrid import merge
 from huizhen.privacy.release import Terms, Variable
 
 TERMS = Terms(min_cell_count=1)
