@@ -23,6 +23,7 @@ from huizhen.federation.participant import Participant
 from huizhen.federation.rounds import PlainSum
 from huizhen.federation.study import Study
 from huizhen.ids import new_id
+from huizhen.ledger.store import LedgerStore
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Terms, Variable
@@ -79,7 +80,7 @@ class Federation:
             if self.folder is not None:
                 readers.append(EventLog(self.folder / "events.jsonl", stack, run=self.run, study=self.study.digest).watch)
             try:
-                outcomes = self._events_to(stack, gates, readers)
+                outcomes = self._events_to(stack, gates, ledgers, readers)
             except KeyboardInterrupt:
                 _record(gates, "interrupted", about)
                 raise
@@ -88,14 +89,17 @@ class Federation:
             heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in ledgers.items()]
         return Told(outcomes, collected.left, tuple(heads), collected.resumed)
 
-    def _events_to(self, stack: ExitStack, gates: Mapping[str, Gate], readers: list[Watch]) -> tuple[Outcome, ...]:
+    def _events_to(
+        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch]
+    ) -> tuple[Outcome, ...]:
         scheme = PlainSum(lane="embedded")
         checkpoints = MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints")
         engine = InProcessEngine(
             {
                 site: Participant(site, self.study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)
                 for site, examples in self.tables.items()
-            }
+            },
+            settle=lambda site: ledgers[site].settle(),
         )
         stack.callback(engine.close)
         data = "" if self.folder is None else _fingerprint(self.tables)

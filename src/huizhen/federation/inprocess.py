@@ -12,11 +12,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from huizhen.errors import FederationError, Problem
+from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
 
 __all__ = ["InProcessEngine", "Respondent"]
@@ -35,12 +35,18 @@ class Respondent(Protocol):
 
 
 class InProcessEngine:
-    """Carries asks by calling."""
+    """Carries asks by calling.
+
+    Args:
+        respondents: the sites.
+        settle: called with each site that replied, before its reply is handed on; makes durable what the reply rests on.
+    """
 
     name = "in-process"
 
-    def __init__(self, respondents: Mapping[str, Respondent]) -> None:
+    def __init__(self, respondents: Mapping[str, Respondent], *, settle: Callable[[str], None] | None = None) -> None:
         self._respondents = dict(respondents)
+        self._settle = settle
         self._turns = {site: threading.Lock() for site in respondents}
         self._stages: SimpleQueue[_Stage | None] = SimpleQueue()
         self._idle = threading.Semaphore(0)  # workers that wait for a stage
@@ -63,7 +69,18 @@ class InProcessEngine:
                 helpers += 1
                 patience = LONG_S if helpers < cores else HANGING_S
             seen = stage.replied
-        return stage.close()
+        replies = stage.close()
+        return replies if self._settle is None else {site: self._settled(site, reply) for site, reply in replies.items()}
+
+    def _settled(self, site: str, reply: Reply) -> Reply:
+        """All sites are settled together: one wait after another, and no work between that the wait would push out of the cache."""
+        if self._settle is None or isinstance(reply, Silent):
+            return reply
+        try:
+            self._settle(site)
+        except HuizhenError as error:
+            return Failed(f"{error.message} Nothing leaves.")
+        return reply
 
     def close(self) -> None:
         for _ in self._workers:

@@ -6,8 +6,9 @@ import threading
 
 import numpy as np
 
+from huizhen.errors import MachineError
 from huizhen.federation.inprocess import InProcessEngine
-from huizhen.federation.rounds import Answered, Ask, Silent
+from huizhen.federation.rounds import Answered, Ask, Failed, Silent
 from huizhen.privacy.release import Answer, Part, Question
 
 
@@ -45,4 +46,16 @@ def test_four_sites_that_hang_keep_nobody_from_answering():
 def test_nobody_asked_is_nobody_answering():
     engine = InProcessEngine({"a": Site("a")})
     assert engine.exchange({}, deadline_s=1) == {}
+    engine.close()
+
+
+def test_a_reply_whose_ledger_cannot_be_made_durable_is_not_handed_on():
+    def settle(site: str) -> None:
+        if site == "b":
+            raise MachineError("The ledger cannot be made durable.")
+
+    engine = InProcessEngine({name: Site(name) for name in "ab"}, settle=settle)
+    replies = engine.exchange(asks("ab"), deadline_s=5)
+    assert isinstance(replies["a"], Answered)
+    assert replies["b"] == Failed("The ledger cannot be made durable. Nothing leaves.")
     engine.close()
