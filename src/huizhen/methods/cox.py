@@ -34,7 +34,7 @@ from huizhen.methods.hazards.spec import CoxSpec, reads
 from huizhen.methods.hazards.tables import baseline_table, hazard_ratios
 from huizhen.methods.hazards.transform import JOINT, TransformName, of_grid
 from huizhen.methods.method import ScriptedMethod
-from huizhen.methods.survival.groups import GROUP_STEPS, Groups
+from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
@@ -81,7 +81,7 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     return Result(NAME, rows, terms.roster, facts, tables, arrays=arrays, notes=tuple(notes))
 
 
-STEPS = {**DESIGN_STEPS, **GROUP_STEPS, **GRID_STEPS, **COX_STEPS, **CONCORDANCE_STEPS}
+STEPS = {**DESIGN_STEPS, **GRID_STEPS, **COX_STEPS, **CONCORDANCE_STEPS}
 COX = ScriptedMethod(NAME, CoxSpec, estimate, STEPS, reads)
 
 

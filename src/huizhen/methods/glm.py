@@ -20,10 +20,11 @@ from pydantic import Field, field_validator, model_validator
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable, StudyError
+from huizhen.methods.description.levels import ask_levels
 from huizhen.methods.design.agreement import DESIGN_STEPS, agree
 from huizhen.methods.design.columns import Design
 from huizhen.methods.design.formula import Factor, Formula, Term, parse
-from huizhen.methods.design.labels import agree_labels, ask_levels
+from huizhen.methods.design.labels import agree_labels
 from huizhen.methods.linear.effects import term_tests
 from huizhen.methods.linear.family import default_link, family_of
 from huizhen.methods.linear.fitted import Fitted, glm_result
@@ -136,8 +137,8 @@ def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
 
 def _with_sites(formula: Formula) -> Generator[Question, Total, tuple[Formula, str]]:
     """The formula with the site as a category, unless there is one site only."""
-    total = yield ask_levels(NAME, [SITE], [()])
-    if len(total.keyed["0"]) == 1:
+    (rows,) = yield from ask_levels(NAME, [(SITE, ())])
+    if len(rows) == 1:
         return formula, "All rows are from one site, so there is no site effect to estimate."
     note = "Site effects: the sums of each site's own column stand in the total, so the total shows each site's weight in the fit."
     return formula.plus(Term((Factor(SITE),))), note

@@ -24,11 +24,15 @@ __all__ = [
     "Coder",
     "Counts",
     "agree_levels",
+    "ask_levels",
     "coder",
     "cross_counts",
     "cross_tabulate",
     "in_order",
+    "label_counts",
+    "locate",
     "read_by",
+    "refuse_rare",
 ]
 
 MOST_LEVELS = 500  # more distinct labels than this are an identifier or a measurement, and would carry patients' values as keys
@@ -65,14 +69,44 @@ def agree_levels(
     open_names = [name for name in wanted if not declared.get(name)]
     if not open_names:
         return declared
-    total = yield Question(method, "levels", {"variables": open_names}, read_by(open_names))
-    agreed = {name: in_order(total.keyed[name]) for name in open_names}
+    counted = yield from ask_levels(method, [(name, ()) for name in open_names])
+    agreed = {name: tuple(counts) for name, counts in zip(open_names, counted)}
     for name, levels in agreed.items():
         if not levels and name not in may_be_empty:
             raise NotEstimable(f"variable {name!r} has no value in any row: expected a category; leave it out")
-        if len(levels) > MOST_LEVELS:
-            raise NotEstimable(_too_many(name, "jointly"))
     return {name: agreed[name] if name in agreed else declared[name] for name in wanted}
+
+
+def ask_levels(
+    method: str, wanted: Sequence[tuple[str, Sequence[str]]]
+) -> Generator[Question, Total, tuple[Mapping[str, int], ...]]:
+    """Rows by level, for each variable and its declared levels; one round.
+
+    Declared levels come in their order, also those that no row has. Without declared levels, the labels that occur at any site
+    come in the order of `in_order`.
+
+    Raises:
+        NotEstimable: some rows have a label that is not declared, or a variable has more than `MOST_LEVELS` levels.
+    """
+    names = [name for name, _ in wanted]
+    facts = {"variables": names, "declared": [list(declared) for _, declared in wanted]}
+    total = yield Question(method, "levels", facts, read_by(names))
+    parts = _parts(names)
+    return tuple(_rows_by_level(part, name, declared, total) for part, (name, declared) in zip(parts, wanted))
+
+
+def refuse_rare(name: str, counts: Mapping[str, int], least: int) -> None:
+    """Refuses levels with fewer than `least` rows, by their number: a rare label would give a patient away.
+
+    Raises:
+        NotEstimable: there is one.
+    """
+    rare = sum(count < least for count in counts.values())
+    if rare:
+        raise NotEstimable(
+            f"{name}: {rare} of {len(counts)} levels have fewer than {least} rows over all participants; merge levels in "
+            f"[variables.{name}], leave them out by a cohort condition, or leave {name} out"
+        )
 
 
 def cross_counts(
@@ -90,15 +124,11 @@ def read_by(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def in_order(labels: Iterable[str]) -> tuple[str, ...]:
-    """Distinct labels: by value where all are finite numbers, else by code point."""
-    distinct = set(labels)
-    try:
-        values = {label: float(label) for label in distinct}
-    except ValueError:
-        return tuple(sorted(distinct))
-    if not all(math.isfinite(value) for value in values.values()):
-        return tuple(sorted(distinct))
-    return tuple(sorted(distinct, key=lambda label: (values[label], label)))
+    """Distinct labels: by value where all are finite numbers, else by code point; so that it does not matter who holds which."""
+    values = {label: _as_number(label) for label in labels}
+    if all(math.isfinite(value) for value in values.values()):
+        return tuple(sorted(values, key=lambda label: (values[label], label)))
+    return tuple(sorted(values))
 
 
 def coder(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
@@ -109,13 +139,20 @@ def coder(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
     """
     if not name:
         return lambda rows: np.zeros(rows.stop - rows.start, np.int64)
+    code = locate(examples, name, levels)
+    return lambda rows: _declared(code(rows), name)
+
+
+def locate(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
+    """As `coder`, but -2 where a row holds a label that is not among `levels`."""
     column = examples.columns[name]
     if isinstance(column, Numbers):
-        return _number_coder(column.values, name, levels)
+        return _number_coder(column.values, levels)
     place = {level: code for code, level in enumerate(levels)}
+    # The last entry is where the code -1 of a missing label points to.
     known = np.array([*(place.get(level, -2) for level in column.levels), -1], np.int64)
     codes = column.codes
-    return lambda rows: _declared(known[codes[rows]], name)
+    return lambda rows: known[codes[rows]]
 
 
 def cross_tabulate(examples: Examples, first: Coder, second: Coder, shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -153,10 +190,14 @@ def label_counts(examples: Examples, name: str) -> Mapping[str, int]:
 
 
 def _answer_levels(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    parts = {}
-    for name in question.facts["variables"]:
-        counts = label_counts(examples, name)
-        parts[name] = Part(np.array(list(counts.values()), np.int64), examples.rows, cells=True, keys=tuple(counts))
+    names, parts = question.facts["variables"], {}
+    for part, name, declared in zip(_parts(names), names, question.facts["declared"]):
+        if declared:
+            parts[part] = Part(_declared_counts(examples, name, declared), examples.rows, cells=True)
+        else:
+            found = label_counts(examples, name)
+            counts = np.array(list(found.values()), np.int64)
+            parts[part] = Part(counts, examples.rows, cells=True, keys=tuple(found))
     return Answer(parts, examples.rows), local
 
 
@@ -174,14 +215,52 @@ def _answer_cells(question: Question, examples: Examples, local: Local, _rng: np
 LEVELS_STEPS: Mapping[str, Step] = {"levels": _answer_levels, "cells": _answer_cells}
 
 
-def _number_coder(values: NDArray[np.float64], name: str, levels: Sequence[str]) -> Coder:
+def _parts(names: Iterable[str]) -> tuple[str, ...]:
+    """A part for each name; a prime tells apart a variable that a formula takes twice, with other levels declared."""
+    parts: list[str] = []
+    for name in names:
+        while name in parts:
+            name += "'"
+        parts.append(name)
+    return tuple(parts)
+
+
+def _declared_counts(examples: Examples, name: str, levels: Sequence[str]) -> NDArray[np.int64]:
+    """Rows by declared level, and last the rows with a label that is none of them."""
+    code, counts = locate(examples, name, levels), np.zeros(len(levels) + 1, np.int64)
+    for piece in chunks(examples.rows):
+        codes = code(piece)
+        counts += np.bincount(np.where(codes == -2, len(levels), codes)[codes != -1], minlength=len(counts))
+    return counts
+
+
+def _rows_by_level(part: str, name: str, declared: Sequence[str], total: Total) -> Mapping[str, int]:
+    if declared:
+        *counts, others = total.sums[part].tolist()
+        if others:
+            raise NotEstimable(
+                f"{name}: some rows have a level that is not declared; add it to the levels of [variables.{name}], "
+                "or leave those rows out by a cohort condition"
+            )
+        return dict(zip(declared, counts))
+    found = total.keyed[part]
+    if len(found) > MOST_LEVELS:
+        raise NotEstimable(_too_many(name, "jointly"))
+    return {level: int(found[level]) for level in in_order(found)}
+
+
+def _as_number(label: str) -> float:
     try:
-        numbers = np.array([float(level) for level in levels])
+        return float(label)
     except ValueError:
-        raise DataError(f"variable {name!r} holds numbers, expected the agreed labels: read it as a category") from None
+        return math.nan
+
+
+def _number_coder(values: NDArray[np.float64], levels: Sequence[str]) -> Coder:
     if not levels:
-        return lambda rows: _declared(np.where(np.isnan(values[rows]), -1, -2), name)
-    order = np.argsort(numbers)
+        return lambda rows: np.where(np.isnan(values[rows]), -1, -2)
+    numbers = np.array([_as_number(level) for level in levels])
+    order = np.argsort(numbers)  # NaN, a label that is no number, sorts last and equals nothing
     ranked = numbers[order]
 
     def code(rows: slice) -> NDArray[np.int64]:
@@ -189,7 +268,7 @@ def _number_coder(values: NDArray[np.float64], name: str, levels: Sequence[str])
         near = np.minimum(np.searchsorted(ranked, seen), len(ranked) - 1)
         codes = np.where(ranked[near] == seen, order[near], -2)
         codes[np.isnan(seen)] = -1
-        return _declared(codes, name)
+        return codes
 
     return code
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.design.aliasing import refuse_aliased
 from huizhen.methods.design.columns import INTERCEPT, Design
 from huizhen.methods.design.columnsums import (
@@ -36,7 +37,7 @@ from huizhen.methods.design.columnsums import (
 )
 from huizhen.methods.design.formula import Factor, Formula, parse
 from huizhen.methods.design.knots import BELOW, Moments, below, quantiles
-from huizhen.methods.design.labels import LABELS, agree_labels, labels
+from huizhen.methods.design.labels import agree_labels
 from huizhen.methods.design.piece import Piece
 from huizhen.methods.design.spline import Spline
 from huizhen.methods.method import Step
@@ -239,7 +240,7 @@ def _refuse_rare(design: Design, total: Total, least: int) -> None:
 
 DESIGN_STEPS: Mapping[str, Step] = MappingProxyType(
     {
-        LABELS: labels,
+        **LEVELS_STEPS,
         SUMS: moment_sums,
         SQUARES: moment_sums,
         BELOW: below,

@@ -78,10 +78,6 @@ class Design:
         """The variables that the matrix is computed from."""
         return tuple(dict.fromkeys(piece.factor.variable for piece in self.pieces))
 
-    def is_indicator(self, column: int) -> bool:
-        """Whether the column is 0 or 1 because it says which rows have a level (or a combination of levels)."""
-        return bool(self.parts[column]) and all(self.pieces[piece].levels for piece, _ in self.parts[column])
-
     def standardised_by(self, center: Floats, scale: Floats, rows: int) -> Design:
         """The same design with these centres and scales."""
         return replace(self, center=center, scale=scale, rows=rows)

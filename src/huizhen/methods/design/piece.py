@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Categories, Examples
+from huizhen.data.examples import Examples
+from huizhen.methods.description.levels import locate
 from huizhen.methods.design.formula import ELEMENTWISE, Factor
 from huizhen.methods.design.spline import Spline
 
-__all__ = ["Piece", "as_number", "codes", "transformed"]
+__all__ = ["Piece", "codes", "transformed"]
 
 Floats = NDArray[np.float64]
 
@@ -88,25 +89,4 @@ def transformed(factor: Factor, examples: Examples, rows: slice) -> Floats:
 
 def codes(examples: Examples, variable: str, levels: tuple[str, ...], rows: slice) -> NDArray[np.int64]:
     """Places of the rows' labels in `levels`, int64 (row,); -1 for missing and for labels that are none of them."""
-    column = examples.columns[variable]
-    if isinstance(column, Categories):
-        place = {level: code for code, level in enumerate(levels)}
-        # The last entry is where the code -1 of a missing label points to.
-        table = np.array([*(place.get(level, -1) for level in column.levels), -1], dtype=np.int64)
-        return table[column.codes[rows]]
-    return _codes_of_numbers(column.values[rows], levels)
-
-
-def _codes_of_numbers(values: Floats, levels: tuple[str, ...]) -> NDArray[np.int64]:
-    labels = np.array([as_number(level) for level in levels])
-    order = np.argsort(labels)  # NaN, a label that is no number, sorts last and equals nothing
-    nearest = order[np.minimum(np.searchsorted(labels[order], values), len(labels) - 1)]
-    return np.where(labels[nearest] == values, nearest, -1)
-
-
-def as_number(label: str) -> float:
-    """The number that a label spells, or NaN."""
-    try:
-        return float(label)
-    except ValueError:
-        return float("nan")
+    return np.maximum(locate(examples, variable, levels)(rows), -1)

@@ -19,7 +19,7 @@ from huizhen.data.examples import SITE, Examples, Numbers
 from huizhen.errors import DataError, NotEstimable, Problem, StudyError
 from huizhen.methods.method import Spec, Use
 
-__all__ = ["FollowUp", "Names", "SurvivalSpec", "codes_of", "event_of", "follow_up", "local_strata", "outcome_uses"]
+__all__ = ["FollowUp", "Names", "SurvivalSpec", "event_of", "follow_up", "local_strata", "outcome_uses"]
 
 
 def _as_names(value: Any) -> Any:
@@ -118,13 +118,6 @@ def event_of(examples: Examples, text: str) -> NDArray[np.bool_]:
         problem = Problem("event", "rows for which the condition is unknown", "rows that miss none of its variables")
         raise DataError("the event of some rows is unknown", [problem])
     return np.asarray(truth == 1)
-
-
-def codes_of(examples: Examples, name: str, levels: tuple[str, ...]) -> NDArray[np.int64]:
-    """Place of each row's label among the joint `levels`, int64 (row,); -1 where it is none of them."""
-    column = examples.category(name)
-    place = {level: code for code, level in enumerate(levels)}
-    return np.array([*(place.get(level, -1) for level in column.levels), -1], np.int64)[column.codes]
 
 
 def local_strata(examples: Examples, names: tuple[str, ...]) -> NDArray[np.int64]:

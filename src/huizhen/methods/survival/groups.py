@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples
 from huizhen.errors import NotEstimable
-from huizhen.methods.method import Local, Step
-from huizhen.methods.survival.followup import codes_of
-from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+from huizhen.methods.description.levels import ask_levels, coder, refuse_rare
+from huizhen.privacy.release import Question, Terms, Total
 
-__all__ = ["GROUP_STEPS", "Groups", "agree_groups"]
+__all__ = ["Groups", "agree_groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Groups:
         """Group of each row, int64 (row,)."""
         code = np.zeros(examples.rows, np.int64)
         for name, levels in zip(self.names, self.levels):
-            code = code * len(levels) + codes_of(examples, name, levels)
+            code = code * len(levels) + coder(examples, name, levels)(slice(0, examples.rows))
         return code
 
     def facts(self) -> dict[str, object]:
@@ -68,60 +67,18 @@ def agree_groups(method: str, names: Sequence[str], terms: Terms) -> Generator[Q
     names = tuple(dict.fromkeys(names))
     if not names:
         return Groups()
-    declared = {name: terms.variables[name].levels if name in terms.variables else () for name in names}
-    facts = {"declared": {name: list(levels) for name, levels in declared.items()}}
-    total = yield Question(method, "groups", facts, names)
-    return Groups(names, tuple(_joint_levels(name, declared[name], total, terms) for name in names))
+    declared = [terms.variables[name].levels if name in terms.variables else () for name in names]
+    counted = yield from ask_levels(method, list(zip(names, declared)))
+    return Groups(names, tuple(_occupied(name, counts, terms) for name, counts in zip(names, counted)))
 
 
-def sort_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Labels in their natural order: by size where all are numbers, else by alphabet."""
-    try:
-        return tuple(sorted(labels, key=float))
-    except ValueError:
-        return tuple(sorted(labels))
-
-
-def count_labels(question: Question, examples: Examples, local: Local, rng: np.random.Generator) -> tuple[Answer, Local]:  # noqa: ARG001
-    """A site's rows by label: keyed where labels are to be agreed, an array (with all others last) where they are declared."""
-    parts = {}
-    for name, declared in question.facts["declared"].items():
-        if declared:
-            codes = codes_of(examples, name, tuple(declared))
-            counts = np.bincount(np.where(codes < 0, len(declared), codes), minlength=len(declared) + 1)
-            parts[name] = Part(counts, examples.rows, cells=True)
-        else:
-            column = examples.category(name)
-            counts = np.bincount(column.codes, minlength=len(column.levels)).astype(np.int64)
-            there = np.flatnonzero(counts)
-            parts[name] = Part(counts[there], examples.rows, cells=True, keys=tuple(column.levels[code] for code in there))
-    return Answer(parts, examples.rows), local
-
-
-GROUP_STEPS: Mapping[str, Step] = {"groups": count_labels}
-
-
-def _joint_levels(name: str, declared: Sequence[str], total: Total, terms: Terms) -> tuple[str, ...]:
-    if declared:
-        *counts, others = (int(count) for count in total.sums[name])
-        if others:
-            raise NotEstimable(
-                f"variable {name!r}: rows carry a label that is not among the declared levels. "
-                f"Declare all levels of {name!r}, or leave those rows out with a cohort condition"
-            )
-        rows = {level: count for level, count in zip(declared, counts) if count}
-    else:
-        rows = {level: int(count) for level, count in total.keyed[name].items() if count}
-    rare = sum(count < terms.min_cell_count for count in rows.values())
-    if rare:
-        raise NotEstimable(
-            f"variable {name!r}: {rare} of its {len(rows)} levels {'has' if rare == 1 else 'have'} fewer than "
-            f"{terms.min_cell_count} rows in all sites together, the least that may be shown. "
-            "Merge those levels, or leave them out with a cohort condition"
-        )
-    if not rows:
+def _occupied(name: str, counts: Mapping[str, int], terms: Terms) -> tuple[str, ...]:
+    """The levels that some row has: a declared level that nobody has makes no group."""
+    occupied = {level: count for level, count in counts.items() if count}
+    refuse_rare(name, occupied, terms.min_cell_count)
+    if not occupied:
         raise NotEstimable(f"variable {name!r}: no site has a row to group")
-    return tuple(rows) if declared else sort_labels(tuple(rows))
+    return tuple(occupied)
 
 
 def _lists(values: Sequence[object]) -> Iterator[list[object]]:

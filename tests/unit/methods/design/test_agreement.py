@@ -174,13 +174,19 @@ def test_what_counts_patients_is_marked_as_such(patients, agreed, sites_of, term
         answer, _ = DESIGN_STEPS[question.step](question, sites_of(patients)["north"], Local(), None)
         marked |= {f"{question.step}/{name}": part.cells for name, part in answer.parts.items()}
         assert all(part.kind == "addend" for part in answer.parts.values())
-    assert {name for name, cells in marked.items() if cells} == {"design.levels/0", "design.below/below", "design.columns/ones"}
+    assert {name for name, cells in marked.items() if cells} == {"levels/stage", "design.below/below", "design.columns/ones"}
     assert asked[-1].degrees == 8
 
 
 def test_declared_levels_stand_as_they_are(patients, design_of):
     declared = {"stage": Variable("category", ("III", "I", "II"))}
     assert design_of(patients, "~ stage", declared=declared).columns == ("Intercept", "stage[I]", "stage[II]")
+
+
+def test_a_variable_may_stand_twice_with_its_levels_in_another_order(patients, design_of):
+    design = design_of(patients, '~ C(stage, levels=["III", "II", "I"]) + stage:bmi')
+    first, second = design.pieces[0].levels, design.pieces[1].levels
+    assert (first, second) == (("III", "II", "I"), ("I", "II", "III"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What a fitted model says about new patients: from its published result and their rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.examples import Examples
+from huizhen.errors import CallerError, Problem
+from huizhen.methods.design.columns import Design
+from huizhen.methods.hazards.prediction import partial_hazard
+from huizhen.methods.linear.prediction import predict as mean
+from huizhen.privacy.release import Variable
+from huizhen.privacy.result import Result
+
+__all__ = ["predict", "variables_of"]
+
+PREDICTORS: Mapping[str, Callable[[Result, Examples], NDArray[np.float64]]] = {"glm": mean, "cox": partial_hazard}
+
+
+def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
+    """Predictions, float64 (row,): mean or probability (glm), hazard relative to the average patient (cox).
+
+    Raises:
+        CallerError: the method predicts nothing.
+    """
+    _must_predict(result)
+    return PREDICTORS[result.method](result, examples)
+
+
+def variables_of(result: Result) -> dict[str, Variable]:
+    """What the model reads, and as what: a factor with levels is a category, any other a number.
+
+    Raises:
+        CallerError: the method predicts nothing.
+    """
+    _must_predict(result)
+    design = Design.from_facts(result.facts["design"])
+    return {
+        piece.factor.variable: Variable("category", levels=piece.levels) if piece.levels else Variable("number")
+        for piece in design.pieces
+    }
+
+
+def _must_predict(result: Result) -> None:
+    if result.method not in PREDICTORS:
+        problem = Problem(result.method, "a method without predictions", f"one of: {', '.join(PREDICTORS)}")
+        raise CallerError("Nothing can be predicted.", [problem])
