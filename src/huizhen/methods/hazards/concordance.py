@@ -106,7 +106,7 @@ def pairs_within(
     concordant, discordant, equal = concordant + higher, discordant + lower, equal + tied
     a, b = weight * (concordant - discordant), weight * (concordant + discordant + equal)
     if cluster is not None:
-        a, b = (np.bincount(cluster[order], each) for each in (a, b))
+        a, b = (np.bincount(cluster[order], each).astype(np.float64) for each in (a, b))
     return pairs, np.array([a @ a, a @ b, b @ b])
 
 
