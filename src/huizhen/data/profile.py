@@ -29,6 +29,7 @@ __all__ = [
 DISTINCT = 0.9  # share of rows with a value of their own above which a column identifies them
 WORDS, LONG = 4, 25  # mean words, mean characters of free text
 MANY_TEXTS = 0.5  # distinct texts per row above which a category is free text
+DOMINANT = 0.5  # share of the squared distances from the median that fewer patients than the minimum may have
 OUTER = 0.05  # share of values outside of each bound, about; more where that would be too few patients
 FEW = 12  # different numbers up to which they are told as levels: codes, scores, stages
 ISO = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?([ T].*)?")
@@ -103,6 +104,9 @@ def spread(values: NDArray[np.float64], rule: Rule) -> Spread:
     if len(present) - int(counts.max()) < rule.min_cell_count:
         return Spread(note=f"fewer than {rule.min_cell_count} values differ from the commonest: nothing more is told")
     sd = float(np.std(present, ddof=1))
+    away = np.sort((present - np.median(present)) ** 2)
+    if away[-(rule.min_cell_count - 1) :].sum() > DOMINANT * away.sum() and rule.min_cell_count > 1:
+        return Spread(note="a few values stand so far apart that mean and spread would be theirs: nothing more is told")
     step = _nice(sd * rule.min_cell_count / len(present))
     low = _bound(distinct, np.cumsum(counts), sd, rule)
     high = _bound(-distinct[::-1], np.cumsum(counts[::-1]), sd, rule)
