@@ -29,4 +29,4 @@ def describe(
     else:
         from rich.console import Console
 
-        Console().print(card_table(card, say("card of", context.obj, name=card.name)))
+        Console().print(card_table(card, say("card of", context.obj, name=card.name), context.obj))

@@ -16,7 +16,7 @@ from huizhen.report.comparison import height, main_columns, matching, row_differ
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Column, Grid, cell_of, counts_grid, labels_of, value_cell
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import Language, Phrase, as_is, label, say
+from huizhen.report.words import Language, Phrase, as_is, label, say, told
 
 __all__ = ["tables"]
 
@@ -47,7 +47,7 @@ def chapter(analysis: Analysis, language: Language) -> RenderableType:
     """One analysis: the leading table side by side, else its counts, else its facts; or why there is no answer."""
     result, parts = analysis.federation, [heading(analysis, language)]
     if result.failure:
-        return Group(*parts, Text(say("failed_why", reason=result.failure).within(language), style="yellow"))
+        return Group(*parts, Text(say("failed_why", reason=told(result.failure)).within(language), style="yellow"))
     assembled = table_one_grid(result)
     if assembled is not None:
         return Group(*parts, lines(assembled, language))

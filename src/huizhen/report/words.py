@@ -1,14 +1,17 @@
 """Every fixed word of a report, once, in English and in Chinese.
 
-A key has both languages; what a study, a site or a method says in its own words is shown as it stands. Names of facts and columns
-that methods use often have a readable label under ``name.*``; an unknown name is shown with its underscores as spaces.
+A key has both languages; what a study or a site says in its own words is shown as it stands, and what a method or a policy says is
+translated. Names of facts and columns that methods use often have a readable label under ``name.*``; an unknown name is shown with
+its underscores as spaces.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["WORDS", "Language", "Phrase", "as_is", "label", "say"]
+from huizhen.translation import translate
+
+__all__ = ["WORDS", "Language", "Phrase", "as_is", "label", "say", "told"]
 
 Language = Literal["en", "zh"]
 
@@ -25,8 +28,13 @@ class Phrase(NamedTuple):
 
 
 def as_is(text: str) -> Phrase:
-    """Words that are not ours to translate: a title, a label, a reason."""
+    """Words that are not ours to translate: a title, a label, a site's name."""
     return Phrase(text, text)
+
+
+def told(text: str) -> Phrase:
+    """What another room says in English: a reason, a note, a caption."""
+    return Phrase(text, translate(text, "zh"))
 
 
 def say(key: str, /, **fill: object) -> Phrase:
