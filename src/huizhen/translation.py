@@ -18,6 +18,7 @@ __all__ = ["Pattern", "catalogue", "translate"]
 
 LONGEST = 4000  # characters; a longer text is no message of ours, and matching stays cheap
 DEEPEST = 8  # a reason within a reason within a refusal ...
+DIGITS = {"line", "place", "row"}  # places that hold a number only, so that they do not swallow a sentence that follows
 JOINTS = (("\n", "\n"), (". ", "。"), ("; ", "；"))
 
 
@@ -50,7 +51,8 @@ class Pattern:
         found: dict[str, str] = {}
         for i, name in enumerate(self.places):
             until = end if i == len(self.places) - 1 else text.find(self.fixed[i + 1], at, end)
-            if until < at or found.setdefault(name, text[at:until]) != text[at:until]:
+            value = text[at:until]
+            if until < at or found.setdefault(name, value) != value or (name in DIGITS and not value.isdigit()):
                 return None
             at = until + len(self.fixed[i + 1])
         return found
@@ -80,6 +82,7 @@ def _pattern(english: str, chinese: str) -> Pattern:
         if name is not None:
             places.append(name)
             fixed.append("")
+    chinese = chinese.rstrip("。")  # where the text has a full stop, it is put back
     return Pattern(tuple(fixed), tuple(places), chinese if places else chinese.format())
 
 
@@ -121,6 +124,8 @@ def _parts(body: str, depth: int) -> str:
             said_reason = _chinese(reason, depth - 1)
             if said_reason != reason:
                 return pattern.format(_chinese(name, depth - 1), said_reason)
-    names, _, last = body.rpartition(" and ")
-    listed = names and not any(" " in name for name in (*names.split(", "), last))
-    return f"{names} 与 {last}" if listed else body
+    for word, chinese in ((" and ", " 与 "), (" or ", " 或 ")):
+        names, found, last = body.rpartition(word)
+        if found and not any(" " in name for name in (*names.split(", "), last)):
+            return f"{names}{chinese}{last}"
+    return body

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from huizhen.report import numerals
 from huizhen.report.content import Left, ReportContent
 from huizhen.report.grid import Cell, Grid, Head
-from huizhen.report.words import Phrase, as_is, say, told
+from huizhen.report.words import Phrase, as_is, name_of, say, told
 
 __all__ = ["detail_grid", "lane_of", "ledger_grid", "left_grid", "left_out_grid", "policy_grid", "refusal_grid", "run_grid"]
 
@@ -110,7 +110,7 @@ def refusal_grid(content: ReportContent) -> Grid:
         (
             Cell(say("joint_policy") if sites == [""] else as_is(", ".join(site or "—" for site in sites))),
             Cell(as_is(analysis)),
-            Cell(told(what)),
+            Cell(name_of(what)),
             Cell(told(reason)),
         )
         for (analysis, what, reason), sites in grouped.items()

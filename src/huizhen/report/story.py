@@ -13,7 +13,7 @@ from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.plots import Plot
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import WORDS, Phrase, as_is, label, say, told
+from huizhen.report.words import Phrase, as_is, label, name_of, say, told
 
 __all__ = ["Chapter", "Finding", "Stat", "chapters", "findings", "short_answer", "stats"]
 
@@ -156,7 +156,7 @@ def withheld_of(result: Result) -> tuple[tuple[Phrase, Phrase], ...]:
     """What is withheld, by reason: each reason once."""
     grouped: dict[str, list[Phrase]] = {}
     for one in result.withheld:
-        grouped.setdefault(one.reason, []).append(label(one.what) if f"name.{one.what}" in WORDS else told(one.what))
+        grouped.setdefault(one.reason, []).append(name_of(one.what))
     return tuple(
         (Phrase(", ".join(w.en for w in what), "、".join(w.zh for w in what)), told(reason)) for reason, what in grouped.items()
     )

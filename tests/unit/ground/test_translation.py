@@ -172,7 +172,7 @@ def test_a_sentence_stands_in_the_catalogue_once():
 @pytest.mark.parametrize("file", CATALOGUES)
 def test_every_pattern_finds_its_own_sentence(file):
     for english, chinese in CATALOGUES[file].items():
-        filled = {name: f"<{i}>" for i, name in enumerate(places(english))}
+        filled = {name: str(7000 + i) for i, name in enumerate(places(english))}
         expected = chinese.format(**filled)
         assert translate(english.format(**filled).strip(), "zh") in (expected, expected.removesuffix("。"), expected + "。"), (
             english
@@ -198,6 +198,16 @@ def test_a_reason_within_a_reason_is_translated():
         "第 3 轮失去站点：east（无回应）；精确方法须保持同一名册，请稍后重新运行"
     )
     assert translate("a: no reply; b: no reply before the deadline", "zh") == "a：无回应；b：截止时间前无回应"
+
+
+def test_a_place_for_a_number_does_not_swallow_what_follows():
+    said = 'formula "died ~ log(age", character 21: found the end, expected a closing parenthesis'
+    assert translate(said, "zh") == '公式 "died ~ log(age"，第 21 个字符：发现 结尾，应为 右括号'
+
+
+def test_names_in_a_list_are_joined_in_chinese():
+    assert translate("'efron' or 'breslow'", "zh") == "'efron' 或 'breslow'"
+    assert translate("the likelihood is flat and wide", "zh") == "the likelihood is flat and wide"
 
 
 def test_a_sentence_of_somebody_else_stays_english():
