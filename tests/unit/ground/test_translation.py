@@ -37,7 +37,6 @@ NOT_SENTENCES = {
     "all accepted",  # a value of the study file
     "10 min",  # a value of the study file
     "huizhen ledger entry 1",  # what a signature begins with
-    "A study",  # a title
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
     "{} and {}", " and ", " or ", " or: ",  # lists of names
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
