@@ -123,7 +123,7 @@ def test_every_decision_has_a_number_of_its_own_and_says_what_follows(book):
 def test_the_worked_example_of_the_time_grid_comes_out_as_the_page_says(book):
     import numpy as np
 
-    from huizhen.methods.timegrid import merge
+    from huizhen.methods.survival.timegrid import merge
 
     rows = {
         line.split("|")[1].strip(): [int(cell) for cell in line.split("|")[2:-1]]

@@ -19,7 +19,7 @@ from huizhen.data.condition import OPERATORS
 from huizhen.data.grammar import WORDS
 from huizhen.embedded.findings import Finding
 from huizhen.federation.study import METHODS, SECTIONS, Study, VariableSection
-from huizhen.methods import formula
+from huizhen.methods.design import formula
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.result import CellTable, Result, Table
 

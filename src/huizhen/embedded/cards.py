@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from huizhen.data.card import Card, VariableCard, describe
 from huizhen.data.records import open_source
@@ -31,13 +32,14 @@ def card_of(path: Path, policy: DisclosurePolicy) -> Card:
 
 def card_table(card: Card, title: str, language: str = "en") -> Table:
     """The card for a reader, one row a variable."""
-    table = Table(title=title, caption=translate(card.note or f"{card.rows} rows", language), header_style="bold")
+    table = Table(title=Text(title), caption=translate(card.note or f"{card.rows} rows", language), header_style="bold")
     for column in ("variable", "kind", "unit", "missing", "values", "note"):
         table.add_column(translate(column, language), overflow="fold")
     for variable in card.variables:
         missing = "" if variable.missing is None else f"{variable.missing}"
         kind, note = translate(variable.kind, language), translate(variable.note, language)
-        table.add_row(variable.name, kind, variable.unit, missing, _values(variable, language), note)
+        # Names and labels are the table's own: shown as they stand, never read as markup.
+        table.add_row(*map(Text, (variable.name, kind, variable.unit, missing, _values(variable, language), note)))
     return table
 
 

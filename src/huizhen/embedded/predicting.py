@@ -1,28 +1,18 @@
-"""Predictions from a result, for the methods that have any."""
+"""Predictions for the patients of a table in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples
 from huizhen.data.records import open_source, table
 from huizhen.embedded.sources import Table
-from huizhen.errors import CallerError, Problem
-from huizhen.methods import cox_prediction, glm
-from huizhen.methods.columns import Design
-from huizhen.privacy.release import Variable
+from huizhen.methods import prediction
 from huizhen.privacy.result import Result
 
 __all__ = ["predict"]
-
-PREDICTORS: Mapping[str, Callable[[Result, Examples], NDArray[np.float64]]] = {
-    "glm": glm.predict,
-    "cox": cox_prediction.partial_hazard,
-}
 
 
 def predict(result: Result, patients: Table) -> NDArray[np.float64]:
@@ -32,21 +22,9 @@ def predict(result: Result, patients: Table) -> NDArray[np.float64]:
         CallerError: the method predicts nothing.
         DataError: the table lacks a variable of the model, or holds text where a number belongs.
     """
-    if result.method not in PREDICTORS:
-        problem = Problem(result.method, "a method without predictions", f"one of: {', '.join(PREDICTORS)}")
-        raise CallerError("Nothing can be predicted.", [problem])
-    variables = _variables(result)
+    variables = prediction.variables_of(result)
     if isinstance(patients, str | Path):
         rows = open_source(patients).read(variables, site="new")
     else:
         rows = table(patients, variables=variables, site="new")
-    return PREDICTORS[result.method](result, rows)
-
-
-def _variables(result: Result) -> dict[str, Variable]:
-    """What the model reads, and as what: a factor with levels is a category, any other a number."""
-    design = Design.from_facts(result.facts["design"])
-    return {
-        piece.factor.variable: Variable("category", levels=piece.levels) if piece.levels else Variable("number")
-        for piece in design.pieces
-    }
+    return prediction.predict(result, rows)

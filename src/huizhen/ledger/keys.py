@@ -34,11 +34,6 @@ class SigningKey:
         """Ed25519 signature, 64 bytes."""
         return self._private.sign(message)
 
-    @property
-    def public_pem(self) -> str:
-        """The public key as PEM (SubjectPublicKeyInfo)."""
-        return self.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
-
 
 def new_key() -> SigningKey:
     """A fresh key, in memory only."""

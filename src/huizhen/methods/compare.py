@@ -13,9 +13,9 @@ from pydantic import Field
 from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
+from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.method import ScriptedMethod, Spec, Use
-from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 

@@ -21,21 +21,21 @@ from typing import Any
 import numpy as np
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.concordance import CONCORDANCE_STEPS, Concordance, bins_for, from_bins, from_pairs
-from huizhen.methods.cox_effects import likelihood_facts, maximum, term_tests
-from huizhen.methods.cox_likelihood import GridSurface, SiteSurface
-from huizhen.methods.cox_newton import Maximum
-from huizhen.methods.cox_setting import Setting, agree_setting
-from huizhen.methods.cox_site import COX_STEPS
-from huizhen.methods.cox_spec import CoxSpec, reads
-from huizhen.methods.cox_tables import baseline_table, hazard_ratios
-from huizhen.methods.design import DESIGN_STEPS, Design, agree
-from huizhen.methods.groups import GROUP_STEPS, Groups
+from huizhen.methods.design.agreement import DESIGN_STEPS, Design, agree
+from huizhen.methods.hazards.concordance import CONCORDANCE_STEPS, Concordance, bins_for, from_bins, from_pairs
+from huizhen.methods.hazards.effects import likelihood_facts, maximum, term_tests
+from huizhen.methods.hazards.likelihood import GridSurface, SiteSurface
+from huizhen.methods.hazards.newton import Maximum
+from huizhen.methods.hazards.proportional_hazards import test_tables
+from huizhen.methods.hazards.riskset import Floats
+from huizhen.methods.hazards.setting import Setting, agree_setting
+from huizhen.methods.hazards.site import COX_STEPS
+from huizhen.methods.hazards.spec import CoxSpec, reads
+from huizhen.methods.hazards.tables import baseline_table, hazard_ratios
+from huizhen.methods.hazards.transform import JOINT, TransformName, of_grid
 from huizhen.methods.method import ScriptedMethod
-from huizhen.methods.proportional_hazards import test_tables
-from huizhen.methods.riskset import Floats
-from huizhen.methods.timegrid import GRID_STEPS, agree_exits
-from huizhen.methods.transform import JOINT, TransformName, of_grid
+from huizhen.methods.survival.groups import Groups
+from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -67,7 +67,7 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     if spec.tests:
         tables["tests"] = yield from term_tests(spec, setting, design, best, covariance)
     if spec.concordance:
-        found = yield from _concordance(setting, design, best, terms)
+        found = yield from _concordance(spec, setting, design, best, terms)
         facts |= {"concordance": found.value, "concordance_se": found.standard_error, "concordance_error_bound": found.error_bound}
     if spec.proportional_hazards:
         try:
@@ -81,7 +81,7 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     return Result(NAME, rows, terms.roster, facts, tables, arrays=arrays, notes=tuple(notes))
 
 
-STEPS = {**DESIGN_STEPS, **GROUP_STEPS, **GRID_STEPS, **COX_STEPS, **CONCORDANCE_STEPS}
+STEPS = {**DESIGN_STEPS, **GRID_STEPS, **COX_STEPS, **CONCORDANCE_STEPS}
 COX = ScriptedMethod(NAME, CoxSpec, estimate, STEPS, reads)
 
 
@@ -96,11 +96,14 @@ def _covariance(spec: CoxSpec, setting: Setting, design: Design, best: Maximum) 
     return sandwich
 
 
-def _concordance(setting: Setting, design: Design, best: Maximum, terms: Terms) -> Generator[Question, Total, Concordance]:
+def _concordance(
+    spec: CoxSpec, setting: Setting, design: Design, best: Maximum, terms: Terms
+) -> Generator[Question, Total, Concordance]:
     surface = setting.surface
     facts = {"model": surface.model, "design": design.facts(), "coefficients": best.coefficients}
     if isinstance(surface, SiteSurface):
-        total = yield Question(NAME, "pairs", facts, surface.variables)
+        cluster = spec.standard_errors == "robust by site"
+        total = yield Question(NAME, "pairs", {**facts, "cluster": cluster}, surface.variables)
         return from_pairs(total.sums["pairs"], total.sums["influence"])
     total = yield Question(NAME, "spread", facts, surface.variables)
     spread = float(np.sqrt(total.sums["squares"][0] / setting.rows)) or 1.0

@@ -20,17 +20,18 @@ from pydantic import Field, field_validator, model_validator
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable, StudyError
-from huizhen.methods.columns import Design
-from huizhen.methods.design import DESIGN_STEPS, agree
-from huizhen.methods.effects import term_tests
-from huizhen.methods.family import default_link, family_of
-from huizhen.methods.fitted import Fitted, glm_result
-from huizhen.methods.formula import Factor, Formula, Term, parse
-from huizhen.methods.labels import agree_labels, ask_levels
+from huizhen.methods.description.levels import ask_levels
+from huizhen.methods.design.agreement import DESIGN_STEPS, agree
+from huizhen.methods.design.columns import Design
+from huizhen.methods.design.formula import Factor, Formula, Term, parse
+from huizhen.methods.design.labels import agree_labels
+from huizhen.methods.linear.effects import term_tests
+from huizhen.methods.linear.family import Saturated, default_link, family_of
+from huizhen.methods.linear.fitted import Fitted, glm_result
+from huizhen.methods.linear.model import RESPONSE, Model, ask_response, response
+from huizhen.methods.linear.prediction import linear_predictor, predict
+from huizhen.methods.linear.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
 from huizhen.methods.method import ScriptedMethod, Spec, Use
-from huizhen.methods.model import RESPONSE, Model, ask_response, response
-from huizhen.methods.prediction import linear_predictor, predict
-from huizhen.methods.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result
 
@@ -120,13 +121,15 @@ def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
     search = Search(spec.ridge, spec.tolerance, spec.max_iterations)
     null = yield from _null(model, design.select([0] if design.intercept else []), mean, sums.rows)
     mean_only = null if design.intercept else (yield from _null(model, Design.ones(design.rows), mean, sums.rows))
+    if mean_only is not None:
+        _refuse_constant(model, mean_only, sums, mean)
     base = null.coefficients if null else None
     found = yield from fit(NAME, model, design, search, rows=sums.rows, base=_padded(base, design))
     squared = None
     if spec.standard_errors != "model":
         squared = yield from squared_scores(NAME, model, design, found)
     fitted = Fitted(
-        model, design, found, null, mean_only, sums, squared, hc1=spec.standard_errors == "robust-hc1", ridge=spec.ridge
+        model, design, found, null, mean_only, sums, mean, squared, hc1=spec.standard_errors == "robust-hc1", ridge=spec.ridge
     )
     tests = None
     if spec.tests:
@@ -136,8 +139,8 @@ def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
 
 def _with_sites(formula: Formula) -> Generator[Question, Total, tuple[Formula, str]]:
     """The formula with the site as a category, unless there is one site only."""
-    total = yield ask_levels(NAME, [SITE], [()])
-    if len(total.keyed["0"]) == 1:
+    (rows,) = yield from ask_levels(NAME, [(SITE, ())])
+    if len(rows) == 1:
         return formula, "All rows are from one site, so there is no site effect to estimate."
     note = "Site effects: the sums of each site's own column stand in the total, so the total shows each site's weight in the fit."
     return formula.plus(Term((Factor(SITE),))), note
@@ -166,6 +169,11 @@ def _refuse_too_few(model: Model, design: Design, rows: float) -> None:
         raise NotEstimable(
             f"{rows:.0f} rows are too few for {len(design.columns)} coefficients; at least {least} are needed: leave out terms"
         )
+
+
+def _refuse_constant(model: Model, mean_only: Fit, sums: Saturated, mean: float) -> None:
+    if model.family.is_rounding(mean_only.deviance, mean, mean_only.deviance, sums) and not model.offset:
+        raise NotEstimable(f"{model.outcome} is the same in all rows, so nothing can be learnt about what it depends on")
 
 
 def _null(model: Model, design: Design, mean: float, rows: float) -> Generator[Question, Total, Fit | None]:

@@ -20,12 +20,13 @@ from pydantic import Field, model_validator
 
 from huizhen.data.examples import SITE, Examples
 from huizhen.errors import NotEstimable
-from huizhen.methods.curve import ConfidenceType, Curve, crossing, product_limit, restricted_mean
-from huizhen.methods.followup import SurvivalSpec, follow_up, local_strata, outcome_uses
-from huizhen.methods.groups import GROUP_STEPS, Groups, agree_groups
-from huizhen.methods.logrank import LogRank, compare_curves, compare_rows
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Local, ScriptedMethod, Use
-from huizhen.methods.timegrid import GRID_STEPS, MOVED, Exits, TimeGrid, agree_exits, grid_variables
+from huizhen.methods.survival.curve import ConfidenceType, Curve, crossing, product_limit, restricted_mean
+from huizhen.methods.survival.followup import SurvivalSpec, follow_up, local_strata, outcome_uses
+from huizhen.methods.survival.groups import Groups, agree_groups
+from huizhen.methods.survival.logrank import LogRank, compare_curves, compare_rows
+from huizhen.methods.survival.timegrid import GRID_STEPS, MOVED, Exits, TimeGrid, agree_exits, grid_variables
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -102,7 +103,7 @@ def reads(spec: KaplanMeierSpec) -> tuple[Use, ...]:
     return (*outcome_uses(spec), *([Use(spec.by, "any")] if spec.by and spec.by != SITE else []))
 
 
-STEPS = {**GROUP_STEPS, **GRID_STEPS, "compare": compare_at_site}
+STEPS = {**LEVELS_STEPS, **GRID_STEPS, "compare": compare_at_site}
 KAPLAN_MEIER = ScriptedMethod(NAME, KaplanMeierSpec, estimate, STEPS, reads)
 
 

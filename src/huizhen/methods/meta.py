@@ -21,10 +21,10 @@ from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
 from huizhen.methods.compare import COMPARE
 from huizhen.methods.cox import COX
+from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, read_by
+from huizhen.methods.description.moments import listed
 from huizhen.methods.glm import GLM
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, read_by
 from huizhen.methods.method import Method, ScriptedMethod, Spec, Use
-from huizhen.methods.moments import listed
 from huizhen.methods.site_estimates import estimate_steps, inner_settings, packed
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result, Table

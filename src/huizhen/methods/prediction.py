@@ -1,50 +1,50 @@
-"""What a fitted generalised linear model says about rows, from its published result alone."""
+"""What a fitted model says about new patients: from its published result and their rows alone."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples, chunks
-from huizhen.errors import Problem, StudyError
-from huizhen.methods.columns import Design
-from huizhen.methods.family import family_of
+from huizhen.data.examples import Examples
+from huizhen.errors import CallerError, Problem
+from huizhen.methods.design.columns import Design
+from huizhen.methods.hazards.prediction import partial_hazard
+from huizhen.methods.linear.prediction import predict as mean
+from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 
-__all__ = ["linear_predictor", "predict"]
+__all__ = ["predict", "variables_of"]
 
-Floats = NDArray[np.float64]
-
-
-def predict(result: Result, examples: Examples) -> Floats:
-    """Means of the response (probabilities for a binomial model), float64 (row,); NaN as in `linear_predictor`.
-
-    Raises:
-        StudyError: as `linear_predictor`.
-    """
-    with np.errstate(all="ignore"):
-        return family_of(result.facts["family"], result.facts["link"]).inverse(linear_predictor(result, examples))
+PREDICTORS: Mapping[str, Callable[[Result, Examples], NDArray[np.float64]]] = {"glm": mean, "cox": partial_hazard}
 
 
-def linear_predictor(result: Result, examples: Examples) -> Floats:
-    """Linear predictors, offset included, float64 (row,); NaN where a variable is missing or has a level unknown to the model.
+def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
+    """Predictions, float64 (row,): mean or probability (glm), hazard relative to the average patient (cox).
 
     Raises:
-        StudyError: the result holds no model, or the rows lack a variable of it.
+        CallerError: the method predicts nothing.
     """
-    if result.failure or "design" not in result.facts:
-        raise StudyError("There is no model to predict from", [Problem("result", result.failure or "no design", "a fitted model")])
-    design, offset = Design.from_facts(result.facts["design"]), result.facts["offset"]
-    lacking = [name for name in (*design.variables, offset) if name and name not in examples.columns]
-    if lacking:
-        raise StudyError(
-            "The model cannot be applied to these rows", [Problem(name, "no such column", "a column") for name in lacking]
-        )
-    eta = np.empty(examples.rows)
-    coefficients = result.arrays["coefficients"]
-    for rows in chunks(examples.rows):
-        eta[rows] = coefficients @ design.matrix(examples, rows)
-        for piece in design.pieces:
-            if piece.levels:
-                eta[rows][piece.codes(examples, rows) < 0] = np.nan
-    return eta + examples.number(offset) if offset else eta
+    _must_predict(result)
+    return PREDICTORS[result.method](result, examples)
+
+
+def variables_of(result: Result) -> dict[str, Variable]:
+    """What the model reads, and as what: a factor with levels is a category, any other a number.
+
+    Raises:
+        CallerError: the method predicts nothing.
+    """
+    _must_predict(result)
+    design = Design.from_facts(result.facts["design"])
+    return {
+        piece.factor.variable: Variable("category", levels=piece.levels) if piece.levels else Variable("number")
+        for piece in design.pieces
+    }
+
+
+def _must_predict(result: Result) -> None:
+    if result.method not in PREDICTORS:
+        problem = Problem(result.method, "a method without predictions", f"one of: {', '.join(PREDICTORS)}")
+        raise CallerError("Nothing can be predicted.", [problem])

@@ -23,10 +23,10 @@ from pydantic import Field
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
-from huizhen.methods.bracket import Bracket, cut_points, first_bracket, narrow, shortest
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, coder, read_by
+from huizhen.methods.description.bracket import Bracket, cut_points, first_bracket, narrow, shortest
+from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, coder, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
-from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.summary import Names, labels
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
@@ -49,9 +49,15 @@ class QuantileSpec(Spec):
     """
 
     variables: Names
-    probabilities: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.25, 0.5, 0.75)
+    probabilities: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1, max_length=1000)
+    ] = (
+        0.25,
+        0.5,
+        0.75,
+    )
     by: str = ""
-    tolerance: Annotated[float, Field(ge=0)] | None = None
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

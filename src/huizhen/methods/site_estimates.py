@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from huizhen.data.examples import SITE, Examples
 from huizhen.errors import NotEstimable, Problem, StudyError
 from huizhen.methods.alone import alone
-from huizhen.methods.followup import SurvivalSpec
-from huizhen.methods.levels import coder, label_counts
+from huizhen.methods.description.levels import coder, label_counts
 from huizhen.methods.method import Local, Method, Step
+from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.privacy.release import Answer, Part, Question, Terms, Variable
 
 __all__ = ["estimate_steps", "inner_settings", "packed"]

@@ -11,9 +11,9 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 from huizhen.data.examples import SITE
-from huizhen.methods.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
+from huizhen.methods.description.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.method import ScriptedMethod, Spec, Use
-from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import CellTable, Result, Table
 

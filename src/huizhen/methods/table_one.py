@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
 from huizhen.methods.compare import Groups, anova, t_test, welch_anova
-from huizhen.methods.contingency import pearson
-from huizhen.methods.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
+from huizhen.methods.description.contingency import pearson
+from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.method import ScriptedMethod, Spec, Use
-from huizhen.methods.moments import MOMENTS_STEPS, Moments, joint_moments, listed
 from huizhen.methods.quantile import QUANTILE_STEPS, joint_quantiles, quantile_columns, quantile_notes
 from huizhen.methods.summary import Names, category_cells, labels, presence
 from huizhen.privacy.release import Question, Terms, Total

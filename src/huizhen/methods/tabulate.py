@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from huizhen.data.examples import SITE, Examples, chunks
-from huizhen.methods.contingency import Alternative, Estimate, fisher, odds_ratio, pearson, risk_difference, risk_ratio
-from huizhen.methods.levels import LEVELS_STEPS, Coder, agree_levels, coder, label_counts, read_by
+from huizhen.methods.description.contingency import Alternative, Estimate, fisher, odds_ratio, pearson, risk_difference, risk_ratio
+from huizhen.methods.description.levels import LEVELS_STEPS, Coder, agree_levels, coder, label_counts, read_by
+from huizhen.methods.description.stratified import (
+    cochran_mantel_haenszel,
+    homogeneity,
+    homogeneity_terms,
+    mantel_haenszel,
+    stratum_terms,
+)
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
-from huizhen.methods.stratified import cochran_mantel_haenszel, homogeneity, homogeneity_terms, mantel_haenszel, stratum_terms
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import CellTable, Result, Table
 

@@ -10,7 +10,7 @@ from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import NotEstimable
 from huizhen.methods.cox import COX
-from huizhen.methods.cox_prediction import linear_predictor, survival
+from huizhen.methods.hazards.prediction import linear_predictor, survival
 from huizhen.privacy.release import Terms
 
 TERMS = Terms(min_cell_count=1)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError
-from huizhen.methods import moments as moments_module
+from huizhen.methods.description import moments as moments_module
 from huizhen.methods.summary import SUMMARY, SummarySpec
 from huizhen.privacy.release import Terms, Variable
 

@@ -13,9 +13,9 @@ from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
 
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods import tabulate as tabulate_module
-from huizhen.methods.contingency import fisher, pearson
-from huizhen.methods.levels import in_order
-from huizhen.methods.stratified import cochran_mantel_haenszel, mantel_haenszel, stratum_terms
+from huizhen.methods.description.contingency import fisher, pearson
+from huizhen.methods.description.levels import in_order
+from huizhen.methods.description.stratified import cochran_mantel_haenszel, mantel_haenszel, stratum_terms
 from huizhen.methods.tabulate import TABULATE, TabulateSpec
 from huizhen.privacy.release import Terms, Variable
 
