@@ -28,7 +28,8 @@ OWN_WORDS = {"report/words.py", "cli/words.py"}
 FOR_PROGRAMMERS = {"__init__.py", "canonical.py", "clock.py", "policy/suppression.py", "report/svg.py", "translation.py"}
 # SQL, regular expressions, HTML and console markup.
 CODE = re.compile(
-    r"\b(SELECT|INSERT|CREATE TABLE|DROP TABLE|PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
+    r"\b(SELECT|INSERT|CREATE TABLE|DROP TABLE|"
+    r"PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
