@@ -98,7 +98,7 @@ def _run_in_chinese() -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # the mark of click's own errors
             raise
-        Console(stderr=True, highlight=False, soft_wrap=True).print(say("usage", "zh", reason=mistake(error)), markup=False)
+        Terminal(stderr=True, highlight=False, soft_wrap=True).print(say("usage", "zh", reason=mistake(error)), markup=False)
         return int(getattr(error, "exit_code", 2))
 
 

@@ -32,7 +32,7 @@ def tables(content: ReportContent, language: Language = "en") -> tuple[Renderabl
         language: ``en`` or ``zh``.
     """
     answer = "".join(sentence.within(language) + ("" if language == "zh" else " ") for sentence in story.short_answer(content))
-    shown: list[RenderableType] = [Text(content.title, style="bold"), Text(answer.strip())]
+    shown: list[RenderableType] = [Text(told(content.title).within(language), style="bold"), Text(answer.strip())]
     shown += [chapter(analysis, language) for analysis in content.analyses]
     if content.left_out:
         shown.append(lines(disclosure.left_out_grid(content), language))

@@ -239,7 +239,9 @@ def findings(result: Result) -> tuple[Finding, ...]:
         first = [
             Finding(
                 as_is(term),
-                Phrase(*(f"{label(found.measure).within(lang)} {forest.reading(found, i)}{p[i]}" for lang in ("en", "zh"))),
+                Phrase(
+                    *(f"{label(found.measure).within(lang)} {forest.reading(found, i).within(lang)}{p[i]}" for lang in ("en", "zh"))
+                ),
             )
             for i, term in enumerate(found.terms[:MOST_FINDINGS])
         ]

@@ -28,7 +28,8 @@ OWN_WORDS = {"report/words.py", "cli/words.py"}
 FOR_PROGRAMMERS = {"__init__.py", "canonical.py", "clock.py", "policy/suppression.py", "report/svg.py", "translation.py"}
 # SQL, regular expressions, HTML and console markup.
 CODE = re.compile(
-    r"\b(SELECT|INSERT|PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
+    r"\b(SELECT|INSERT|CREATE TABLE|DROP TABLE|"
+    r"PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
@@ -36,8 +37,9 @@ NOT_SENTENCES = {
     "left out",  # the kind of an event
     "all accepted",  # a value of the study file
     "10 min",  # a value of the study file
+    "when appended", "when settled",  # when a ledger becomes durable: a word of the program
+    "after round {}",  # a checkpoint in the event log
     "huizhen ledger entry 1",  # what a signature begins with
-    "A study",  # a title
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
     "{} and {}", " and ", " or ", " or: ",  # lists of names
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
