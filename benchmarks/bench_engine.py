@@ -74,6 +74,9 @@ class NoLedger:
     def append(self, kind: str, payload: object, time: object) -> None:
         return None
 
+    def settle(self) -> None:
+        return None
+
     def entries(self, since: int = 0) -> tuple[()]:
         return ()
 
@@ -87,9 +90,8 @@ def whole_run(ledgers: Callable[[ExitStack], dict]) -> float:
     with ExitStack() as stack:
         kept = ledgers(stack)
         gates = {site: Gate(site, policy, kept[site], clock) for site in sites}
-        engine = InProcessEngine(
-            {site: Participant(site, study, ROWS_OF_A_SITE, gate=gates[site], scheme=scheme) for site in sites}
-        )
+        participants = {site: Participant(site, study, ROWS_OF_A_SITE, gate=gates[site], scheme=scheme) for site in sites}
+        engine = InProcessEngine(participants, settle=lambda site: kept[site].settle())
         stack.callback(engine.close)
         terms = lambda roster: strictest([policy], lane="embedded", variables={"x": Variable("number")}, roster=roster)  # noqa: E731
         start = time.process_time()

@@ -57,18 +57,26 @@ def digest(value: Any) -> str:
     return hashlib.sha256(encode(value)).hexdigest()
 
 
+PLAIN = frozenset({type(None), bool, int, float, str, bytes, np.ndarray})
+
+
 def _known(value: Any) -> Any:
     """`value`, if it and all its parts are of the types that have an encoding here; CBOR itself knows many more."""
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("the keys of a mapping must be text")
-        for inner in value.values():
-            _known(inner)
-    elif isinstance(value, list | tuple):
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if kind is list or kind is tuple:
         for inner in value:
-            _known(inner)
-    elif not (value is None or isinstance(value, bool | int | float | str | bytes | np.ndarray | np.generic)):
-        raise TypeError(f"a {type(value).__name__} has no canonical encoding")
+            if type(inner) not in PLAIN:
+                _known(inner)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise TypeError("the keys of a mapping must be text")
+            if type(inner) not in PLAIN:
+                _known(inner)
+    elif not isinstance(value, bool | int | float | str | bytes | list | tuple | np.ndarray | np.generic):
+        raise TypeError(f"a {kind.__name__} has no canonical encoding")
     return value
 
 

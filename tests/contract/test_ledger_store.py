@@ -9,7 +9,7 @@ import pytest
 from huizhen.errors import LedgerError
 from huizhen.ledger.chain import EMPTY, Head
 from huizhen.ledger.keys import new_key, public_hex
-from huizhen.ledger.store import MemoryLedger, SqliteLedger
+from huizhen.ledger.store import MemoryLedger, SqliteLedger, verify_file
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -19,9 +19,16 @@ def key():
     return new_key()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+STORES = {
+    "memory": lambda path, key: MemoryLedger(key),
+    "sqlite": SqliteLedger,
+    "sqlite, settled when asked": lambda path, key: SqliteLedger(path, key, durable="when settled"),
+}
+
+
+@pytest.fixture(params=STORES)
 def ledger(request, tmp_path, key):
-    store = MemoryLedger(key) if request.param == "memory" else SqliteLedger(tmp_path / "ledger.sqlite", key)
+    store = STORES[request.param](tmp_path / "ledger.sqlite", key)
     yield store
     store.close()
 
@@ -138,3 +145,26 @@ def test_a_closed_ledger_takes_no_more_facts(ledger):
 
 def test_the_public_key_is_told_so_that_others_can_verify(ledger, key):
     assert ledger.public_key == public_hex(key.public)
+
+
+def test_settling_changes_nothing_and_may_be_asked_at_any_time(ledger):
+    ledger.settle()
+    entry = ledger.append("released", {"n": 1}, NOON)
+    ledger.settle()
+    ledger.settle()
+    assert list(ledger.entries()) == [entry]
+    assert ledger.verify().sound
+
+
+def test_a_program_that_is_killed_before_settling_leaves_a_sound_chain(tmp_path, key):
+    path = tmp_path / "ledger.sqlite"
+    store = SqliteLedger(path, key, durable="when settled")
+    for number in range(300):
+        store.append("released", {"n": number}, NOON)
+    copy = tmp_path / "copy.sqlite"
+    for end in ("", "-wal"):
+        copy.with_name(copy.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+    verdict = verify_file(copy, [key.public])
+    assert verdict.sound
+    assert verdict.head.entries == 300
+    store.close()

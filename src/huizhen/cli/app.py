@@ -9,10 +9,10 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from huizhen.cli import describing, ledgers, running, studies
+from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import language, say
 from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, SiteError
 
@@ -22,9 +22,9 @@ HELP = """Hospitals answer a medical question together while no patient row leav
 
 New here? Try, in this order:
 
-  huizhen demo                     two real questions, in half a minute, with a report
+  huizhen demo                     two real questions, with a report
 
-  huizhen describe my.csv          what a table holds, as far as its policy lets anyone know
+  huizhen describe my.csv          what a table holds, without a row
 
   huizhen study new study.toml     a commented study file, to be edited
 
@@ -72,13 +72,13 @@ def main() -> None:
         show_error(error, spoken)
         sys.exit(next(code for kind, code in EXITS if isinstance(error, kind)))
     except KeyboardInterrupt:
-        Console(stderr=True).print(say("interrupted", spoken, resume=""))
+        Terminal(stderr=True).print(say("interrupted", spoken, resume=""))
         sys.exit(130)
 
 
 def show_error(error: HuizhenError, spoken: str) -> None:
     """What is wrong, problem by problem."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Terminal(stderr=True, highlight=False, soft_wrap=True)
     chosen = language(spoken)
     console.print(f"[bold red]{escape(error.message)}[/]")
     for problem in error.problems:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from huizhen.cli.policies import read_policy
+from huizhen.cli.terminal import Terminal, harmless
 from huizhen.cli.words import say
 
 __all__ = ["describe"]
@@ -25,8 +26,6 @@ def describe(
 
     card = card_of(data, read_policy(policy))
     if as_json:
-        typer.echo(json.dumps(card.to_dict(), ensure_ascii=False, indent=2))
+        typer.echo(harmless(json.dumps(card.to_dict(), ensure_ascii=False, indent=2)))
     else:
-        from rich.console import Console
-
-        Console().print(card_table(card, say("card of", context.obj, name=card.name)))
+        Terminal().print(card_table(card, say("card of", context.obj, name=card.name)))

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
+from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import Language, say
 from huizhen.embedded.findings import Findings
 from huizhen.embedded.run import run
@@ -47,8 +48,8 @@ def run_study(
         problems = [Problem(f"--policy {name}=", "a site that is not here", f"one of: {', '.join(sites)}") for name in strangers]
         raise CallerError("A policy names no site.", problems)
     folder = out / f"{study_file.stem}-{study.digest[:8]}"
-    findings = _watched(Console(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
-    _tell(Console(), context.obj, findings, folder)
+    findings = _watched(Terminal(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
+    _tell(Terminal(), context.obj, findings, folder)
     if findings.failures:
         raise typer.Exit(1)
 
@@ -58,7 +59,7 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
     from huizhen.embedded.demo import DEMOS
     from huizhen.embedded.reference import with_references
 
-    console, failed = Console(), False
+    console, failed = Terminal(), False
     for each in DEMOS:
         study = each.study()
         console.rule(f"[bold]{escape(study.title)}[/]")
@@ -90,7 +91,7 @@ def _watched(
             return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=bars.watch)
     except KeyboardInterrupt:
         resume = say("resume", spoken) if folder else ""
-        Console(stderr=True).print(say("interrupted", spoken, resume=resume))
+        Terminal(stderr=True).print(say("interrupted", spoken, resume=resume))
         raise typer.Exit(130) from None
 
 

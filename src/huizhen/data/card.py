@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from huizhen.data.declared import Declared
 from huizhen.data.examples import SITE, Categories, Examples
-from huizhen.data.profile import Rule, cells, is_identifier, is_text, spread, years, years_of_labels, years_of_numbers
+from huizhen.data.profile import Rule, cells, is_identifier, is_scale, is_text, spread, years, years_of_labels, years_of_numbers
 
 __all__ = ["Card", "VariableCard", "describe"]
 
@@ -171,6 +171,11 @@ def _describe(part: Examples | None, name: str, rule: Rule, declared: Declared |
         if is_text(column):
             return replace(card, kind="text", note="free text: nothing of it is told")
         return replace(card, kind="category", levels=counted.levels, rarer_levels=counted.rarer)
+    if is_scale(column):  # mean and levels together would give a level back that is withheld
+        levels = cells(part.category(name), rule)
+        return replace(
+            card, missing=levels.missing, missing_share=levels.missing_share, levels=levels.levels, rarer_levels=levels.rarer
+        )
     found = spread(column.values, rule)
     note = "; ".join(part for part in (counted.note, found.note) if part)
     return replace(card, mean=found.mean, sd=found.sd, low=found.low, high=found.high, note=note)

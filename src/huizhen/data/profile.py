@@ -12,12 +12,26 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Categories, Column, Numbers
 
-__all__ = ["Cells", "Rule", "Spread", "cells", "is_identifier", "is_text", "spread", "years", "years_of_labels", "years_of_numbers"]
+__all__ = [
+    "Cells",
+    "Rule",
+    "Spread",
+    "cells",
+    "is_identifier",
+    "is_scale",
+    "is_text",
+    "spread",
+    "years",
+    "years_of_labels",
+    "years_of_numbers",
+]
 
 DISTINCT = 0.9  # share of rows with a value of their own above which a column identifies them
 WORDS, LONG = 4, 25  # mean words, mean characters of free text
 MANY_TEXTS = 0.5  # distinct texts per row above which a category is free text
-OUTER = 0.05  # share of values outside of each bound, about
+DOMINANT = 0.5  # share of the squared distances from the median that fewer patients than the minimum may have
+OUTER = 0.05  # share of values outside of each bound, about; more where that would be too few patients
+FEW = 12  # different numbers up to which they are told as levels: codes, scores, stages
 ISO = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?([ T].*)?")
 LATE = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})([ T].*)?")
 
@@ -90,6 +104,9 @@ def spread(values: NDArray[np.float64], rule: Rule) -> Spread:
     if len(present) - int(counts.max()) < rule.min_cell_count:
         return Spread(note=f"fewer than {rule.min_cell_count} values differ from the commonest: nothing more is told")
     sd = float(np.std(present, ddof=1))
+    away = np.sort((present - np.median(present)) ** 2)
+    if away[-(rule.min_cell_count - 1) :].sum() > DOMINANT * away.sum() and rule.min_cell_count > 1:
+        return Spread(note="a few values stand so far apart that mean and spread would be theirs: nothing more is told")
     step = _nice(sd * rule.min_cell_count / len(present))
     low = _bound(distinct, np.cumsum(counts), sd, rule)
     high = _bound(-distinct[::-1], np.cumsum(counts[::-1]), sd, rule)
@@ -104,6 +121,11 @@ def is_identifier(column: Column) -> bool:
         return bool(np.all(present == np.round(present))) and len(np.unique(present)) > DISTINCT * len(present)
     present_codes = column.codes[column.codes >= 0]
     return len(np.unique(present_codes)) > DISTINCT * len(present_codes)
+
+
+def is_scale(column: Numbers) -> bool:
+    """Whether a numeric variable takes so few values that they are better told as levels than by mean and bounds."""
+    return len(np.unique(column.values[~np.isnan(column.values)])) <= FEW
 
 
 def is_text(column: Categories) -> bool:
@@ -150,7 +172,7 @@ def _year(label: str) -> float | None:
 
 def _bound(distinct: NDArray[np.float64], up_to: NDArray[np.int64], sd: float, rule: Rule) -> float | None:
     """A round number with all but about `OUTER` of the values above it, enough of them below and none upon it; or None."""
-    start = distinct[np.searchsorted(up_to, OUTER * up_to[-1])]
+    start = distinct[np.searchsorted(up_to, max(OUTER * up_to[-1], min(1.5 * rule.min_cell_count, up_to[-1])))]
     for step in (_nice(sd / 4), _nice(sd / 10), _nice(sd / 20)):
         for quarters in (0, 2, 1, 3, 4):
             bound = float(f"{(math.floor(start / step) - quarters / 4) * step:.12g}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from huizhen.data.card import Card, VariableCard, describe
 from huizhen.data.records import open_source
@@ -30,12 +31,13 @@ def card_of(path: Path, policy: DisclosurePolicy) -> Card:
 
 def card_table(card: Card, title: str) -> Table:
     """The card for a reader, one row a variable."""
-    table = Table(title=title, caption=card.note or f"{card.rows} rows", header_style="bold")
+    table = Table(title=Text(title), caption=card.note or f"{card.rows} rows", header_style="bold")
     for column in ("variable", "kind", "unit", "missing", "values", "note"):
         table.add_column(column, overflow="fold")
     for variable in card.variables:
         missing = "" if variable.missing is None else f"{variable.missing}"
-        table.add_row(variable.name, variable.kind, variable.unit, missing, _values(variable), variable.note)
+        # Names and labels are the table's own: shown as they stand, never read as markup.
+        table.add_row(*map(Text, (variable.name, variable.kind, variable.unit, missing, _values(variable), variable.note)))
     return table
 
 

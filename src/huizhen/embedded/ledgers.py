@@ -34,7 +34,7 @@ def open_ledgers(sites: Iterable[str], folder: Path | None, stack: ExitStack) ->
         ) from None
     for site in sites:
         signer = open_key(folder / "keys" / f"{site}.pem")
-        ledger = SqliteLedger(folder / "ledger" / f"{site}.sqlite", signer)
+        ledger = SqliteLedger(folder / "ledger" / f"{site}.sqlite", signer, durable="when settled")
         (folder / "ledger" / f"{site}.pub").write_text(public_hex(signer.public) + "\n", encoding="ascii")
         stack.callback(ledger.close)
         ledgers[site] = ledger

@@ -67,7 +67,7 @@ def _lifelines_curves(rows: Any, mine: Result) -> tuple[Result, str]:
         moved = [ends[np.minimum(np.searchsorted(ends, time), len(ends) - 1)] for ends in (events, censored)]
         times = np.where(group["status"] == 1, *moved)
         fitter = KaplanMeierFitter().fit(times, group["status"])
-        tables[name] = Table({"time": tuple(grid), "survival": tuple(fitter.predict(grid))}, "time")
+        tables[name] = Table({"time": tuple(grid.tolist()), "survival": tuple(fitter.predict(grid))}, "time")
     return Result("kaplan_meier", len(rows), tables=tables), _named("lifelines")
 
 

@@ -8,39 +8,30 @@ print(findings["cox"].summary())
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from huizhen.clock import Clock, WallClock
 from huizhen.data.examples import Examples, concatenate
+from huizhen.embedded.assembly import Federation, Watch
 from huizhen.embedded.findings import Finding, Findings
-from huizhen.embedded.ledgers import open_ledgers
 from huizhen.embedded.sources import Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
-from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
-from huizhen.federation.conduct import Run, conduct
-from huizhen.federation.events import Event, Outcome
-from huizhen.federation.inprocess import InProcessEngine
-from huizhen.federation.participant import Participant
-from huizhen.federation.rounds import PlainSum
+from huizhen.federation.events import Outcome
 from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
-from huizhen.ids import NAME_RULE, is_name, new_id
-from huizhen.ledger.store import LedgerStore
+from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.alone import alone
-from huizhen.policy.disclosure import DisclosurePolicy, strictest
-from huizhen.policy.gate import Gate
+from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.publication import publish
 from huizhen.privacy.release import Terms, Variable
 from huizhen.privacy.result import Result
-from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Watch", "run", "run_tables"]
 
-Watch = Callable[[Event], None]
+EMBEDDED = "One process held all sites: the policies judged the totals of their answers."
+RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
 
 
 def run(
@@ -62,8 +53,8 @@ def run(
             of columns.
         policy: the disclosure policy of every site that `policies` does not name; by default the strict default policy.
         policies: disclosure policies by site.
-        out: a folder for the sites' ledgers and the run's checkpoints; a run that was interrupted goes on when it is run again
-            with the same folder. Without it both live in memory.
+        out: a folder for the sites' ledgers, the event log and the run's checkpoints; a run that was interrupted goes on when it
+            is run again with the same folder. Without it ledgers and checkpoints live in memory.
         compare: also compute every site alone and the pooled rows (which only one process can).
         watch: is called with every event, e.g. to show progress.
 
@@ -98,30 +89,23 @@ def run_tables(
     clock, folder = clock or WallClock(), Path(out) if out is not None else None
     variables = variables if variables is not None else as_read(study, tables)
     each_policy = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in tables}
+    federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
-    with ExitStack() as stack:
-        ledgers = open_ledgers(tables, folder, stack)
-        collected, outcomes, identifier = _conduct(
-            study, tables, each_policy, variables, ledgers, _checkpoints(folder), watch, clock, stack
-        )
-        heads = tuple(_head(site, ledger) for site, ledger in ledgers.items())
-    findings = {}
-    for analysis, outcome in zip(study.analyses, outcomes, strict=True):
-        terms = strictest(
-            [each_policy[site] for site in outcome.roster], lane="embedded", variables=variables, roster=outcome.roster
-        )
-        findings[outcome.label] = _compared(study, analysis, outcome, tables, terms) if compare else Finding(outcome, {})
+    told = federation.conduct(watch)
     return Findings(
         study=study,
-        run=identifier,
+        run=federation.run,
         started=started,
         seconds=clock.seconds() - start_s,
-        findings=findings,
+        findings={
+            outcome.label: _compared(federation, analysis, outcome) if compare else Finding(outcome, {})
+            for analysis, outcome in zip(study.analyses, told.outcomes, strict=True)
+        },
         offered={site: examples.rows for site, examples in tables.items()},
-        left=collected.left,
+        left=told.left,
         policies=each_policy,
-        ledgers=heads,
-        notes=("One process held all sites: the policies judged the totals of their answers.",),
+        ledgers=told.ledgers,
+        notes=(EMBEDDED, *((RESUMED,) if told.resumed else ())),
     )
 
 
@@ -150,75 +134,12 @@ def _check_names(study: Study, sites: Mapping[str, Any]) -> None:
         raise FederationError("These sites cannot take part.", problems)
 
 
-def _conduct(
-    study: Study,
-    tables: Mapping[str, Examples],
-    policies: Mapping[str, DisclosurePolicy],
-    variables: Mapping[str, Variable],
-    ledgers: Mapping[str, LedgerStore],
-    checkpoints: Checkpoints,
-    watch: Watch | None,
-    clock: Clock,
-    stack: ExitStack,
-) -> tuple[_Collected, tuple[Outcome, ...], str]:
-    scheme = PlainSum(lane="embedded")
-    gates = {site: Gate(site, policies[site], ledgers[site], clock) for site in tables}
-    participants = {
-        site: Participant(site, study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)
-        for site, examples in tables.items()
-    }
-    engine = InProcessEngine(participants)
-    stack.callback(engine.close)
-
-    def terms(roster: tuple[str, ...]) -> Terms:
-        return strictest([policies[site] for site in roster], lane="embedded", variables=variables, roster=roster)
-
-    identifier = new_id("run")
-    about = {"study": study.digest, "run": identifier, "title": study.title}
-    for gate in gates.values():
-        gate.record("started", about)
-    collected = _Collected()
-    events = conduct(Run(identifier, study, engine, scheme, terms, clock, checkpoints))
-    try:
-        while True:
-            event = next(events)
-            collected.add(event)
-            if watch:
-                watch(event)
-    except StopIteration as stop:
-        outcomes: tuple[Outcome, ...] = stop.value
-    except KeyboardInterrupt:
-        engine.close()
-        for gate in gates.values():
-            gate.record("interrupted", about)
-        raise
-    for gate in gates.values():
-        gate.record("finished", {**about, "analyses": {outcome.label: not outcome.result.failure for outcome in outcomes}})
-    return collected, outcomes, identifier
-
-
-@dataclass(slots=True)
-class _Collected:
-    """What left the sites, added up from the events."""
-
-    amounts: dict[tuple[str, str, str, str], list[int]] = field(default_factory=dict)
-
-    def add(self, event: Event) -> None:
-        for leaving in event.leaving:
-            amount = self.amounts.setdefault((event.site, event.analysis, leaving.what, leaving.kind), [0, 0, 0])
-            for place, more in enumerate((1, leaving.bytes, leaving.numbers)):
-                amount[place] += more
-
-    @property
-    def left(self) -> tuple[Left, ...]:
-        return tuple(Left(*names, *amount) for names, amount in self.amounts.items())
-
-
-def _compared(study: Study, analysis: Analysis, outcome: Outcome, tables: Mapping[str, Examples], terms: Terms) -> Finding:
+def _compared(federation: Federation, analysis: Analysis, outcome: Outcome) -> Finding:
     """The same analysis on each participant's own rows, and on all of them together."""
     if not outcome.roster:
         return Finding(outcome, {})
-    selected = {site: select(study, analysis, tables[site]).examples for site in outcome.roster}
+    terms = federation.terms(outcome.roster)
+    selected = {site: select(federation.study, analysis, federation.tables[site]).examples for site in outcome.roster}
     return Finding(
         outcome,
         alone={site: _by_itself(analysis, rows, terms) for site, rows in selected.items()},
@@ -228,11 +149,3 @@ def _compared(study: Study, analysis: Analysis, outcome: Outcome, tables: Mappin
 
 def _by_itself(analysis: Analysis, rows: Examples, terms: Terms) -> Result:
     return publish(alone(analysis.method, analysis.spec, terms, rows), terms)
-
-
-def _checkpoints(folder: Path | None) -> Checkpoints:
-    return MemoryCheckpoints() if folder is None else FileCheckpoints(folder / "checkpoints")
-
-
-def _head(site: str, ledger: LedgerStore) -> LedgerHead:
-    return LedgerHead(site, ledger.head.entries, ledger.head.hash, ledger.public_key)

@@ -37,6 +37,7 @@ class Run:
         identifier: the run's id, in every ask and ledger entry.
         terms: the strictest of a roster's policies.
         checkpoints: where totals are kept, to be resumed from.
+        data: fingerprint of the rows, where one process knows them all; totals of other rows are not resumed from.
     """
 
     identifier: str
@@ -46,13 +47,15 @@ class Run:
     terms: Callable[[tuple[str, ...]], Terms]
     clock: Clock
     checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
+    data: str = ""
 
 
 def conduct(run: Run) -> Generator[Event, None, tuple[Outcome, ...]]:
     """Conducts every analysis of the study; yields events, returns the outcomes in the study's order."""
     outcomes = []
     for analysis in run.study.analyses:
-        outcome = yield from _Conduct(run, analysis, run.clock.seconds()).analysis_to_its_end()
+        conducting = _Conduct(run, analysis, run.clock.seconds(), scope_of(run.study, analysis))
+        outcome = yield from conducting.analysis_to_its_end()
         outcomes.append(outcome)
     return tuple(outcomes)
 
@@ -76,6 +79,7 @@ class _Conduct:
     run: Run
     analysis: Analysis
     started_s: float
+    scope: str
     round: int = 0
     attempt: int = 1
     roster: tuple[str, ...] = ()
@@ -119,6 +123,8 @@ class _Conduct:
             for total in self._kept_totals():
                 self.round, folded = self.round + 1, folded + 1
                 state = method.fold(state, total)
+            if folded:
+                yield self._event("resumed", detail=f"after round {self.round}")
             while not isinstance(asked := method.ask(state), Finished):
                 total_or_none = yield from self._answered(asked, terms)
                 if total_or_none is None:
@@ -170,13 +176,12 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        scope = scope_of(self.run.study, self.analysis)
-        identity = QuestionIdentity.of(question, scope)
+        identity = QuestionIdentity.of(question, self.scope)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster))
         present, losses, payloads = self.roster, [], []
         boxes: tuple[Box, ...] = ()
         for stage in self.run.scheme.stages:
-            asks = {site: self._ask(site, stage, question, scope, identity, boxes) for site in present}
+            asks = {site: self._ask(site, stage, question, identity, boxes) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
             payload: dict[str, Answer] = {}
             outgoing: list[Box] = []
@@ -201,9 +206,7 @@ class _Conduct:
         cells = tuple(name for name, part in next(iter(answers.values())).parts.items() if part.cells) if rows else ()
         return _RoundResult(total, rows, tuple(losses), cells)
 
-    def _ask(
-        self, site: str, stage: str, question: Question, scope: str, identity: QuestionIdentity, boxes: tuple[Box, ...]
-    ) -> Ask:
+    def _ask(self, site: str, stage: str, question: Question, identity: QuestionIdentity, boxes: tuple[Box, ...]) -> Ask:
         return Ask(
             study=self.run.study.digest,
             run=self.run.identifier,
@@ -213,7 +216,7 @@ class _Conduct:
             question=question,
             roster=self.roster,
             lane=self.run.scheme.lane,
-            scope=scope,
+            scope=self.scope,
             boxes=tuple(box for box in boxes if box.receiver == site),
             attempt=self.attempt,
             seed=self.run.study.about.seed,
@@ -243,9 +246,10 @@ class _Conduct:
 
     def _kept_totals(self) -> Generator[Total, None, None]:
         """Totals of an interrupted run of this very roster and these very rows."""
-        mine = {"study": self.run.study.digest, "rows": {site: self.rows[site] for site in self.roster}}
+        rows = {site: self.rows[site] for site in self.roster}
+        mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data}
         header = self.run.checkpoints.load(self._total_name(0))
-        if header is None or {key: header[key] for key in mine} != mine:
+        if header is None or {key: header.get(key) for key in mine} != mine:
             self.token = new_id("totals")  # totals under another token are of another run
             self.run.checkpoints.save(self._total_name(0), {**mine, "token": self.token})
             return

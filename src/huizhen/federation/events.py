@@ -11,7 +11,18 @@ from huizhen.privacy.result import Result
 __all__ = ["Event", "Leaving", "Loss", "Outcome", "leaving"]
 
 EventKind = Literal[
-    "mustered", "asked", "answered", "silent", "failed", "refused", "left out", "waiting", "restarted", "folded", "finished"
+    "mustered",
+    "asked",
+    "answered",
+    "silent",
+    "failed",
+    "refused",
+    "left out",
+    "waiting",
+    "restarted",
+    "resumed",
+    "folded",
+    "finished",
 ]
 
 

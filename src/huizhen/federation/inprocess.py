@@ -1,9 +1,9 @@
 """The in-process engine: every site is an object in this process.
 
 A round begins with one worker that goes from site to site: small questions are answered in less time than it takes to wake a
-thread for each. When a site takes long, more workers take the sites that are left, up to one for each processor core; when sites
-hang, up to one for each site, so that none keeps another from answering. A site answers one ask at a time. A site that has not
-replied at the deadline is silent, and what it then finishes is dropped.
+thread for each. When a site takes long, another worker takes the sites that are left, up to one for each processor core; when
+sites hang, up to one for each site, so that none keeps another from answering. A site answers one ask at a time. A site that has
+not replied at the deadline is silent, and what it then finishes is dropped.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from huizhen.errors import FederationError, Problem
+from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
 
 __all__ = ["InProcessEngine", "Respondent"]
 
-LONG_S = 0.005  # a worker busy for longer gets help: five times what a small question takes at five sites
-HANGING_S = 0.5  # all workers busy for longer, and there may be more of them than cores
+LONG_S = 0.01  # no reply for longer, and another worker helps: ten times what a small question and its ledger entry take
+HANGING_S = 0.5  # no reply for longer, and there may be more workers than cores
 
 
 class Respondent(Protocol):
@@ -35,15 +35,22 @@ class Respondent(Protocol):
 
 
 class InProcessEngine:
-    """Carries asks by calling."""
+    """Carries asks by calling.
+
+    Args:
+        respondents: the sites.
+        settle: called with each site that replied, before its reply is handed on; makes durable what the reply rests on.
+    """
 
     name = "in-process"
 
-    def __init__(self, respondents: Mapping[str, Respondent]) -> None:
+    def __init__(self, respondents: Mapping[str, Respondent], *, settle: Callable[[str], None] | None = None) -> None:
         self._respondents = dict(respondents)
+        self._settle = settle
         self._turns = {site: threading.Lock() for site in respondents}
-        # A site that hangs keeps one worker, and one more may wait for its turn until the deadline.
-        self._workers = ThreadPoolExecutor(2 * len(self._respondents) + 1, thread_name_prefix="sites")
+        self._stages: SimpleQueue[_Stage | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)  # workers that wait for a stage
+        self._workers: list[threading.Thread] = []
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -54,25 +61,49 @@ class InProcessEngine:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._respondents)}")
             raise FederationError("A site is asked that is not here.", [problem])
         stage = _Stage(asks, time.monotonic() + deadline_s)
-        self._workers.submit(self._work, stage)
-        helpers, cores, patience = 1, os.cpu_count() or 1, LONG_S
-        while not stage.finished.wait(min(patience, stage.left_s)) and stage.left_s > 0:
-            patience = LONG_S if helpers < cores else HANGING_S
-            if stage.waiting and helpers < len(asks):
-                self._workers.submit(self._work, stage)
+        helpers, cores, seen, patience = 1, os.cpu_count() or 1, 0, LONG_S
+        self._call_worker(stage)
+        while not stage.wait(patience) and stage.left_s > 0:
+            if stage.replied == seen and stage.waiting and helpers < len(asks):
+                self._call_worker(stage)
                 helpers += 1
-        return stage.close()
+                patience = LONG_S if helpers < cores else HANGING_S
+            seen = stage.replied
+        replies = stage.close()
+        return replies if self._settle is None else {site: self._settled(site, reply) for site, reply in replies.items()}
+
+    def _settled(self, site: str, reply: Reply) -> Reply:
+        """All sites are settled together: one wait after another, and no work between that the wait would push out of the cache."""
+        if self._settle is None or isinstance(reply, Silent):
+            return reply
+        try:
+            self._settle(site)
+        except HuizhenError as error:
+            return Failed(f"{error.message} Nothing leaves.")
+        return reply
 
     def close(self) -> None:
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for _ in self._workers:
+            self._stages.put(None)
+        self._workers = []
 
-    def _work(self, stage: _Stage) -> None:
-        while (site := stage.next_site()) is not None:
-            if self._turns[site].acquire(timeout=max(stage.left_s, 0)):
-                try:
-                    stage.reply(site, self._respond(site, stage.asks[site]))
-                finally:
-                    self._turns[site].release()
+    def _call_worker(self, stage: _Stage) -> None:
+        """Hands the stage to an idle worker; one that hangs at a site is not idle, so there may have to be a new one."""
+        if not self._idle.acquire(blocking=False):
+            # A daemon: a site that hangs for ever must not keep the program from ending.
+            self._workers.append(threading.Thread(target=self._work, name=f"sites-{len(self._workers)}", daemon=True))
+            self._workers[-1].start()
+        self._stages.put(stage)
+
+    def _work(self) -> None:
+        while (stage := self._stages.get()) is not None:
+            while (site := stage.next_site()) is not None:
+                if self._turns[site].acquire(timeout=max(stage.left_s, 0)):
+                    try:
+                        stage.reply(site, self._respond(site, stage.asks[site]))
+                    finally:
+                        self._turns[site].release()
+            self._idle.release()
 
     def _respond(self, site: str, ask: Ask) -> Reply:
         try:
@@ -84,18 +115,30 @@ class InProcessEngine:
 class _Stage:
     """One exchange: sites that wait for a worker, and the replies so far. After `close`, replies are dropped."""
 
-    def __init__(self, asks: Mapping[str, Ask], deadline_s: float) -> None:
+    def __init__(self, asks: Mapping[str, Ask], ends_s: float) -> None:
         self.asks = asks
         self.waiting = deque(asks)
-        self.finished = threading.Event()
-        self._deadline_s = deadline_s
+        self._ends_s = ends_s
+        self._finished: SimpleQueue[None] = SimpleQueue()
         self._replies: dict[str, Reply] = {}
-        if not asks:
-            self.finished.set()
 
     @property
     def left_s(self) -> float:
-        return self._deadline_s - time.monotonic()
+        return self._ends_s - time.monotonic()
+
+    @property
+    def replied(self) -> int:
+        return len(self._replies)
+
+    def wait(self, patience_s: float) -> bool:
+        """Whether all replies are in, at the latest when patience or the deadline ends."""
+        if not self.asks:
+            return True
+        try:
+            self._finished.get(timeout=max(min(patience_s, self.left_s), 0))
+        except Empty:
+            return False
+        return True
 
     def next_site(self) -> str | None:
         try:
@@ -106,7 +149,7 @@ class _Stage:
     def reply(self, site: str, reply: Reply) -> None:
         self._replies[site] = reply
         if len(self._replies) == len(self.asks):
-            self.finished.set()
+            self._finished.put(None)
 
     def close(self) -> dict[str, Reply]:
         """What came in time; sites that no worker has taken yet are not asked any more."""

@@ -6,8 +6,8 @@ leaves is an `Answer` that the gate has released.
 
 from __future__ import annotations
 
+import hashlib
 import traceback
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,7 +90,7 @@ class Participant:
 
     def _turn(self, ask: Ask, started: float) -> Reply:
         work = self._begin(ask)
-        rng = np.random.default_rng([ask.seed, *_seeds(self.site, ask.analysis), ask.round])
+        rng = _draws(ask.seed, self.site, ask.analysis, ask.round)
         turn = self._scheme.at_site(
             ask, site=self.site, answer=lambda: self._judged_answer(ask, work, rng), memory=work.memory, rng=rng
         )
@@ -159,8 +159,10 @@ class _Withheld(Exception):
         self.reply = reply
 
 
-def _seeds(*names: str) -> list[int]:
-    return [zlib.crc32(name.encode()) for name in names]
+def _draws(*names: int | str) -> np.random.Generator:
+    """A generator of its own for each seed, site, analysis and round (Philox, keyed by their hash)."""
+    key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
 
 
 def _where_it_broke(error: Exception) -> str:

@@ -13,6 +13,7 @@ digest is what a site consents to.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from huizhen.methods.method import Method, Spec, Use
 __all__ = ["METHODS", "Analysis", "Study"]
 
 METHODS = "huizhen.methods"  # the entry-point group
+LONGEST = 1_000_000  # characters of a study file; what is longer is another file, or an attack
 
 
 class Section(BaseModel):
@@ -69,8 +71,8 @@ class VariableSection(Section):
     def _whole(self) -> VariableSection:
         if self.levels and self.type == "number":
             raise ValueError("levels belong to a category: set type = 'category', or leave levels out")
-        if self.range and (len(self.range) != 2 or self.range[0] >= self.range[1]):
-            raise ValueError("a range is two numbers, the smaller first")
+        if self.range and (len(self.range) != 2 or not self.range[0] < self.range[1] or not all(map(math.isfinite, self.range))):
+            raise ValueError("a range is two finite numbers, the smaller first")
         if len({_label(level) for level in self.levels}) != len(self.levels):
             raise ValueError("levels must differ from one another")
         return self
@@ -174,13 +176,20 @@ class Study:
             StudyError: the file cannot be read, is not TOML, or says something wrong; every mistake is named.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            with Path(path).open(encoding="utf-8") as file:
+                text = file.read(LONGEST + 1)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "text that is not UTF-8"
             problem = Problem(str(path), str(reason), "a readable TOML file", "`huizhen study new` writes one")
             raise StudyError("The study file cannot be read.", [problem]) from None
+        if len(text) > LONGEST:
+            problem = Problem(str(path), f"more than {LONGEST:,} characters", "a study file", "Name the file that holds the study")
+            raise StudyError("The study file is too long.", [problem])
         try:
             return cls.parse(tomllib.loads(text))
+        except RecursionError:
+            problem = Problem(str(path), "brackets too deep inside each other", "lists and tables a few levels deep")
+            raise StudyError("The study file cannot be read.", [problem]) from None
         except tomllib.TOMLDecodeError as error:
             raise StudyError("The study file is not TOML.", [Problem(str(path), str(error), "TOML 1.0")]) from None
 

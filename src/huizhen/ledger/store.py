@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -29,8 +29,10 @@ from huizhen.ledger.keys import SigningKey, key_id, public_hex
 __all__ = ["LedgerStore", "MemoryLedger", "SqliteLedger", "read_file", "verify_file"]
 
 
+Durable = Literal["when appended", "when settled"]
 FORMAT = 1_213_877_297  # SQLite's application_id, the letters HZL1 as a number
 FIRST = -(2**63)
+ROOM_PAGES = 128  # 4 KB each; measured at 400 entries: 67 microseconds of processor time a commit, against 125 without room
 PAGE = 256  # entries read at once: a reader holds no lock between pages, and constant memory
 SCHEMA = """
 BEGIN IMMEDIATE;
@@ -65,12 +67,21 @@ class LedgerStore(Protocol):
         """The public key of the signing key, hexadecimal."""
 
     def append(self, kind: str, payload: Mapping[str, Any], time: datetime) -> Entry:
-        """Seal a fact and keep it; it is durable when this returns, and after an exception it is whole or not there.
+        """Seal a fact and keep it; after an exception it is whole or not there.
+
+        It survives a crash of the program when this returns, and a loss of power too unless the store waits for `settle`.
 
         Raises:
             TypeError, ValueError: the payload is not a plain fact (see `chain.readable`).
             MachineError: the disk is full, or may not be written.
             LedgerError: the ledger is damaged, or was closed.
+        """
+
+    def settle(self) -> None:
+        """Wait until all that was appended survives a loss of power; nothing may leave a site before.
+
+        Raises:
+            MachineError: the disk does not confirm it.
         """
 
     def entries(self, since: int = 0) -> Iterator[Entry]:
@@ -115,6 +126,9 @@ class MemoryLedger:
             self._head = head_after(entry)
             return entry
 
+    def settle(self) -> None:
+        """Memory survives no loss of power; there is nothing to wait for."""
+
     def entries(self, since: int = 0) -> Iterator[Entry]:
         yield from self._entries[max(since, 0) :]
 
@@ -135,14 +149,19 @@ class SqliteLedger:
         path: the file; made, readable by its owner alone, where there is none.
         signer: the key that signs new entries.
         trusted: further public keys whose entries are sound, e.g. the site's earlier keys.
+        durable: whether an entry survives a loss of power as soon as it is appended, or when `settle` returns; a program that
+            keeps several ledgers settles them together, which costs a third of waiting for the disk after each entry.
 
     Raises:
         LedgerError: the file is no ledger, its newest entry is not sound, or another program has it open.
         MachineError: the file cannot be made, read or written.
     """
 
-    def __init__(self, path: Path, signer: SigningKey, trusted: Iterable[Ed25519PublicKey] = ()) -> None:
+    def __init__(
+        self, path: Path, signer: SigningKey, trusted: Iterable[Ed25519PublicKey] = (), *, durable: Durable = "when appended"
+    ) -> None:
         self.path = path
+        self._log: int | None = None  # the write-ahead log, where entries wait to be settled
         self._signer = signer
         self._keys = _trusted(signer, trusted)
         self._lock = threading.Lock()
@@ -156,6 +175,8 @@ class SqliteLedger:
                 raise
         try:
             self._head = self._newest()
+            if durable == "when settled":
+                self._settle_later()
         except BaseException:
             self.close()
             raise
@@ -184,6 +205,22 @@ class SqliteLedger:
             self._unsure = False
             return entry
 
+    def settle(self) -> None:
+        if self._log is None:
+            return
+        try:
+            os.fdatasync(self._log)
+        except OSError as error:
+            found = error.strerror or type(error).__name__
+            raise MachineError(
+                "The ledger cannot be made durable.", [Problem(str(self.path), found, "a disk that keeps")]
+            ) from None
+
+    def _settle_later(self) -> None:
+        assert self._file is not None
+        self._file.execute("PRAGMA synchronous = NORMAL")  # the log is synced by `settle`, and by SQLite before it is overwritten
+        self._log = os.open(f"{self.path}-wal", os.O_RDWR)
+
     def entries(self, since: int = 0) -> Iterator[Entry]:
         for entry in self._stream(max(since, 0)):
             if isinstance(entry, Damaged):
@@ -196,9 +233,13 @@ class SqliteLedger:
     def close(self) -> None:
         with self._lock:
             if self._file is not None:
+                self.settle()
                 self._file.close()
                 self._only_writer.close()
                 self._file = None
+            if self._log is not None:
+                os.close(self._log)
+                self._log = None
 
     def __enter__(self) -> Self:
         return self
@@ -294,11 +335,22 @@ def _open_for_writing(path: Path) -> sqlite3.Connection:
             _check_format(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {ROOM_PAGES}")
         connection.executescript(SCHEMA)
+        if fresh:
+            _make_room(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make_room(connection: sqlite3.Connection) -> None:
+    """Lets both files have their size before the first entry: a commit that overwrites is far cheaper than one that lengthens."""
+    connection.execute("CREATE TABLE room (space BLOB)")
+    connection.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_PAGES * 4096,))
+    connection.execute("DROP TABLE room")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:

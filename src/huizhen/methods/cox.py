@@ -67,7 +67,7 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
     if spec.tests:
         tables["tests"] = yield from term_tests(spec, setting, design, best, covariance)
     if spec.concordance:
-        found = yield from _concordance(setting, design, best, terms)
+        found = yield from _concordance(spec, setting, design, best, terms)
         facts |= {"concordance": found.value, "concordance_se": found.standard_error, "concordance_error_bound": found.error_bound}
     if spec.proportional_hazards:
         try:
@@ -96,11 +96,14 @@ def _covariance(spec: CoxSpec, setting: Setting, design: Design, best: Maximum) 
     return sandwich
 
 
-def _concordance(setting: Setting, design: Design, best: Maximum, terms: Terms) -> Generator[Question, Total, Concordance]:
+def _concordance(
+    spec: CoxSpec, setting: Setting, design: Design, best: Maximum, terms: Terms
+) -> Generator[Question, Total, Concordance]:
     surface = setting.surface
     facts = {"model": surface.model, "design": design.facts(), "coefficients": best.coefficients}
     if isinstance(surface, SiteSurface):
-        total = yield Question(NAME, "pairs", facts, surface.variables)
+        cluster = spec.standard_errors == "robust by site"
+        total = yield Question(NAME, "pairs", {**facts, "cluster": cluster}, surface.variables)
         return from_pairs(total.sums["pairs"], total.sums["influence"])
     total = yield Question(NAME, "spread", facts, surface.variables)
     spread = float(np.sqrt(total.sums["squares"][0] / setting.rows)) or 1.0

@@ -26,7 +26,7 @@ from huizhen.methods.design.columns import Design
 from huizhen.methods.design.formula import Factor, Formula, Term, parse
 from huizhen.methods.design.labels import agree_labels
 from huizhen.methods.linear.effects import term_tests
-from huizhen.methods.linear.family import default_link, family_of
+from huizhen.methods.linear.family import Saturated, default_link, family_of
 from huizhen.methods.linear.fitted import Fitted, glm_result
 from huizhen.methods.linear.model import RESPONSE, Model, ask_response, response
 from huizhen.methods.linear.prediction import linear_predictor, predict
@@ -121,13 +121,15 @@ def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
     search = Search(spec.ridge, spec.tolerance, spec.max_iterations)
     null = yield from _null(model, design.select([0] if design.intercept else []), mean, sums.rows)
     mean_only = null if design.intercept else (yield from _null(model, Design.ones(design.rows), mean, sums.rows))
+    if mean_only is not None:
+        _refuse_constant(model, mean_only, sums, mean)
     base = null.coefficients if null else None
     found = yield from fit(NAME, model, design, search, rows=sums.rows, base=_padded(base, design))
     squared = None
     if spec.standard_errors != "model":
         squared = yield from squared_scores(NAME, model, design, found)
     fitted = Fitted(
-        model, design, found, null, mean_only, sums, squared, hc1=spec.standard_errors == "robust-hc1", ridge=spec.ridge
+        model, design, found, null, mean_only, sums, mean, squared, hc1=spec.standard_errors == "robust-hc1", ridge=spec.ridge
     )
     tests = None
     if spec.tests:
@@ -167,6 +169,11 @@ def _refuse_too_few(model: Model, design: Design, rows: float) -> None:
         raise NotEstimable(
             f"{rows:.0f} rows are too few for {len(design.columns)} coefficients; at least {least} are needed: leave out terms"
         )
+
+
+def _refuse_constant(model: Model, mean_only: Fit, sums: Saturated, mean: float) -> None:
+    if model.family.is_rounding(mean_only.deviance, mean, mean_only.deviance, sums) and not model.offset:
+        raise NotEstimable(f"{model.outcome} is the same in all rows, so nothing can be learnt about what it depends on")
 
 
 def _null(model: Model, design: Design, mean: float, rows: float) -> Generator[Question, Total, Fit | None]:

@@ -49,9 +49,11 @@ class QuantileSpec(Spec):
     """
 
     variables: Names = Field(min_length=1)
-    probabilities: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1)] = (0.25, 0.5, 0.75)
+    probabilities: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1, max_length=1000)
+    ] = (0.25, 0.5, 0.75)
     by: str = ""
-    tolerance: Annotated[float, Field(ge=0)] | None = None
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

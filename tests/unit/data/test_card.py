@@ -111,9 +111,16 @@ def test_counts_are_rounded_as_the_policy_says():
 
 def test_a_mean_that_would_count_a_few_events_is_withheld():
     events = card_of(Numbers(np.r_[np.zeros(200), np.ones(3)]))
-    assert (events.mean, events.sd) == (None, None)
-    assert "fewer than 5 values differ from the commonest" in events.note
-    assert card_of(Numbers(np.r_[np.zeros(200), np.ones(60)])).mean == pytest.approx(60 / 260, abs=0.02)
+    assert (events.mean, events.sd, dict(events.levels)) == (None, None, {})
+    doses = card_of(Numbers(np.r_[np.zeros(200), np.arange(1, 4)]))
+    assert (doses.mean, dict(doses.levels)) == (None, {})
+
+
+def test_numbers_that_are_codes_are_told_as_levels():
+    assert dict(card_of(Numbers(np.r_[np.zeros(200), np.ones(60)])).levels) == {"0": 200, "1": 60}
+    scattered = card_of(Numbers(np.r_[np.zeros(200), np.arange(60.0)]))
+    assert not scattered.levels
+    assert scattered.mean == pytest.approx(np.arange(60).sum() / 260, abs=1)
 
 
 def test_a_constant_has_no_spread():

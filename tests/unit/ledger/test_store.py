@@ -142,7 +142,7 @@ def test_a_damaged_page_is_a_bad_entry_and_not_a_crash(tmp_path, key):
         for n in range(200):
             ledger.append("released", {"n": n, "padding": "x" * 200}, NOON)
     content = bytearray(path.read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
+    middle = content.index(b'"n":100') // 4096 * 4096
     content[middle : middle + 4096] = os.urandom(4096)
     path.write_bytes(content)
     verdict = verify_file(path, [key.public])

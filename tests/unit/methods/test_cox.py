@@ -277,3 +277,18 @@ def test_declared_levels_give_the_reference(lung, fit):
     terms = Terms(min_cell_count=1, variables={"sex": Variable("category", ("2", "1"))})
     result = fit(lung, formula="~ age + sex", terms=terms)
     assert result.tables["coefficients"].columns["term"] == ("age", "sex[1]")
+
+
+def test_a_site_without_events_takes_part_in_concordance(fit, known):
+    quiet = known.assign(site=np.where(known["status"] == 1, known["site"], "quiet"))
+    result = fit(quiet)
+    assert result.failure == ""
+    exact = fit(known).facts["concordance"]
+    assert result.facts["concordance"] == pytest.approx(exact, rel=1e-12)
+
+
+def test_concordance_of_sites_as_clusters_has_their_standard_error(fit, known):
+    # coxph(Surv(time, status) ~ age + sex + strata(inst), lung, cluster = inst, subset = !is.na(inst + ph.ecog))$concordance
+    result = fit(known, formula="~ age + sex", strata="site", standard_errors="robust by site")
+    assert result.facts["concordance"] == pytest.approx(0.61535989717223649, rel=1e-10)
+    assert result.facts["concordance_se"] == pytest.approx(0.03421019245827496, rel=1e-10)

@@ -9,7 +9,7 @@ import pytest
 
 from huizhen.methods.glm import GLM, GlmSpec, predict
 
-FOLDER = Path(__file__).parents[4] / "../shared/data/heart_disease"
+FOLDER = Path(__file__).parents[3] / "../shared/data/heart_disease"
 FEATURES = [
     "age",
     "sex",

@@ -61,6 +61,9 @@ def refusal(federate, sites_of, terms_of):
         ({"formula": "sure_a ~ z + g"}, "quasi-complete separation) by g[b], g[c]"),
         ({"formula": "sure_s2 ~ z", "site_effects": True}, "quasi-complete separation) by site[s2]"),
         ({"formula": "no_c ~ g + z", "family": "poisson"}, "always 0 are set apart by g[c]"),
+        ({"formula": "half ~ x", "family": "gaussian"}, "half is the same in all rows"),
+        ({"formula": "zero ~ x", "family": "gaussian"}, "zero is the same in all rows"),
+        ({"formula": "half ~ x", "family": "gamma"}, "half is the same in all rows"),
         ({"formula": "one ~ x"}, "one: all rows have the same outcome"),
         ({"formula": "zero ~ x", "family": "poisson"}, "zero: all counts are 0"),
         ({"formula": "text_one ~ x"}, "text_one: all complete rows have the same level"),
@@ -130,3 +133,11 @@ def test_ridge_gives_a_finite_estimate_under_separation(odd, federate, sites_of,
 def test_settings_are_checked_when_they_are_read(spec, said):
     with pytest.raises(ValidationError, match=said):
         GlmSpec(**spec)
+
+
+def test_a_perfect_fit_is_said_to_be_one(odd, federate, sites_of, terms_of):
+    spec = GlmSpec(formula="sum ~ x + z", family="gaussian")
+    perfect = federate(GLM, spec, terms_of(odd), sites_of(odd))
+    assert "The fit is perfect but for rounding: standard errors, tests and criteria mean nothing." in perfect.notes
+    noisy = odd.assign(sum=odd["sum"] + 1e-9 * odd["y"])
+    assert not any("perfect" in note for note in federate(GLM, spec, terms_of(noisy), sites_of(noisy)).notes)

@@ -15,7 +15,7 @@ the joint standard deviation (ddof 1).
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import islice, pairwise, product
 
 from huizhen.errors import Problem, StudyError
 from huizhen.methods.design.term import ELEMENTWISE, OPTIONS, POSITIONAL, Call, Factor, Formula, Term, Value, by_degree
@@ -23,6 +23,9 @@ from huizhen.methods.design.text import Token, tokens
 
 __all__ = ["ELEMENTWISE", "Call", "Factor", "Formula", "Term", "parse"]
 
+LONGEST = 10_000  # characters
+DEEPEST = 50  # parentheses inside each other; keeps recursion far from Python's own limit
+MOST_TERMS = 500  # a formula of a few words can spell billions of products
 SHAPES = {
     "ref": "a label or a number",
     "levels": "a list of labels",
@@ -38,8 +41,11 @@ def parse(text: str) -> Formula:
     """The formula that `text` spells.
 
     Raises:
-        StudyError: it spells none; says where, what was found and what was expected.
+        StudyError: it spells none, or more than a model can hold; says where, what was found and what was expected.
     """
+    if len(text) > LONGEST:
+        problem = Problem("formula", f"{len(text)} characters", f"at most {LONGEST}", "Leave out terms")
+        raise StudyError("The formula is too long", [problem])
     return _Parser(text).formula()
 
 
@@ -54,6 +60,7 @@ class _Parser:
         self.text = text
         self.tokens = tokens(text)
         self.place = 0
+        self.depth = 0
 
     def formula(self) -> Formula:
         response = None
@@ -78,6 +85,7 @@ class _Parser:
                 # "+ 0" takes the intercept away, and "- 0" gives it back, as in R.
                 added, sign = (NOTHING,), "-" if sign == "+" else "+"
             terms = _union(terms, added) if sign == "+" else tuple(term for term in terms if term not in added)
+            self.few(terms, start)
             if self.now.text not in ("+", "-"):
                 return terms
             sign = self.next().text
@@ -90,7 +98,7 @@ class _Parser:
             if left is None or right is None:
                 raise self.wrong(operator, "terms on both sides, not 0")
             inner = left if operator.text == "*" else (Term(tuple(dict.fromkeys(f for term in left for f in term.factors))),)
-            left = _union(left, right if operator.text == "*" else (), _cross(inner, right))
+            left = _union(left, right if operator.text == "*" else (), self.cross(inner, right, operator))
         return left
 
     def interaction(self) -> Terms | None:
@@ -100,7 +108,7 @@ class _Parser:
             right = self.power()
             if left is None or right is None:
                 raise self.wrong(operator, "terms on both sides, not 0")
-            left = _cross(left, right)
+            left = self.cross(left, right, operator)
         return left
 
     def power(self) -> Terms | None:
@@ -116,14 +124,18 @@ class _Parser:
             raise self.wrong(operator, "terms before ^, not 0")
         products = base
         for _ in range(int(float(degree.text)) - 1):
-            products = _union(products, _cross(products, base))
+            products = _union(products, self.cross(products, base, operator))
         return products
 
     def atom(self) -> Terms | None:
         """The terms in parentheses, 1, a factor; None for 0."""
         if self.at("("):
-            self.next()
+            opened = self.next()
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise self.wrong(opened, f"at most {DEEPEST} parentheses inside each other")
             terms = self.sum((), top=False)
+            self.depth -= 1
             self.take(")", "a closing parenthesis or an operator")
             return terms
         if self.now.kind == "number":
@@ -207,6 +219,19 @@ class _Parser:
             raise self.wrong(self.now, "a number")
         return sign * float(self.next().text)
 
+    def cross(self, left: Terms, right: Terms, operator: Token) -> Terms:
+        """Every product of a term on the left with one on the right."""
+        products: dict[Term, None] = {}
+        for a, b in product(left, right):
+            products[Term(tuple(dict.fromkeys((*a.factors, *b.factors))))] = None
+            self.few(tuple(islice(products, MOST_TERMS + 1)) if len(products) > MOST_TERMS else (), operator)
+        return tuple(products)
+
+    def few(self, terms: Terms, token: Token) -> Terms:
+        if len(terms) > MOST_TERMS:
+            raise self.wrong(token, f"a formula of at most {MOST_TERMS} terms", "Leave out terms, or multiply fewer of them")
+        return terms
+
     @property
     def now(self) -> Token:
         return self.tokens[self.place]
@@ -237,10 +262,6 @@ def _union(*groups: Terms) -> Terms:
     return tuple(dict.fromkeys(term for group in groups for term in group))
 
 
-def _cross(left: Terms, right: Terms) -> Terms:
-    return tuple(dict.fromkeys(Term(tuple(dict.fromkeys((*a.factors, *b.factors)))) for a in left for b in right))
-
-
 def _fits(name: str, value: Value) -> bool:
     if name == "ref":
         return not isinstance(value, tuple)
@@ -251,5 +272,5 @@ def _fits(name: str, value: Value) -> bool:
     if name in ("df", "degree"):
         return isinstance(value, float) and value.is_integer() and 1 <= value <= (5 if name == "degree" else 50)
     numbers = isinstance(value, tuple) and all(isinstance(number, float) for number in value)
-    increasing = isinstance(value, tuple) and all(a < b for a, b in combinations(value, 2)) if numbers else False  # type: ignore[operator]
+    increasing = isinstance(value, tuple) and all(a < b for a, b in pairwise(value)) if numbers else False  # type: ignore[operator]
     return increasing and (name != "range" or len(value) == 2)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from huizhen.data.examples import Examples
+from huizhen.data.examples import SITE, Examples
 from huizhen.methods.design.columns import Design
 from huizhen.methods.hazards.riskset import Cells, Floats, Integers, grow
 from huizhen.methods.hazards.risksums import scores
@@ -81,12 +81,15 @@ def bins_for(cells: int, rows: int, min_cell_count: int) -> int:
     return max(min(CELLS_TIMES_BINS // max(cells, 1), most), FEWEST_BINS)
 
 
-def pairs_within(time: Floats, event: NDArray[np.bool_], stratum: Integers, weight: Floats, score: Floats) -> tuple[Floats, Floats]:
+def pairs_within(
+    time: Floats, event: NDArray[np.bool_], stratum: Integers, weight: Floats, score: Floats, cluster: Integers | None = None
+) -> tuple[Floats, Floats]:
     """Weighted pairs within strata, all arrays (row,).
 
     Returns:
         Concordant, discordant and tied pairs, float64 (3,); and the sums over rows of w^2 a^2, w^2 a b and w^2 b^2, float64 (3,),
-        where a is a row's concordant less its discordant partners and b all its partners.
+        where a is a row's concordant less its discordant partners and b all its partners. With `cluster` (row,) w a and w b are
+        summed within clusters first.
     """
     order = np.lexsort((~event, time, stratum))  # events before censorings of the same time
     time, event, stratum, weight, rank = time[order], event[order], stratum[order], weight[order], _ranks(score)[order]
@@ -102,6 +105,8 @@ def pairs_within(time: Floats, event: NDArray[np.bool_], stratum: Integers, weig
     lower, tied, higher = _compare(rank[event], weight[event], earlier[start], earlier[until], rank)
     concordant, discordant, equal = concordant + higher, discordant + lower, equal + tied
     a, b = weight * (concordant - discordant), weight * (concordant + discordant + equal)
+    if cluster is not None:
+        a, b = (np.bincount(cluster[order], each).astype(np.float64) for each in (a, b))
     return pairs, np.array([a @ a, a @ b, b @ b])
 
 
@@ -109,7 +114,8 @@ def count_pairs(question: Question, examples: Examples, local: Local, _rng: np.r
     """Pairs within a site's own strata."""
     model, eta, weight = _scored(question, examples, local)
     time, event = follow_up(examples, model["outcome"])
-    pairs, influence = pairs_within(time, event, local_strata(examples, tuple(model["strata"])), weight, eta)
+    cluster = local_strata(examples, (SITE,)) if question.facts["cluster"] else None
+    pairs, influence = pairs_within(time, event, local_strata(examples, tuple(model["strata"])), weight, eta, cluster)
     return Answer({"pairs": Part(pairs, examples.rows), "influence": Part(influence, examples.rows)}, examples.rows), local
 
 
@@ -130,7 +136,8 @@ def count_bins(question: Question, examples: Examples, local: Local, _rng: np.ra
     parts = {}
     for name, of in (("bin_events", rows.event), ("bin_others", ~rows.event)):
         counts = np.bincount(cell[of], rows.weight[of], rows.cells * bins).reshape(rows.cells, bins)
-        parts[name] = Part(counts, examples.rows, cells=not facts["model"]["weights"])
+        # Where a site has no such row, numpy counts in integers.
+        parts[name] = Part(counts.astype(np.float64), examples.rows, cells=not facts["model"]["weights"])
     return Answer(parts, examples.rows), local
 
 

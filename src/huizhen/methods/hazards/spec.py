@@ -50,7 +50,7 @@ class CoxSpec(SurvivalSpec):
     concordance: bool = True
     baseline: bool = True
     tolerance: float = Field(default=1e-9, gt=0, lt=1e-3)
-    max_iterations: int = Field(default=50, ge=1)
+    max_iterations: int = Field(default=50, ge=1, le=1000)
 
     @field_validator("tests", "proportional_hazards", mode="before")
     @classmethod

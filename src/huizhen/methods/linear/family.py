@@ -23,6 +23,7 @@ __all__ = ["LINKS", "Family", "Link", "Rows", "Saturated", "default_link", "fami
 Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float64).eps)
 TINY = 1e-300
+ROUNDING = 1e-26  # of squares: 1e-13 of a number
 SQRT_2PI = np.sqrt(2 * pi)
 
 
@@ -130,6 +131,11 @@ class Family:
     def inverse(self, eta: Floats) -> Floats:
         """Means of linear predictors."""
         return self.link.inverse(eta)
+
+    def is_rounding(self, deviance: float, mean: float, spread: float, sums: Saturated) -> bool:
+        """Whether a deviance is no more than rounding leaves; `mean` of the responses and `spread`, their deviance about it."""
+        size = mean**2 * sums.weights + spread if self.name == "gaussian" else sums.weights
+        return self.estimates_dispersion and deviance <= ROUNDING * size
 
     def outside(self, response: Floats, weights: Floats | None) -> bool:
         """Whether some response is none that the family can have."""

@@ -41,6 +41,7 @@ class Fitted:
         null: the intercept alone (or, without one, the offset alone); None where it is no model.
         mean_only: the intercept alone in any case, for the pseudo-R2.
         sums: what does not change with the coefficients.
+        mean: of the responses, weighted.
         squared: sum of squared scores, for robust standard errors.
         hc1: whether the robust covariance is multiplied by n / (n - p).
         ridge: lambda.
@@ -52,6 +53,7 @@ class Fitted:
     null: Fit | None
     mean_only: Fit | None
     sums: Saturated
+    mean: float
     squared: Floats | None = None
     hc1: bool = False
     ridge: float = 0.0
@@ -201,6 +203,9 @@ def _notes(fitted: Fitted) -> list[str]:
             "Ridge: coefficients are shrunk towards 0. Standard errors are from the penalised information; p-values and intervals "
             "ignore the bias of shrinking, and no likelihood-based criterion is given."
         )
+    spread = fitted.mean_only.deviance if fitted.mean_only else 0.0
+    if fitted.model.family.is_rounding(fitted.fit.deviance, fitted.mean, spread, fitted.sums):
+        notes.append("The fit is perfect but for rounding: standard errors, tests and criteria mean nothing.")
     if fitted.null is None:
         notes.append("The null model gives no possible mean with this link, so nothing is compared with it.")
     return notes

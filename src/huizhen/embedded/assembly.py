@@ -1,0 +1,149 @@
+"""The embedded federation, assembled: engine, sites, gates, ledgers and checkpoints are chosen here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from huizhen.clock import Clock
+from huizhen.data.examples import Categories, Examples
+from huizhen.embedded.eventlog import EventLog
+from huizhen.embedded.ledgers import open_ledgers
+from huizhen.federation.checkpoint import FileCheckpoints, MemoryCheckpoints
+from huizhen.federation.conduct import Run, conduct
+from huizhen.federation.events import Event, Outcome
+from huizhen.federation.inprocess import InProcessEngine
+from huizhen.federation.participant import Participant
+from huizhen.federation.rounds import PlainSum
+from huizhen.federation.study import Study
+from huizhen.ids import new_id
+from huizhen.ledger.store import LedgerStore
+from huizhen.policy.disclosure import DisclosurePolicy, strictest
+from huizhen.policy.gate import Gate
+from huizhen.privacy.release import Terms, Variable
+from huizhen.report.content import LedgerHead, Left
+
+__all__ = ["Federation", "Told", "Watch"]
+
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers."""
+
+    outcomes: tuple[Outcome, ...]
+    left: tuple[Left, ...]
+    ledgers: tuple[LedgerHead, ...]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """Several sites in one process, with one study.
+
+    Attributes:
+        tables: each site's rows.
+        policies: each site's disclosure policy.
+        variables: how the variables were read.
+        folder: where ledgers, event log and checkpoints go; None: into memory.
+    """
+
+    study: Study
+    tables: Mapping[str, Examples]
+    policies: Mapping[str, DisclosurePolicy]
+    variables: Mapping[str, Variable]
+    clock: Clock
+    folder: Path | None
+    run: str = field(default_factory=lambda: new_id("run"))
+
+    def terms(self, roster: tuple[str, ...]) -> Terms:
+        """What the participants can agree to."""
+        policies = [self.policies[site] for site in roster]
+        return strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+
+    def conduct(self, watch: Watch | None) -> Told:
+        """The whole study. Ctrl-C ends it between two entries of each ledger, and is recorded there."""
+        with ExitStack() as stack:
+            ledgers = open_ledgers(self.tables, self.folder, stack)
+            gates = {site: Gate(site, self.policies[site], ledgers[site], self.clock) for site in self.tables}
+            about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
+            _record(gates, "started", about)
+            collected = _Collected()
+            readers: list[Watch] = [collected.watch, *([watch] if watch else [])]
+            if self.folder is not None:
+                readers.append(EventLog(self.folder / "events.jsonl", stack, run=self.run, study=self.study.digest).watch)
+            try:
+                outcomes = self._events_to(stack, gates, ledgers, readers)
+            except KeyboardInterrupt:
+                _record(gates, "interrupted", about)
+                raise
+            answered = {outcome.label: not outcome.result.failure for outcome in outcomes}
+            _record(gates, "finished", {**about, "analyses": answered})
+            heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in ledgers.items()]
+        return Told(outcomes, collected.left, tuple(heads), collected.resumed)
+
+    def _events_to(
+        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch]
+    ) -> tuple[Outcome, ...]:
+        scheme = PlainSum(lane="embedded")
+        checkpoints = MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints")
+        engine = InProcessEngine(
+            {
+                site: Participant(site, self.study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)
+                for site, examples in self.tables.items()
+            },
+            settle=lambda site: ledgers[site].settle(),
+        )
+        stack.callback(engine.close)
+        data = "" if self.folder is None else _fingerprint(self.tables)
+        events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data))
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                outcomes: tuple[Outcome, ...] = stop.value
+                return outcomes
+            for read in readers:
+                read(event)
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What left the sites, added up from the events."""
+
+    amounts: dict[tuple[str, str, str, str], list[int]] = field(default_factory=dict)
+    resumed: bool = False
+
+    def watch(self, event: Event) -> None:
+        self.resumed = self.resumed or event.kind == "resumed"
+        for leaving in event.leaving:
+            amount = self.amounts.setdefault((event.site, event.analysis, leaving.what, leaving.kind), [0, 0, 0])
+            for place, more in enumerate((1, leaving.bytes, leaving.numbers)):
+                amount[place] += more
+
+    @property
+    def left(self) -> tuple[Left, ...]:
+        return tuple(Left(*names, *amount) for names, amount in self.amounts.items())
+
+
+def _record(gates: Mapping[str, Gate], kind: str, fact: Mapping[str, Any]) -> None:
+    for gate in gates.values():
+        gate.record(kind, fact)
+
+
+def _fingerprint(tables: Mapping[str, Examples]) -> str:
+    """Digest of all rows: a run is resumed only on the very rows that it began with."""
+    digest = hashlib.blake2b(digest_size=32)
+    for site, table in tables.items():
+        for name, column in table.columns.items():
+            levels, values = (column.levels, column.codes) if isinstance(column, Categories) else ((), column.values)
+            digest.update(repr((site, name, table.rows, levels)).encode())
+            digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
