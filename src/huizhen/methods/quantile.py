@@ -136,6 +136,7 @@ def quantile_columns(
 
 
 def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: int) -> tuple[str, ...]:
+    """Says why some quantile is an interval and no number; nothing where all are numbers."""
     if not any(q.value is None and q.low is not None for q in found.values()):
         return ()
     return (

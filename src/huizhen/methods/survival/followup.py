@@ -131,6 +131,7 @@ def refuse_unusable(unusable: int) -> None:
 
 
 def count_unusable(time: NDArray[np.float64]) -> int:
+    """How many times are negative, endless or missing."""
     return int(np.count_nonzero(~(np.isfinite(time) & (time >= 0))))
 
 
