@@ -6,10 +6,10 @@ import csv
 import json
 
 import pytest
-from huizhen.methods.formula import parse
 
 from huizhen.errors import StudyError
 from huizhen.federation.study import Study
+from huizhen.methods.design.formula import parse
 
 
 def glm(formula, **settings):
