@@ -12,9 +12,11 @@ import typer
 from rich.markup import escape
 
 from huizhen.cli import describing, ledgers, running, studies
+from huizhen.cli.help import in_chinese, mistake
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import language, say
 from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, SiteError
+from huizhen.translation import translate
 
 __all__ = ["app", "main"]
 
@@ -65,9 +67,12 @@ def root(
 
 def main() -> None:
     """The console script: errors become messages and exit codes, never tracebacks with data in them."""
-    spoken = language(sys.argv[sys.argv.index("--lang") + 1] if "--lang" in sys.argv[:-1] else "")
+    spoken = language(_lang(sys.argv[1:]))
     try:
-        app(standalone_mode=True)
+        if spoken == "en":
+            app(standalone_mode=True)
+        else:
+            sys.exit(_run_in_chinese())
     except HuizhenError as error:
         show_error(error, spoken)
         sys.exit(next(code for kind, code in EXITS if isinstance(error, kind)))
@@ -76,14 +81,39 @@ def main() -> None:
         sys.exit(130)
 
 
+def _lang(arguments: list[str]) -> str:
+    """The value of --lang before the command line is read, so that help and mistakes speak the language too."""
+    for option, value in zip(arguments, [*arguments[1:], ""]):
+        if option == "--lang" or option.startswith("--lang="):
+            return option.partition("=")[2] or value
+    return ""
+
+
+def _run_in_chinese() -> int:
+    """The commands with Chinese help; a mistyped command is told in Chinese. Returns the exit code."""
+    try:
+        return in_chinese(typer.main.get_command(app))(standalone_mode=False) or 0
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the mark of click's own errors
+            raise
+        Terminal(stderr=True, highlight=False, soft_wrap=True).print(say("usage", "zh", reason=mistake(error)), markup=False)
+        return int(getattr(error, "exit_code", 2))
+
+
 def show_error(error: HuizhenError, spoken: str) -> None:
     """What is wrong, problem by problem."""
     console = Terminal(stderr=True, highlight=False, soft_wrap=True)
     chosen = language(spoken)
-    console.print(f"[bold red]{escape(error.message)}[/]")
+
+    def told(text: str) -> str:
+        return escape(translate(text, chosen))
+
+    console.print(f"[bold red]{told(error.message)}[/]")
     for problem in error.problems:
-        console.print(f"  [bold]{escape(problem.where)}[/]")
-        console.print(f"    {say('found', chosen)}: {escape(problem.found)}")
-        console.print(f"    {say('expected', chosen)}: {escape(problem.expected)}")
+        console.print(f"  [bold]{told(problem.where)}[/]")
+        console.print(f"    {say('found', chosen)}: {told(problem.found)}")
+        console.print(f"    {say('expected', chosen)}: {told(problem.expected)}")
         if problem.remedy:
-            console.print(f"    {say('remedy', chosen)}: {escape(problem.remedy)}")
+            console.print(f"    {say('remedy', chosen)}: {told(problem.remedy)}")

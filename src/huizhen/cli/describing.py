@@ -28,4 +28,4 @@ def describe(
     if as_json:
         typer.echo(harmless(json.dumps(card.to_dict(), ensure_ascii=False, indent=2)))
     else:
-        Terminal().print(card_table(card, say("card of", context.obj, name=card.name)))
+        Terminal().print(card_table(card, say("card of", context.obj, name=card.name), context.obj))

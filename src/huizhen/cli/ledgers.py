@@ -13,6 +13,7 @@ from huizhen.errors import CallerError, LedgerError, Problem
 from huizhen.ledger.chain import Head
 from huizhen.ledger.keys import read_public_hex
 from huizhen.ledger.store import read_file, verify_file
+from huizhen.translation import translate
 
 __all__ = ["app"]
 
@@ -34,7 +35,7 @@ def verify(
     """Check every entry's hash, link and signature; name the first bad entry."""
     verdict = verify_file(path, [read_public_hex(key or _key_beside(path))], head=_head(head) if head else None)
     if not verdict.sound:
-        raise LedgerError(say("ledger bad", context.obj, path=path, reason=verdict.reason))
+        raise LedgerError(say("ledger bad", context.obj, path=path, reason=translate(verdict.reason, context.obj)))
     typer.echo(say("ledger ok", context.obj, path=path, entries=verdict.head.entries, head=verdict.head.hash))
 
 

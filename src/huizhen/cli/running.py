@@ -22,6 +22,7 @@ from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.report import page, plain
+from huizhen.translation import translate
 
 __all__ = ["demo", "run_study"]
 
@@ -64,7 +65,7 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
         study = each.study()
         console.rule(f"[bold]{escape(study.title)}[/]")
         console.print(f"{say('demo question', context.obj)}: {study.about.question}")
-        console.print(f"{say('demo data', context.obj)}: {each.source}\n")
+        console.print(f"{say('demo data', context.obj)}: {translate(each.source, context.obj)}\n")
         sites = each.sites()
         folder = out / f"demo-{each.name}"
         findings = with_references(_watched(console, context.obj, study, sites, None), sites)
@@ -100,7 +101,7 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
     for renderable in plain.tables(content, language=spoken):
         console.print(renderable)
     for label, reason in findings.failures.items():
-        console.print(say("no answer", spoken, label=label, reason=reason), style="bold red", markup=False)
+        console.print(say("no answer", spoken, label=label, reason=translate(reason, spoken)), style="bold red", markup=False)
     path = folder / "report.html"
     page.write(content, path)
     console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)

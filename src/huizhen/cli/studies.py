@@ -14,6 +14,7 @@ from huizhen import extension
 from huizhen.cli.words import say
 from huizhen.errors import MachineError, Problem
 from huizhen.federation.study import METHODS, Study
+from huizhen.translation import translate
 
 __all__ = ["app", "methods"]
 
@@ -45,10 +46,11 @@ def check(context: typer.Context, path: Annotated[Path, typer.Argument(help="A s
     typer.echo(f"  {say('digest', context.obj)}: {study.digest}")
 
 
-def methods() -> None:
+def methods(context: typer.Context) -> None:
     """List the methods that are installed, with their settings."""
-    table = Table("method", "settings", "exact", title=None, box=None, pad_edge=False)
+    heads = (translate(head, context.obj) for head in ("method", "settings", "exact"))
+    table = Table(*heads, title=None, box=None, pad_edge=False)
     for name in extension.installed(METHODS):
         method = extension.load(METHODS, name)
-        table.add_row(name, ", ".join(method.spec.model_fields), "yes" if method.exact else "no")
+        table.add_row(name, ", ".join(method.spec.model_fields), translate("yes" if method.exact else "no", context.obj))
     Console().print(table)

@@ -46,6 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "fewer rows than the policy's minimum of {minimum}: nothing is described",
         "行数少于策略规定的最小值 {minimum}：不作任何描述",
     ),
+    "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
     "took": ("{seconds:.1f} s", "用时 {seconds:.1f} 秒"),
 }
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from huizhen.data.card import Card, VariableCard, describe
 from huizhen.data.records import open_source
 from huizhen.policy.disclosure import DisclosurePolicy
+from huizhen.translation import translate
 
 __all__ = ["card_of", "card_table"]
 
@@ -29,25 +30,26 @@ def card_of(path: Path, policy: DisclosurePolicy) -> Card:
     )
 
 
-def card_table(card: Card, title: str) -> Table:
+def card_table(card: Card, title: str, language: str = "en") -> Table:
     """The card for a reader, one row a variable."""
-    table = Table(title=Text(title), caption=card.note or f"{card.rows} rows", header_style="bold")
+    table = Table(title=Text(title), caption=translate(card.note or f"{card.rows} rows", language), header_style="bold")
     for column in ("variable", "kind", "unit", "missing", "values", "note"):
-        table.add_column(column, overflow="fold")
+        table.add_column(translate(column, language), overflow="fold")
     for variable in card.variables:
         missing = "" if variable.missing is None else f"{variable.missing}"
+        kind, note = translate(variable.kind, language), translate(variable.note, language)
         # Names and labels are the table's own: shown as they stand, never read as markup.
-        table.add_row(*map(Text, (variable.name, variable.kind, variable.unit, missing, _values(variable), variable.note)))
+        table.add_row(*map(Text, (variable.name, kind, variable.unit, missing, _values(variable, language), note)))
     return table
 
 
-def _values(variable: VariableCard) -> str:
+def _values(variable: VariableCard, language: str) -> str:
     if variable.levels:
         named = [f"{level} ({count})" for level, count in variable.levels.items()]
-        return ", ".join([*named, f"{variable.rarer_levels} rarer levels"] if variable.rarer_levels else named)
+        return ", ".join([*named, translate(f"{variable.rarer_levels} rarer levels", language)] if variable.rarer_levels else named)
     parts = []
     if variable.mean is not None:
         parts.append(f"mean {variable.mean:g}, sd {variable.sd:g}" if variable.sd is not None else f"mean {variable.mean:g}")
     if variable.low is not None and variable.high is not None:
         parts.append(f"mostly {variable.low:g} to {variable.high:g}")
-    return "; ".join(parts)
+    return translate("; ".join(parts), language)

@@ -35,7 +35,7 @@ def story(findings: Findings) -> ReportContent:
         analyses=tuple(_analysis(finding) for finding in findings),
         left=findings.left,
         refusals=_refusals(findings),
-        policies={site: _clauses(policy.model_dump(mode="json")) for site, policy in findings.policies.items()},
+        policies={site: policy.clauses() for site, policy in findings.policies.items()},
         ledgers=findings.ledgers,
         notes=findings.notes,
     )
@@ -73,7 +73,3 @@ def _refusals(findings: Findings) -> tuple[Refusal, ...]:
     ]
     withheld = [Refusal("", finding.label, each.what, each.reason) for finding in findings for each in finding.result.withheld]
     return (*refused, *withheld)
-
-
-def _clauses(policy: dict[str, object]) -> dict[str, str]:
-    return {clause: ", ".join(map(str, value)) if isinstance(value, list) else str(value) for clause, value in policy.items()}

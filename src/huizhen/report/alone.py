@@ -12,7 +12,7 @@ from huizhen.report import numerals
 from huizhen.report.comparison import fact_cell, height, main_columns, matching
 from huizhen.report.content import Analysis
 from huizhen.report.grid import NOTHING, Cell, Grid, Head, labels_of
-from huizhen.report.words import as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, say, told
 
 __all__ = ["alone_grid", "alone_text", "leading", "reasons"]
 
@@ -102,10 +102,10 @@ def rows_cell(result: Result) -> Cell:
     )
 
 
-def reasons(analysis: Analysis) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def reasons(analysis: Analysis) -> tuple[tuple[Phrase, tuple[str, ...]], ...]:
     """Why hospitals could not be estimated alone: each reason once, with the hospitals it concerns."""
     grouped: dict[str, list[str]] = defaultdict(list)
     for site, result in analysis.alone.items():
         if result.failure:
             grouped[result.failure].append(site)
-    return tuple((reason, tuple(sites)) for reason, sites in grouped.items())
+    return tuple((told(reason), tuple(sites)) for reason, sites in grouped.items())

@@ -30,7 +30,7 @@ from huizhen.report.grid import (
     numbers_of,
     value_cell,
 )
-from huizhen.report.words import Phrase, as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, level_name, say
 
 __all__ = [
     "Side",
@@ -192,7 +192,7 @@ def label_cell(result: Result, name: str, column: str, row: int) -> Cell:
     value = result.tables[name].columns[column][row]
     if value is None:
         return absent(result, name, column, row)
-    return Cell(label(str(value)) if column in ("measure", "test") else as_is(str(value)))
+    return Cell(label(str(value)) if column in ("measure", "test") else level_name(str(value)))
 
 
 def row_of(lead: Result, name: str, i: int, block: Block) -> list[Cell]:

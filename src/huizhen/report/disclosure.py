@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from huizhen.report import numerals
 from huizhen.report.content import Left, ReportContent
 from huizhen.report.grid import Cell, Grid, Head
-from huizhen.report.words import Phrase, as_is, say
+from huizhen.report.words import Phrase, as_is, name_of, say, told
 
 __all__ = ["detail_grid", "lane_of", "ledger_grid", "left_grid", "left_out_grid", "policy_grid", "refusal_grid", "run_grid"]
 
@@ -94,7 +94,7 @@ def left_out_grid(content: ReportContent) -> Grid:
     for one in content.left_out:
         grouped[one.analysis, one.reason].append(one.site)
     rows = tuple(
-        (Cell(as_is(", ".join(sites))), Cell(as_is(analysis) if analysis else say("whole_study")), Cell(as_is(reason)))
+        (Cell(as_is(", ".join(sites))), Cell(as_is(analysis) if analysis else say("whole_study")), Cell(told(reason)))
         for (analysis, reason), sites in grouped.items()
     )
     heads = (Head(say("site"), numeric=False), Head(say("from_what"), numeric=False), Head(say("reason"), numeric=False))
@@ -110,8 +110,8 @@ def refusal_grid(content: ReportContent) -> Grid:
         (
             Cell(say("joint_policy") if sites == [""] else as_is(", ".join(site or "—" for site in sites))),
             Cell(as_is(analysis)),
-            Cell(as_is(what)),
-            Cell(as_is(reason)),
+            Cell(name_of(what)),
+            Cell(told(reason)),
         )
         for (analysis, what, reason), sites in grouped.items()
     )
@@ -126,7 +126,7 @@ def policy_grid(content: ReportContent) -> Grid:
         grouped[tuple(sorted(clauses.items()))].append(site)
     named = [(", ".join(sites), dict(clauses)) for clauses, sites in grouped.items()]
     names = tuple(dict.fromkeys(clause for policy in content.policies.values() for clause in policy))
-    rows = tuple((Cell(as_is(clause)), *(Cell(as_is(policy.get(clause, "–"))) for _, policy in named)) for clause in names)
+    rows = tuple((Cell(as_is(clause)), *(Cell(told(policy.get(clause, "–"))) for _, policy in named)) for clause in names)
     heads = (Head(say("clause"), numeric=False), *(Head(as_is(sites), numeric=False) for sites, _ in named))
     return Grid(say("policies"), heads, rows)
 

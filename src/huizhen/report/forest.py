@@ -118,7 +118,7 @@ def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
             transform=axes.get_yaxis_transform(),
             most=30,
         )
-        sheet.write(axes, 1.03, i, as_is(reading(found, i)), va="center", transform=axes.get_yaxis_transform(), fontsize=9)
+        sheet.write(axes, 1.03, i, reading(found, i), va="center", transform=axes.get_yaxis_transform(), fontsize=9)
     sheet.write(
         axes, 0.5, -33 / (ROW * len(found.terms)), measure, color="soft", ha="center", va="center", transform=axes.transAxes
     )
@@ -200,14 +200,14 @@ def decimals_of(values: Sequence[float]) -> int | None:
     return max(0, min(2 - int(np.floor(np.log10(width))), 6))
 
 
-def reading(found: Estimates, i: int) -> str:
+def reading(found: Estimates, i: int) -> Phrase:
     """E.g. ``0.58 (0.41–0.80)``."""
     values = [found.value[i], found.low[i], found.high[i]]
     if not np.isfinite(values[0]):
-        return "–"
+        return as_is("–")
     if found.is_ratio:
         values = list(np.exp(np.clip(values, -700, 700)))
     decimals = 2 if found.is_ratio and all(0.095 <= v < 1000 for v in values if np.isfinite(v)) else decimals_of(values)
     middle, low, high = (numerals.short(float(v), decimals) for v in values)
-    joint = " to " if low.startswith(numerals.MINUS) else "–"
-    return f"{middle} ({low}{joint}{high})"
+    joints = (" to ", " 至 ") if low.startswith(numerals.MINUS) else ("–", "–")
+    return Phrase(*(f"{middle} ({low}{joint}{high})" for joint in joints))

@@ -10,7 +10,7 @@ import numpy as np
 
 from huizhen.privacy.result import CellTable, Result, Table
 from huizhen.report import numerals
-from huizhen.report.words import Phrase, as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, level_name, say
 
 __all__ = ["Cell", "Column", "Grid", "Group", "Head", "cell_of", "columns_of", "counts_grid", "is_withheld", "labels_of"]
 
@@ -111,7 +111,7 @@ def value_cell(value: Any, *, p_value: bool = False, decimals: int | None = None
     if isinstance(value, bool | np.bool_):
         return Cell(say("yes" if value else "no"))
     if not numerals.is_number(value):
-        return Cell(as_is(str(value)))
+        return Cell(level_name(str(value)))
     if np.isnan(value):
         return Cell(NOTHING, say("not_given"), "none")
     text = numerals.p_value(value) if p_value else numerals.short(value, decimals)
@@ -170,14 +170,14 @@ def counts_grid(table: CellTable, caption: Phrase) -> Grid:
     shares = of_rows if crossed else [whole] * len(table.rows)
     body = tuple(
         (
-            Cell(as_is(name)),
+            Cell(level_name(name)),
             *(count_cell(int(n), share_of=shares[i]) for n in counts[i]),
             *([margin(of_rows[i])] if crossed else []),
         )
         for i, name in enumerate(table.rows)
     )
     foot = (Cell(say("total")), *(margin(n) for n in (of_columns if crossed else [whole])), *([margin(whole)] if crossed else []))
-    names = [Head(as_is(name) if crossed else label(name or "n")) for name in table.columns]
+    names = [Head(level_name(name) if crossed else label(name or "n")) for name in table.columns]
     heads = (Head(as_is(table.row_variable), numeric=False), *names, *([Head(say("total"))] if crossed else []))
     above = (Group(as_is(""), 1), Group(as_is(table.column_variable), len(table.columns)), Group(as_is(""), 1))
     groups = above if crossed and table.column_variable else ()

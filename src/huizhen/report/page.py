@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from huizhen.errors import MachineError
 from huizhen.report import disclosure, numerals, plots, story
 from huizhen.report.content import ReportContent
-from huizhen.report.words import Phrase, say
+from huizhen.report.words import Phrase, say, told
 
 __all__ = ["render", "write"]
 
@@ -100,6 +100,7 @@ def environment() -> Environment:
         loader=PackageLoader("huizhen", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     engine.filters["both"] = both
+    engine.filters["told"] = told
     engine.tests["chinese"] = lambda text: any(unicodedata.east_asian_width(letter) == "W" for letter in text)
     engine.filters["short"] = numerals.short
     engine.globals["say"] = lambda key, **fill: both(say(key, **fill))

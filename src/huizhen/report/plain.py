@@ -16,7 +16,7 @@ from huizhen.report.comparison import height, main_columns, matching, row_differ
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Column, Grid, cell_of, counts_grid, labels_of, value_cell
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import Language, Phrase, as_is, label, say
+from huizhen.report.words import Language, Phrase, as_is, label, level_name, say, told
 
 __all__ = ["tables"]
 
@@ -32,7 +32,7 @@ def tables(content: ReportContent, language: Language = "en") -> tuple[Renderabl
         language: ``en`` or ``zh``.
     """
     answer = "".join(sentence.within(language) + ("" if language == "zh" else " ") for sentence in story.short_answer(content))
-    shown: list[RenderableType] = [Text(content.title, style="bold"), Text(answer.strip())]
+    shown: list[RenderableType] = [Text(told(content.title).within(language), style="bold"), Text(answer.strip())]
     shown += [chapter(analysis, language) for analysis in content.analyses]
     if content.left_out:
         shown.append(lines(disclosure.left_out_grid(content), language))
@@ -47,7 +47,7 @@ def chapter(analysis: Analysis, language: Language) -> RenderableType:
     """One analysis: the leading table side by side, else its counts, else its facts; or why there is no answer."""
     result, parts = analysis.federation, [heading(analysis, language)]
     if result.failure:
-        return Group(*parts, Text(say("failed_why", reason=result.failure).within(language), style="yellow"))
+        return Group(*parts, Text(say("failed_why", reason=told(result.failure)).within(language), style="yellow"))
     assembled = table_one_grid(result)
     if assembled is not None:
         return Group(*parts, lines(assembled, language))
@@ -80,7 +80,8 @@ def side_by_side(analysis: Analysis, name: str, language: Language) -> Renderabl
         drawn.add_column(Text(head.within(language)), justify="right")
     gaps = row_differences(table, others[0].result.tables[name]) if others else []
     for i in range(min(height(table), MOST_ROWS)):
-        texts = [str(table.columns[n][i]) if table.columns[n][i] is not None else "–" for n in labels_of(table)]
+        names = (table.columns[n][i] for n in labels_of(table))
+        texts = [level_name(str(name)).within(language) if name is not None else "–" for name in names]
         texts += numbers_in_row(result, name, column, i, [side.result for side in others], language)
         texts += [numerals.difference(gaps[i])] if others else []
         texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:MOST_SITES]]

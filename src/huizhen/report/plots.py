@@ -16,7 +16,7 @@ from huizhen.privacy.result import CellTable, Result
 from huizhen.report import curves, forest, numerals
 from huizhen.report.content import Analysis, Left
 from huizhen.report.svg import Sheet, ink, own_settings, wide
-from huizhen.report.words import Phrase, as_is, say
+from huizhen.report.words import Phrase, as_is, level_name, say
 
 __all__ = ["Plot", "left_by_site", "of_analysis", "of_cells"]
 
@@ -85,7 +85,7 @@ def count_bars(table: CellTable, counts: NDArray[np.int64], key: str) -> Sheet:
             axes,
             -8 / (WIDTH - left - 60),
             start + many * BAR / 2,
-            as_is(row),
+            level_name(row),
             ha="right",
             va="center",
             transform=axes.get_yaxis_transform(),
@@ -105,7 +105,7 @@ def count_bars(table: CellTable, counts: NDArray[np.int64], key: str) -> Sheet:
             clip_on=False,
         )
         place = ((x + 9) / (WIDTH - left - 60), 1 + 10 / body)
-        sheet.write(axes, *place, as_is(name), va="center", transform=axes.transAxes, fontsize=9, most=16)
+        sheet.write(axes, *place, level_name(name), va="center", transform=axes.transAxes, fontsize=9, most=16)
     return sheet
 
 

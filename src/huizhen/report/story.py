@@ -13,7 +13,7 @@ from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.plots import Plot
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import WORDS, Phrase, as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, name_of, say, told
 
 __all__ = ["Chapter", "Finding", "Stat", "chapters", "findings", "short_answer", "stats"]
 
@@ -46,7 +46,7 @@ class Chapter:
     method: Phrase
     meta: tuple[Phrase, ...]
     findings: tuple[Finding, ...]
-    failure: str
+    failure: Phrase | None
     grids: tuple[Grid, ...]
     plots: tuple[Plot, ...]
     remarks: tuple[Phrase, ...]
@@ -54,9 +54,9 @@ class Chapter:
     opens_facts: bool  # the facts are what the analysis is about
     folded: tuple[Grid, ...]  # long or wide tables
     alone: Grid | None
-    reasons: tuple[tuple[str, tuple[str, ...]], ...]
-    notes: tuple[str, ...]
-    withheld: tuple[tuple[Phrase, str], ...]
+    reasons: tuple[tuple[Phrase, tuple[str, ...]], ...]
+    notes: tuple[Phrase, ...]
+    withheld: tuple[tuple[Phrase, Phrase], ...]
 
 
 def worst(values: Sequence[float | None]) -> float | None:
@@ -125,7 +125,7 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         method=label(result.method),
         meta=meta(analysis),
         findings=findings(result),
-        failure=result.failure,
+        failure=told(result.failure) if result.failure else None,
         grids=helped_once(
             [
                 *([assembled] if assembled else []),
@@ -147,17 +147,19 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         ),
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
-        notes=result.notes,
+        notes=tuple(map(told, result.notes)),
         withheld=withheld_of(result),
     )
 
 
-def withheld_of(result: Result) -> tuple[tuple[Phrase, str], ...]:
+def withheld_of(result: Result) -> tuple[tuple[Phrase, Phrase], ...]:
     """What is withheld, by reason: each reason once."""
     grouped: dict[str, list[Phrase]] = {}
     for one in result.withheld:
-        grouped.setdefault(one.reason, []).append(label(one.what) if f"name.{one.what}" in WORDS else as_is(one.what))
-    return tuple((Phrase(", ".join(w.en for w in what), "、".join(w.zh for w in what)), reason) for reason, what in grouped.items())
+        grouped.setdefault(one.reason, []).append(name_of(one.what))
+    return tuple(
+        (Phrase(", ".join(w.en for w in what), "、".join(w.zh for w in what)), told(reason)) for reason, what in grouped.items()
+    )
 
 
 def helped_once(grids: Sequence[Grid]) -> tuple[Grid, ...]:
@@ -182,7 +184,7 @@ def spares(table: Table) -> bool:
 
 def caption_of(caption: str, name: str) -> Phrase:
     """A table's own caption, or its name."""
-    return as_is(caption.rstrip(".")) if caption else label(name)
+    return told(caption.rstrip(".")) if caption else label(name)
 
 
 def meta(analysis: Analysis) -> tuple[Phrase, ...]:
@@ -230,14 +232,16 @@ def cells_remark(analysis: Analysis) -> tuple[Phrase, ...]:
 def findings(result: Result) -> tuple[Finding, ...]:
     """What a reader wants to know first: ratios or coefficients with limits, else a test."""
     if result.failure:
-        return (Finding(say("failed"), as_is(result.failure)),)
+        return (Finding(say("failed"), told(result.failure)),)
     found = forest.estimates(result)
     if found is not None:
         p = p_values(result, found.terms)
         first = [
             Finding(
                 as_is(term),
-                Phrase(*(f"{label(found.measure).within(lang)} {forest.reading(found, i)}{p[i]}" for lang in ("en", "zh"))),
+                Phrase(
+                    *(f"{label(found.measure).within(lang)} {forest.reading(found, i).within(lang)}{p[i]}" for lang in ("en", "zh"))
+                ),
             )
             for i, term in enumerate(found.terms[:MOST_FINDINGS])
         ]

@@ -10,7 +10,7 @@ import numpy as np
 from huizhen.privacy.result import CellTable, Result, Table
 from huizhen.report import numerals
 from huizhen.report.grid import NOTHING, Cell, Grid, Group, Head, is_kept_back, margins
-from huizhen.report.words import as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, level_name, say
 
 __all__ = ["table_one_grid"]
 
@@ -27,7 +27,7 @@ def table_one_grid(result: Result) -> Grid | None:
     rows = [row for name in variables_of(numbers) for row in number_rows(result, name, groups)]
     rows += [row for name, table in cells.items() for row in category_rows(result, name, table, groups)]
     tested = any("p_value" in table.columns for table in result.tables.values())
-    heads = [Head(say("characteristic"), numeric=False), *(Head(as_is(g) if g else say("overall")) for g in groups)]
+    heads = [Head(say("characteristic"), numeric=False), *(Head(level_name(g) if g else say("overall")) for g in groups)]
     heads += [Head(label("p_value")), Head(label("smd"))] if tested else []
     by = next((table.column_variable for table in cells.values() if table.column_variable), "")
     above = (Group(as_is(""), 1), Group(as_is(by), len(groups)), *([Group(as_is(""), 2)] if tested else []))
@@ -131,13 +131,18 @@ def category_rows(result: Result, name: str, table: CellTable, groups: tuple[str
     places = [table.columns.index(g) if g in table.columns else None if g else 0 for g in groups]
     levels = [
         (
-            Cell(as_is(INDENT + level)),
+            Cell(indented(level_name(level))),
             *(Cell(NOTHING, kind="none") if j is None else share_cell(int(counts[i, j]), of_columns[j]) for j in places),
             *empty(2),
         )
         for i, level in enumerate(table.rows)
     ]
     return [first, *levels]
+
+
+def indented(name: Phrase) -> Phrase:
+    """A level under its variable."""
+    return Phrase(INDENT + name.en, INDENT + name.zh)
 
 
 def share_cell(count: int, whole: int | None) -> Cell:

@@ -1,14 +1,17 @@
 """Every fixed word of a report, once, in English and in Chinese.
 
-A key has both languages; what a study, a site or a method says in its own words is shown as it stands. Names of facts and columns
-that methods use often have a readable label under ``name.*``; an unknown name is shown with its underscores as spaces.
+A key has both languages; what a study or a site says in its own words is shown as it stands, and what a method or a policy says is
+translated. Names of facts and columns that methods use often have a readable label under ``name.*``; an unknown name is shown with
+its underscores as spaces.
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-__all__ = ["WORDS", "Language", "Phrase", "as_is", "label", "say"]
+from huizhen.translation import translate
+
+__all__ = ["WORDS", "Language", "Phrase", "as_is", "label", "level_name", "name_of", "say", "told"]
 
 Language = Literal["en", "zh"]
 
@@ -25,8 +28,23 @@ class Phrase(NamedTuple):
 
 
 def as_is(text: str) -> Phrase:
-    """Words that are not ours to translate: a title, a label, a reason."""
+    """Words that are not ours to translate: a title, a label, a site's name."""
     return Phrase(text, text)
+
+
+def told(text: str) -> Phrase:
+    """What another room says in English: a reason, a note, a caption."""
+    return Phrase(text, translate(text, "zh"))
+
+
+def level_name(text: str) -> Phrase:
+    """The name of a level or a group: as it stands, unless publication put ``(withheld 1)`` in its place."""
+    return told(text) if text.startswith("(withheld ") else as_is(text)
+
+
+def name_of(what: str) -> Phrase:
+    """What a policy withholds: the name of a fact or a table, or words such as ``cells of stage``."""
+    return label(what) if f"name.{what}" in WORDS else told(what)
 
 
 def say(key: str, /, **fill: object) -> Phrase:
@@ -114,17 +132,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "rows": ("patients", "名患者"),
     "rows_head": ("Patients", "患者数"),
     # Analyses
-    "federation": ("Federation", "联合"),
+    "federation": ("Federation", "联邦"),
     "pooled": ("Pooled rows", "合并数据"),
     "reference": ("Reference", "参考软件"),
     "difference": ("Difference", "差异"),
     "difference_help": (
         "Difference: the largest relative difference in the row between the federation and the pooled rows.",
-        "差异：该行中联合结果与合并数据结果的最大相对差异。",
+        "差异：该行中联邦结果与合并数据结果的最大相对差异。",
     ),
     "difference_reference_help": (
         "Difference: the largest relative difference in the row between the federation and the reference.",
-        "差异：该行中联合结果与参考软件结果的最大相对差异。",
+        "差异：该行中联邦结果与参考软件结果的最大相对差异。",
     ),
     "every_column": ("Every column: {caption}", "全部列：{caption}"),
     "facts": ("Statistics", "统计量"),
@@ -140,10 +158,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "failed": ("No answer", "没有答案"),
     "failed_why": ("This analysis has no answer: {reason}", "该分析没有答案：{reason}"),
     "all_rows": ("Every row ({count})", "全部行（{count}）"),
-    "withheld": ("withheld", "不公开"),
-    "withheld_help": ("withheld by a hospital's policy", "按医院的披露政策不公开"),
+    "withheld": ("withheld", "保留不发"),
+    "withheld_help": ("withheld by a hospital's policy", "按医院的披露策略保留不发"),
     "not_given": ("not estimable or not given", "无法估计或未给出"),
-    "withheld_title": ("Withheld from publication", "不予公布的内容"),
+    "withheld_title": ("Withheld from publication", "保留不发的内容"),
     "total": ("Total", "合计"),
     "of_row": ("Share of the row in small print.", "小字为行百分比。"),
     "value": ("Value", "值"),
@@ -175,7 +193,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "plot_forest": ("Estimates with their confidence intervals", "估计值及其置信区间"),
     "plot_forest_text": (
         "{measure} by term. Filled mark and line: federation. Ring: pooled rows. Small marks: each hospital alone.",
-        "各项的{measure}。实心标记与线段：联合；圆环：合并数据；小标记：各医院单独计算。",
+        "各项的{measure}。实心标记与线段：联邦；圆环：合并数据；小标记：各医院单独计算。",
     ),
     "plot_forest_text_short": ("{measure} by term, from the federation.", "联合计算得到的各项{measure}。"),
     "plot_survival": ("Kaplan-Meier curves", "Kaplan-Meier 生存曲线"),
@@ -185,7 +203,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "plot_survival_pooled": ("The dotted line is the curve of the pooled rows.", "点线为合并数据的曲线。"),
     "plot_counts": ("Numbers of patients", "患者数"),
-    "plot_counts_text": ("Published numbers of patients; withheld cells are marked.", "已公布的患者数；不公开的单元格已标明。"),
+    "plot_counts_text": ("Published numbers of patients; withheld cells are marked.", "已公布的患者数；保留不发的单元格已标明。"),
     "plot_correlation": ("Correlations", "相关系数"),
     "plot_correlation_text": (
         "Correlation of each pair of variables, from -1 to 1.",
@@ -207,34 +225,34 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "individual_none": (
         "Nothing left a hospital as an individual release.",
-        "没有任何内容以单独披露的方式离开医院。",
+        "没有任何内容以单独释出的方式离开医院。",
     ),
     "individual_some": (
         "{numbers} numbers left as individual releases: they can be read by themselves.",
-        "有 {numbers} 个数值以单独披露的方式离开医院，可被单独读取。",
+        "有 {numbers} 个数值以单独释出的方式离开医院，可被单独读取。",
     ),
     "left_caption": ("What left each hospital", "各医院离开的信息"),
     "left_detail": ("Part by part", "逐项明细"),
     "kind": ("Kind", "类别"),
     "kind.addend": ("addends", "加数"),
     "kind.counts": ("addends that are counts", "计数类加数"),
-    "kind.individual": ("individual releases", "单独披露"),
+    "kind.individual": ("individual releases", "单独释出"),
     "times": ("Times", "次数"),
     "bytes": ("Bytes", "字节"),
     "numbers": ("Numbers", "数值个数"),
     "what": ("What", "内容"),
     "analysis": ("Analysis", "分析"),
-    "refusals": ("Refused, withheld or changed", "被拒绝、不公开或被更改的内容"),
-    "refusals_none": ("No policy refused or withheld anything.", "没有任何政策拒绝或不公开任何内容。"),
+    "refusals": ("Refused, withheld or changed", "被拒绝、保留不发或被更改的内容"),
+    "refusals_none": ("No policy refused or withheld anything.", "没有任何策略拒绝或保留不发任何内容。"),
     "by_whom": ("By", "由谁"),
     "joint_policy": ("joint publication", "联合公布"),
-    "policies": ("The hospitals' disclosure policies", "各医院的披露政策"),
+    "policies": ("The hospitals' disclosure policies", "各医院的披露策略"),
     "clause": ("Clause", "条款"),
     # The record
     "record_text": (
         "Every release is an entry in the ledger of the hospital that made it: signed, and chained to the one before. "
         "Each hospital can compare the newest entry named here with its own ledger:",
-        "每次披露都作为一条签名记录写入该医院的账本，并与前一条相链接。各医院可用此处列出的最新记录核对自己的账本：",
+        "每次释出都作为一条签名记录写入该医院的账本，并与前一条相链接。各医院可用此处列出的最新记录核对自己的账本：",
     ),
     "ledgers": ("Newest entry of every ledger", "各账本的最新记录"),
     "entries": ("Entries", "记录数"),
@@ -250,11 +268,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "version": ("Version", "版本"),
     "lane.embedded": (
         "embedded: one process; the policies judged totals",
-        "嵌入式：单一进程；披露政策审查的是总和",
+        "嵌入式：单一进程；披露策略审查的是总和",
     ),
     "lane.plain": (
         "plain: every hospital's policy judged each of its addends; the hub sees them",
-        "明文：各医院的政策逐项审查其加数；中心可见",
+        "明文：各医院的策略逐项审查其加数；中心可见",
     ),
     "lane.masked": (
         "masked: the hub sees totals only, checked by counts asked first",
@@ -445,4 +463,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "name.correlation": ("Correlations", "相关系数"),
     "name.tests": ("Tests", "检验"),
     "name.quantiles": ("Quantiles", "分位数"),
+    "name.df_effective": ("Effective degrees of freedom", "有效自由度"),
+    "name.hartung_knapp": ("Hartung-Knapp", "Hartung-Knapp 校正"),
+    "name.model_standard_error": ("SE of the model", "模型标准误"),
+    "name.cumulative_hazard": ("Cumulative hazard", "累积风险"),
+    "name.pairwise": ("Tests between two groups", "两两组间检验"),
+    "name.proportional_hazards_correlation": ("Correlation of residuals with time", "残差与时间的相关"),
+    "name.categories": ("Categories", "类别变量"),
+    "name.stratum": ("Stratum", "层"),
+    "name.baseline": ("Baseline hazard", "基线风险"),
+    "name.term_tests": ("Tests of whole terms", "整项检验"),
+    "name.estimates": ("Estimates of the sites", "各站点的估计"),
+    "name.covariance": ("Covariances", "协方差"),
+    "name.center": ("Center", "中心化值"),
+    "name.incomplete_rows": ("Incomplete rows", "不完整的行"),
+    "name.rank": ("Rank", "秩"),
 }

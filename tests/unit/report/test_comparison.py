@@ -79,7 +79,7 @@ def test_every_hospital_alone_is_a_row_and_those_that_failed_are_named_by_reason
     grid = alone_grid(seen)
     assert [texts(row) for row in grid.rows] == [["s", "40", "0.750"]]
     assert grid.rows[0][2].note == "(0.200)"
-    assert reasons(seen) == (("one class only", ("t", "u")),)
+    assert reasons(seen) == ((as_is("one class only"), ("t", "u")),)
 
 
 def test_where_no_hospital_can_answer_alone_there_is_no_table():
