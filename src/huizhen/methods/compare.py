@@ -14,10 +14,10 @@ from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import Result, Table
+from huizhen.privacy.result import Result, Table, listed
 
 __all__ = ["COMPARE", "CompareSpec", "Groups", "anova", "t_test", "welch_anova"]
 

@@ -26,8 +26,8 @@ from huizhen.errors import NotEstimable
 from huizhen.methods.description.bracket import Bracket, cut_points, first_bracket, narrow, shortest
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, coder, read_by
 from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
-from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
-from huizhen.methods.summary import Names, labels
+from huizhen.methods.method import Local, Names, ScriptedMethod, Spec, Step, Use
+from huizhen.methods.summary import labels
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -48,14 +48,10 @@ class QuantileSpec(Spec):
             the last bit. The shortest decimal within it is given, so data written with fewer digits come out exactly.
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     probabilities: Annotated[
         tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1, max_length=1000)
-    ] = (
-        0.25,
-        0.5,
-        0.75,
-    )
+    ] = (0.25, 0.5, 0.75)
     by: str = ""
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
@@ -140,6 +136,7 @@ def quantile_columns(
 
 
 def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: int) -> tuple[str, ...]:
+    """Says why some quantile is an interval and no number; nothing where all are numbers."""
     if not any(q.value is None and q.low is not None for q in found.values()):
         return ()
     return (

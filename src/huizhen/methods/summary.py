@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,12 @@ from scipy.special import stdtrit
 
 from huizhen.data.examples import SITE
 from huizhen.methods.description.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
-from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.method import Names, ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import CellTable, Result, Table
+from huizhen.privacy.result import CellTable, Result, Table, listed
 
-__all__ = ["SUMMARY", "Names", "SummarySpec", "category_cells", "labels", "presence"]
-
-# A list of variable names, as a TOML array gives it.
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+__all__ = ["SUMMARY", "SummarySpec", "category_cells", "labels", "presence"]
 
 
 class SummarySpec(Spec):
@@ -34,7 +31,7 @@ class SummarySpec(Spec):
         confidence: of the limits of the mean.
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     by: str = ""
     correlation: bool = False
     shape: bool = False

@@ -11,17 +11,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from huizhen.data.examples import SITE
 from huizhen.methods.compare import Groups, anova, t_test, welch_anova
 from huizhen.methods.description.contingency import pearson
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
-from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.method import Names, ScriptedMethod, Spec, Use
 from huizhen.methods.quantile import QUANTILE_STEPS, joint_quantiles, quantile_columns, quantile_notes
-from huizhen.methods.summary import Names, category_cells, labels, presence
+from huizhen.methods.summary import category_cells, labels, presence
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import CellTable, Result, Table
+from huizhen.privacy.result import CellTable, Result, Table, listed
 
 __all__ = ["TABLE_ONE", "TableOneSpec", "smd_categories", "smd_numbers"]
 
@@ -37,7 +38,7 @@ class TableOneSpec(Spec):
         variances: ``equal`` (Student's t, ANOVA: what R's tableone does) or ``unequal`` (Welch).
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     by: str = ""
     variances: Literal["equal", "unequal"] = "equal"
 

@@ -21,7 +21,7 @@ from huizhen.methods.description.levels import coder, read_by
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Total
 
-__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments", "listed"]
+__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments"]
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,6 @@ def joint_moments(
         facts["complete_mean"] = _divide(sums["complete_sum"], sums["complete"][:, None], empty=0.0)
     centred = (yield Question(method, "centred", facts, read)).sums
     return _settle(sums, mean, centred)
-
-
-def listed(values: NDArray[Any]) -> tuple[Any, ...]:
-    """A table's column: plain numbers, None where not finite."""
-    return tuple(value if np.isfinite(value) else None for value in values.ravel().tolist())
 
 
 def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred: Mapping[str, NDArray[Any]]) -> Moments:
