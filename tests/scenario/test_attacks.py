@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
 
+from huizhen import DisclosurePolicy, run
 from huizhen.errors import StudyError
 from huizhen.federation.study import Study
 from huizhen.methods.formula import parse
@@ -82,3 +84,85 @@ def test_a_card_does_not_tell_a_value_that_outweighs_all_others(huizhen, tmp_pat
     income, age = json.loads(huizhen("describe", "rich.csv", "--json").out)["variables"]
     assert (income["mean"], income["sd"]) == (None, None)
     assert age["mean"] is not None
+
+
+def hospital(seed, rows=60, **more):
+    rng = np.random.default_rng(seed)
+    columns = {
+        "age": rng.integers(30, 85, rows).astype(float),
+        "crp": rng.normal(90, 18, rows),
+        "sex": rng.choice(["f", "m"], rows),
+        "died": (rng.random(rows) < 0.4).astype(float),
+        "time": rng.integers(1, 900, rows).astype(float),
+    }
+    return columns | {name: make(rows) for name, make in more.items()}
+
+
+def marking(value, patients, other=0.0):
+    """A column that is `other` for everybody but a few."""
+    return lambda rows: np.where(np.arange(rows) < patients, value, other)
+
+
+def ask(study, **more):
+    """The findings at three hospitals; `more`: columns that only the first one's patients differ in."""
+    sites = {"west": hospital(1, **more), "north": hospital(2), "east": hospital(3)}
+    for site in ("north", "east"):
+        sites[site] |= {name: np.full(60, make(10_000)[-1]) for name, make in more.items()}
+    return run(Study.parse(study), sites, compare=False)
+
+
+RARE = [(1.0, 0.0), (0.0, 1.0), (2.0, 1.0), (7.0, 0.0)]
+
+
+@pytest.mark.parametrize(("value", "other"), RARE)
+def test_the_mean_of_a_code_does_not_count_the_few_who_have_it(value, other):
+    study = {
+        "method": {"summary": {"variables": ["rare", "age"], "correlation": True}, "table_one": {"variables": ["rare", "age"]}}
+    }
+    findings = ask(study, rare=marking(value, 3, other))
+    for finding in findings:
+        columns = finding.result.tables["numbers"].columns
+        assert (columns["n"], columns["mean"][0], columns["sd"][0]) == ((180, 180), None, None)
+        assert columns["mean"][1] is not None
+        assert "moments of rare" in {one.what for one in finding.result.withheld}
+    summary = findings["summary"].result
+    assert "sum" in summary.tables["numbers"].columns
+    assert summary.tables["numbers"].columns["sum"][0] is None
+    assert summary.arrays == {}
+    many = ask(study, rare=marking(value, 8, other))["summary"].result
+    assert many.tables["numbers"].columns["sum"][0] == 8 * value + 172 * other
+
+
+@pytest.mark.parametrize(("value", "other"), RARE)
+@pytest.mark.parametrize("formula", ["age ~ rare", "age ~ center(rare)", "age ~ scale(rare)", "age ~ I(rare^2)", "rare ~ age"])
+def test_no_model_describes_the_few_who_have_a_code(formula, value, other):
+    finding = next(iter(ask(glm(formula), rare=marking(value, 3, other))))
+    assert "1 to 4" in finding.result.failure or "fewer than 5" in finding.result.failure
+    assert finding.result.tables == {}
+    assert not next(iter(ask(glm(formula), rare=marking(value, 8, other)))).result.failure
+
+
+@pytest.mark.parametrize("other", [0.0, 1e-9])
+@pytest.mark.parametrize("kind", ["prior", "frequency"])
+def test_weights_do_not_make_a_model_of_a_few_patients(kind, other):
+    study = glm("crp ~ age", weights="w", weights_kind=kind)
+    finding = next(iter(ask(study, w=marking(1.0, 4, other))))
+    assert "outweigh" in finding.result.failure
+    assert not next(iter(ask(study, w=marking(2.0, 9, 1.0)))).result.failure
+
+
+def test_an_outcome_class_of_few_patients_is_not_hidden_behind_weights_of_zero():
+    rows = {"w": marking(0.0, 1, 1.0)}
+    sites = {name: hospital(seed, **rows) for seed, name in enumerate(("west", "north", "east"))}
+    for site, columns in sites.items():
+        columns["died"] = np.where(np.arange(60) < 2, 1.0, 0.0)  # six deaths, of which three have a weight
+    study = {"method": {"glm": {"formula": "died ~ age", "family": "binomial", "weights": "w"}}}
+    assert "classes" in run(Study.parse(study), sites, compare=False)["glm"].result.failure
+
+
+def test_correlations_do_not_give_back_the_one_patient_whom_they_leave_out():
+    study = {"method": {"summary": {"variables": ["age", "lab"], "correlation": True}}}
+    for gone, shown in ((1, False), (4, False), (9, True), (0, True)):
+        sites = {"west": hospital(1, lab=marking(np.nan, gone, 3.0)), "north": hospital(2, lab=lambda n: np.arange(n) + 5.0)}
+        result = run(Study.parse(study), sites, compare=False)["summary"].result
+        assert ("covariance" in result.arrays, "correlation" in result.tables) == (shown, shown), gone

@@ -24,7 +24,7 @@ from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
 from huizhen.methods.aliasing import refuse_aliased
 from huizhen.methods.columns import INTERCEPT, Design
-from huizhen.methods.columnsums import COLUMNS, PRODUCTS, SQUARES, SUMS, column_products, column_sums, counted_columns, moment_sums
+from huizhen.methods.columnsums import COLUMNS, PRODUCTS, SQUARES, SUMS, column_products, column_sums, moment_sums
 from huizhen.methods.formula import Factor, Formula, parse
 from huizhen.methods.knots import BELOW, Moments, below, quantiles
 from huizhen.methods.labels import LABELS, agree_labels, labels
@@ -213,13 +213,11 @@ def _undefined(name: str) -> NotEstimable:
 
 
 def _refuse_rare(design: Design, total: Total, least: int) -> None:
-    counted = counted_columns(design)
-    ones = dict(zip(counted, total.sums["ones"].tolist()))
-    measured = {column: count for column, count in zip(counted, total.sums["not_binary"].tolist()) if count}
     rare: dict[str, int] = {}
-    for column, count in ones.items():
-        if column not in measured and 0 < min(count, total.rows - count) < least:
-            rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
+    counts = total.sums["unlike"]  # (code, column): rows that are not 0, not 1, not 2
+    few = np.any((counts > 0) & (counts < least) & (total.rows >= least), axis=0)
+    for column in np.flatnonzero(few):
+        rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
     if rare:
         said = "; ".join(f"{term}: {count}" for term, count in rare.items())
         raise NotEstimable(
