@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from huizhen import DisclosurePolicy, run
+from huizhen import run
 from huizhen.errors import StudyError
 from huizhen.federation.study import Study
 from huizhen.methods.formula import parse
@@ -154,7 +154,7 @@ def test_weights_do_not_make_a_model_of_a_few_patients(kind, other):
 def test_an_outcome_class_of_few_patients_is_not_hidden_behind_weights_of_zero():
     rows = {"w": marking(0.0, 1, 1.0)}
     sites = {name: hospital(seed, **rows) for seed, name in enumerate(("west", "north", "east"))}
-    for site, columns in sites.items():
+    for columns in sites.values():
         columns["died"] = np.where(np.arange(60) < 2, 1.0, 0.0)  # six deaths, of which three have a weight
     study = {"method": {"glm": {"formula": "died ~ age", "family": "binomial", "weights": "w"}}}
     assert "classes" in run(Study.parse(study), sites, compare=False)["glm"].result.failure
@@ -166,3 +166,61 @@ def test_correlations_do_not_give_back_the_one_patient_whom_they_leave_out():
         sites = {"west": hospital(1, lab=marking(np.nan, gone, 3.0)), "north": hospital(2, lab=lambda n: np.arange(n) + 5.0)}
         result = run(Study.parse(study), sites, compare=False)["summary"].result
         assert ("covariance" in result.arrays, "correlation" in result.tables) == (shown, shown), gone
+
+
+def test_a_site_alone_does_not_give_back_what_another_withholds():
+    """West has three deaths among the women; the joint table less those of the others would tell."""
+    sites = {name: hospital(seed, 60) for seed, name in enumerate(("west", "north", "east"))}
+    women = np.arange(60) < 30
+    for site, dead in (("west", 3), ("north", 11), ("east", 12)):
+        sites[site]["sex"] = np.where(women, "f", "m")
+        sites[site]["died"] = np.where((np.arange(60) < dead) | (np.arange(60) >= 50), 1.0, 0.0)
+    sites["west"]["lab"] = marking(np.nan, 3, 4.0)(60)
+    sites["north"]["lab"], sites["east"]["lab"] = np.arange(60) + 3.0, np.append(np.arange(50) + 3.0, [np.nan] * 10)
+    study = {"method": {"tabulate": {"rows": "sex", "columns": "died"}, "summary": {"variables": ["lab"]}}}
+    findings = run(Study.parse(study), sites)
+    whole, own = findings["tabulate"].result.cells["counts"].counts, findings["tabulate"].alone
+    assert (whole >= 5).all()
+    assert sum("counts" in result.cells for result in own.values()) <= 1
+    numbers = [result.tables["numbers"].columns["n"][0] for result in findings["summary"].alone.values()]
+    assert findings["summary"].result.tables["numbers"].columns["n"] == (167,)
+    assert sum(n is None for n in numbers) == 2, "one withheld number could be had by subtraction"
+
+
+def test_a_site_alone_fits_no_model_on_a_class_of_few():
+    sites = {name: hospital(seed) for seed, name in enumerate(("west", "north", "east"))}
+    sites["west"]["died"] = np.where(np.arange(60) % 20 == 7, 1.0, 0.0)
+    study = {"method": {"glm": {"formula": "died ~ age", "family": "binomial"}}}
+    finding = run(Study.parse(study), sites)["glm"]
+    assert not finding.result.failure
+    assert "min_cell_count" in finding.alone["west"].failure
+    assert "coefficients" in finding.alone["north"].tables
+
+
+def test_a_number_of_events_is_not_read_off_a_criterion():
+    from huizhen.policy.publication import publish
+    from huizhen.privacy.release import Terms
+    from huizhen.privacy.result import Result, Table
+
+    few = publish(Result("cox", 100, facts={"events": 97, "aic": 310.0, "bic": 312.0}), Terms())
+    assert (few.facts["events"], few.facts["bic"], few.facts["aic"]) == (None, None, 310.0)
+    table = Table({"variable": ("age",), "n": (103,), "sd": (9.0,), "se": (0.9,)}, "variable", "", ("n",), "n", ("se",))
+    rounded = publish(Result("summary", 103, facts={"n": 103, "df_residual": 99}, tables={"t": table}), Terms(round_to=10))
+    assert (rounded.facts["n"], rounded.facts["df_residual"], rounded.tables["t"].columns["se"]) == (100, None, (None,))
+
+
+def test_a_method_cannot_claim_more_rows_than_it_was_given():
+    """The limit of parameters per row is judged by the rows that an answer claims to rest on."""
+    from dataclasses import replace
+
+    study = Study.parse({"method": {"summary": {"variables": ["age"]}}})
+    analysis = study.analyses[0]
+
+    def boast(question, examples, local, rng):
+        answer, local = analysis.method.answer(question, examples, local, rng=rng)
+        return replace(answer, rows=10**9), local
+
+    boasting = replace(analysis.method, steps=dict.fromkeys(analysis.method.steps, boast))
+    study = replace(study, analyses=(replace(analysis, method=boasting),))
+    result = run(study, {"west": hospital(1), "north": hospital(2)}, compare=False)["summary"].result
+    assert "claims more rows" in result.failure

@@ -16,6 +16,7 @@ from typing import Any
 
 from huizhen.clock import Clock, WallClock
 from huizhen.data.examples import Examples, concatenate
+from huizhen.embedded.aside import by_itself, hold_together
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.ledgers import open_ledgers
 from huizhen.embedded.sources import Table, as_read, open_tables
@@ -30,12 +31,9 @@ from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
 from huizhen.ids import NAME_RULE, is_name, new_id
 from huizhen.ledger.store import LedgerStore
-from huizhen.methods.alone import alone
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.policy.gate import Gate
-from huizhen.policy.publication import publish
 from huizhen.privacy.release import Terms, Variable
-from huizhen.privacy.result import Result
 from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Watch", "run", "run_tables"]
@@ -107,10 +105,13 @@ def run_tables(
         heads = tuple(_head(site, ledger) for site, ledger in ledgers.items())
     findings = {}
     for analysis, outcome in zip(study.analyses, outcomes, strict=True):
+        if not outcome.roster or not compare:
+            findings[outcome.label] = Finding(outcome, {})
+            continue
         terms = strictest(
             [each_policy[site] for site in outcome.roster], lane="embedded", variables=variables, roster=outcome.roster
         )
-        findings[outcome.label] = _compared(study, analysis, outcome, tables, terms) if compare else Finding(outcome, {})
+        findings[outcome.label] = _compared(study, analysis, outcome, tables, terms)
     return Findings(
         study=study,
         run=identifier,
@@ -216,18 +217,12 @@ class _Collected:
 
 def _compared(study: Study, analysis: Analysis, outcome: Outcome, tables: Mapping[str, Examples], terms: Terms) -> Finding:
     """The same analysis on each participant's own rows, and on all of them together."""
-    if not outcome.roster:
-        return Finding(outcome, {})
     selected = {site: select(study, analysis, tables[site]).examples for site in outcome.roster}
     return Finding(
         outcome,
-        alone={site: _by_itself(analysis, rows, terms) for site, rows in selected.items()},
-        pooled=_by_itself(analysis, concatenate(list(selected.values())), terms),
+        alone=hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()}),
+        pooled=by_itself(analysis, concatenate(list(selected.values())), terms),
     )
-
-
-def _by_itself(analysis: Analysis, rows: Examples, terms: Terms) -> Result:
-    return publish(alone(analysis.method, analysis.spec, terms, rows), terms)
 
 
 def _checkpoints(folder: Path | None) -> Checkpoints:

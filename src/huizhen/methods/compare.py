@@ -134,8 +134,8 @@ def _checked(spec: CompareSpec, moments: Moments, held: NDArray[np.bool_], at_le
         )
     if moments.rare(at_least).any():
         raise NotEstimable(
-            f"{spec.variable!r}: in a group all patients but 1 to {at_least - 1} have one code, 0, 1 or 2, so that its mean would tell "
-            "of these few; tabulate it instead"
+            f"{spec.variable!r}: in a group all patients but 1 to {at_least - 1} have one code, 0, 1 or 2, so that its "
+            "mean would tell of these few; tabulate it instead"
         )
     variance = moments.variance[held, 0]
     if not (variance > 0).any() or (spec.test == "welch_anova" and not (variance > 0).all()):

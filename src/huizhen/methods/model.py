@@ -113,8 +113,8 @@ def ask_response(method: str, model: Model, least: int) -> Generator[Question, T
         )
     if rows >= least and any(0 < count < least for count in total.sums.get("unlike", np.zeros(0)).tolist()):
         raise NotEstimable(
-            f"{name}: all rows but 1 to {least - 1} have one code, 0, 1 or 2, so that the model would describe these few; choose an "
-            "outcome that more patients had"
+            f"{name}: all rows but 1 to {least - 1} have one code, 0, 1 or 2, so that the model would describe these few; choose "
+            "an outcome that more patients had"
         )
     if model.family.name == "binomial" and not 0 < weighted < weights * (1 - 1e-15):
         raise NotEstimable(f"{name}: all rows have the same outcome, so nothing can be learnt about what it depends on")

@@ -20,8 +20,8 @@ from huizhen.privacy.result import CellTable, Result, Table, Withheld
 __all__ = ["SUMMARY", "Names", "SummarySpec", "category_cells", "labels", "presence", "rare_numbers"]
 
 FEW_APART = (
-    "The rows that miss none of the numbers are few, or leave out few of one variable's rows, or hold a code that few patients have: "
-    "beside the other moments that would tell of these few."
+    "The rows that miss none of the numbers are few, or leave out few of one variable's rows, or hold a code that few patients "
+    "have: beside the other moments that would tell of these few."
 )
 # A list of variable names, as a TOML array gives it.
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]

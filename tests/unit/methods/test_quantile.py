@@ -1,6 +1,7 @@
 """Joint quantiles are the pooled order statistics; no patient's own value comes out."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_no_two_intervals_differ_by_fewer_patients_than_the_minimum(federate, at
     columns = result.tables["quantiles"].columns
     pieces = sorted(set(zip(columns["low"], columns["high"])))
     assert len(pieces) > 3
-    assert all(below[1] <= above[0] for below, above in zip(pieces, pieces[1:])), "intervals overlap"
+    assert all(below[1] <= above[0] for below, above in pairwise(pieces)), "intervals overlap"
     assert all(((x > low) & (x <= high)).sum() >= at_least for low, high in pieces)
 
 

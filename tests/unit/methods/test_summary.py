@@ -1,9 +1,8 @@
 """The joint description equals pandas, numpy and scipy on the pooled rows, however the rows are split."""
 
 import json
-from pathlib import Path
-
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
