@@ -224,3 +224,23 @@ def test_a_method_cannot_claim_more_rows_than_it_was_given():
     study = replace(study, analyses=(replace(analysis, method=boasting),))
     result = run(study, {"west": hospital(1), "north": hospital(2)}, compare=False)["summary"].result
     assert "claims more rows" in result.failure
+
+
+@pytest.mark.parametrize(("gone", "told"), [(1, False), (4, False), (5, True), (0, True)])
+def test_the_rows_of_two_analyses_do_not_count_the_few_between_them(gone, told):
+    lab = np.arange(60) % 17 + 5.0
+    sites = {"west": hospital(1) | {"lab": np.where(np.arange(60) < gone, np.nan, lab)}, "north": hospital(2) | {"lab": lab}}
+    cox = {"time": "time", "event": "died", "strata": "site"}
+    study = {
+        "method": {
+            "tabulate": {"rows": "sex", "columns": "died"},
+            "cox": [{"label": "small", **cox, "formula": "~ age"}, {"label": "large", **cox, "formula": "~ age + lab"}],
+        }
+    }
+    findings = run(Study.parse(study), sites)
+    assert (findings["small"].result.rows, findings["small"].result.facts["rows"]) == (120, 120)
+    large = findings["large"]
+    assert len(large.coef_) == 2
+    for result in (large.result, large.pooled, *large.alone.values()):
+        assert (result.facts["events"] is not None, result.facts["bic"] is not None, bool(result.rows)) == (told,) * 3
+    assert bool(large.outcome.rows) == told

@@ -19,6 +19,7 @@ from huizhen.data.examples import Examples, concatenate
 from huizhen.embedded.aside import by_itself, hold_together
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.ledgers import open_ledgers
+from huizhen.embedded.nearly import without_near_counts
 from huizhen.embedded.sources import Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
@@ -117,7 +118,7 @@ def run_tables(
         run=identifier,
         started=started,
         seconds=clock.seconds() - start_s,
-        findings=findings,
+        findings=without_near_counts(findings, max(one.min_cell_count for one in each_policy.values())),
         offered={site: examples.rows for site, examples in tables.items()},
         left=collected.left,
         policies=each_policy,
