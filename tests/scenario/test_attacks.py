@@ -244,3 +244,11 @@ def test_the_rows_of_two_analyses_do_not_count_the_few_between_them(gone, told):
     for result in (large.result, large.pooled, *large.alone.values()):
         assert (result.facts["events"] is not None, result.facts["bic"] is not None, bool(result.rows)) == (told,) * 3
     assert bool(large.outcome.rows) == told
+
+
+def test_totals_before_suppression_are_not_readable_by_other_users(tmp_path):
+    study = Study.parse({"method": {"summary": {"variables": ["age"]}}})
+    run(study, {"west": hospital(1), "north": hospital(2)}, out=tmp_path, compare=False)
+    kept = tmp_path / "checkpoints"
+    assert list(kept.iterdir())
+    assert kept.stat().st_mode & 0o077 == 0
