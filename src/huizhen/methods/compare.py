@@ -132,6 +132,11 @@ def _checked(spec: CompareSpec, moments: Moments, held: NDArray[np.bool_], at_le
             f"{spec.by!r}: a group has fewer than {max(at_least, 2)} patients with a value of {spec.variable!r}, too few to "
             "publish or to test; merge its levels, or leave it out by a cohort condition"
         )
+    if moments.rare(at_least).any():
+        raise NotEstimable(
+            f"{spec.variable!r}: in a group all patients but 1 to {at_least - 1} have one code, 0, 1 or 2, so that its "
+            "mean would tell of these few; tabulate it instead"
+        )
     variance = moments.variance[held, 0]
     if not (variance > 0).any() or (spec.test == "welch_anova" and not (variance > 0).all()):
         raise NotEstimable(f"{spec.variable!r} has the same value throughout a group: its spread is zero, there is nothing to test")

@@ -5,8 +5,9 @@ cuts, so a bracket shrinks 64-fold. The first bracket holds all values by Samuel
 maximum is asked for.
 
 With a minimum cell count of m > 1 no bracket is narrowed below m patients. One that reaches the tolerance with m rows inside
-(ties, as ages in years have) gives the value; else the smallest window of parts around it that holds m rows is published as an
-interval, and the value is withheld because it would be one patient's own. Who adds up the counts sees the joint counts between
+(ties, as ages in years have) gives the value; else parts run together until each run holds m rows, the run is published as an
+interval, and the value is withheld because it would be one patient's own. The runs are the same for all probabilities, so that the
+difference of two intervals holds nobody or m rows. Who adds up the counts sees the joint counts between
 the cuts.
 """
 

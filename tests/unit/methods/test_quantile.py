@@ -1,6 +1,7 @@
 """Joint quantiles are the pooled order statistics; no patient's own value comes out."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_an_interval_is_as_narrow_as_a_64th_of_a_bracket_allows(federate):
     )
     columns = result.tables["quantiles"].columns
     assert 0 < columns["high"][0] - columns["low"][0] < 0.06
+
+
+@pytest.mark.parametrize("at_least", [2, 5])
+@pytest.mark.parametrize("shape", ["smooth", "tied", "outlier"])
+def test_no_two_intervals_differ_by_fewer_patients_than_the_minimum(federate, at_least, shape):
+    rng = np.random.default_rng(11)
+    x = {"smooth": rng.normal(size=97), "tied": rng.integers(0, 12, 97) + 0.0, "outlier": np.append(rng.gamma(1, 9, 96), 4e3)}[
+        shape
+    ]
+    spec = QuantileSpec(variables=["x"], probabilities=[i / 96 for i in range(97)])  # every order statistic
+    result = federate(QUANTILE, spec, terms(at_least, "x"), shares(pd.DataFrame({"x": x}), np.arange(97) % 3))
+    columns = result.tables["quantiles"].columns
+    pieces = sorted(set(zip(columns["low"], columns["high"])))
+    assert len(pieces) > 3
+    assert all(below[1] <= above[0] for below, above in pairwise(pieces)), "intervals overlap"
+    assert all(((x > low) & (x <= high)).sum() >= at_least for low, high in pieces)
 
 
 def test_a_group_with_too_few_patients_has_no_quantile(federate):

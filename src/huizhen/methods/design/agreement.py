@@ -32,7 +32,6 @@ from huizhen.methods.design.columnsums import (
     SUMS,
     column_products,
     column_sums,
-    counted_columns,
     moment_sums,
 )
 from huizhen.methods.design.formula import Factor, Formula, parse
@@ -223,13 +222,11 @@ def _undefined(name: str) -> NotEstimable:
 
 
 def _refuse_rare(design: Design, total: Total, least: int) -> None:
-    counted = counted_columns(design)
-    ones = dict(zip(counted, total.sums["ones"].tolist()))
-    measured = {column: count for column, count in zip(counted, total.sums["not_binary"].tolist()) if count}
     rare: dict[str, int] = {}
-    for column, count in ones.items():
-        if column not in measured and 0 < min(count, total.rows - count) < least:
-            rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
+    counts = total.sums["unlike"]  # (code, column): rows that are not 0, not 1, not 2
+    few = np.any((counts > 0) & (counts < least) & (total.rows >= least), axis=0)
+    for column in np.flatnonzero(few):
+        rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
     if rare:
         said = "; ".join(f"{term}: {count}" for term, count in rare.items())
         raise NotEstimable(

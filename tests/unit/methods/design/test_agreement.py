@@ -174,7 +174,7 @@ def test_what_counts_patients_is_marked_as_such(patients, agreed, sites_of, term
         answer, _ = DESIGN_STEPS[question.step](question, sites_of(patients)["north"], Local(), None)
         marked |= {f"{question.step}/{name}": part.cells for name, part in answer.parts.items()}
         assert all(part.kind == "addend" for part in answer.parts.values())
-    assert {name for name, cells in marked.items() if cells} == {"levels/stage", "design.below/below", "design.columns/ones"}
+    assert {name for name, cells in marked.items() if cells} == {"levels/stage", "design.below/below", "design.columns/unlike"}
     assert asked[-1].degrees == 8
 
 
