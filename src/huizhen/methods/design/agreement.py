@@ -35,7 +35,7 @@ from huizhen.methods.design.columnsums import (
     moment_sums,
 )
 from huizhen.methods.design.formula import Factor, Formula, parse
-from huizhen.methods.design.knots import BELOW, Moments, below, quantiles
+from huizhen.methods.design.knots import BELOW, Moments, at_ranks, below
 from huizhen.methods.design.labels import agree_labels
 from huizhen.methods.design.piece import Piece
 from huizhen.methods.design.spline import Spline
@@ -194,11 +194,10 @@ def _agree_spline(method: str, factor: Factor, terms: Terms, moments: Moments | 
     boundary, count = _declared_range(factor, terms), _inner_count(factor)
     inner = tuple(call.option("knots") or ())
     if moments is not None:
-        least = max(terms.min_cell_count, 1)
-        tail = min(least / moments.rows, 0.5)
-        probabilities = [place / (count + 1) for place in range(1, count + 1)]
-        asked = [*probabilities, *(() if boundary else (tail, 1.0 - tail))]
-        found = yield from quantiles(method, factor, moments, asked, least)
+        last, least = moments.rows, min(max(terms.min_cell_count, 1), moments.rows)
+        asked = [1 + (last - 1) * place / (count + 1) for place in range(1, count + 1)]
+        asked += [] if boundary else [least, last + 1 - least]
+        found = yield from at_ranks(method, factor, moments, asked, least)
         inner = inner or found[:count]
         boundary = boundary or (found[count], found[count + 1])
     assert boundary is not None
