@@ -111,6 +111,7 @@ class Findings:
     policies: Mapping[str, DisclosurePolicy]
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
+    doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
 
     def __getitem__(self, label: str) -> Finding:
         if label not in self.findings:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table as Lines
 from rich.text import Text
 
@@ -21,6 +22,7 @@ from huizhen.report.words import Language, Phrase, as_is, label, level_name, say
 __all__ = ["tables"]
 
 MOST_SITES = 6
+JOINT_WIDTH, SITE_WIDTH = 68, 11  # characters: names with the joint columns, and one hospital
 MOST_ROWS = 16
 MOST_FACTS = 8
 
@@ -53,7 +55,7 @@ def chapter(analysis: Analysis, language: Language) -> RenderableType:
         return Group(*parts, lines(assembled, language))
     name = leading(result)
     if name:
-        parts.append(side_by_side(analysis, name, language))
+        parts.append(SideBySide(analysis, name, language))
     for title, table in result.cells.items():
         parts.append(lines(counts_grid(table, story.caption_of(table.caption, title)), language))
     test = facts_line(result, language)
@@ -68,25 +70,38 @@ def heading(analysis: Analysis, language: Language) -> RenderableType:
     return Text.assemble("\n", (analysis.label, "bold"), "  ", (small, "dim"))
 
 
-def side_by_side(analysis: Analysis, name: str, language: Language) -> RenderableType:
-    """Rows of the leading table: federation, pooled rows, difference, and every hospital alone."""
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """The leading table, with as many hospitals alone as the terminal is wide for."""
+
+    analysis: Analysis
+    name: str
+    language: Language
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        places = (options.max_width - JOINT_WIDTH) // SITE_WIDTH
+        yield side_by_side(self.analysis, self.name, self.language, most_sites=max(0, min(places, MOST_SITES)))
+
+
+def side_by_side(analysis: Analysis, name: str, language: Language, *, most_sites: int) -> RenderableType:
+    """Rows of the leading table: federation, pooled rows, difference, and hospitals alone."""
     result, table = analysis.federation, analysis.federation.tables[name]
     column = Column(main_columns(table)[0], label(main_columns(table)[0]))
     others, alone = [side for side in sides(analysis) if name in side.result.tables], able(analysis, name)
     caption = f"{story.caption_of(table.caption, name).within(language)}: {column.head.within(language)}"
     drawn = new_table(caption, [label(n).within(language) for n in labels_of(table)])
     heads = [say("federation"), *(side.name for side in others), *([say("difference")] if others else [])]
-    for head in (*heads, *map(as_is, list(alone)[:MOST_SITES])):
-        drawn.add_column(Text(head.within(language)), justify="right")
+    for head in (*heads, *map(as_is, list(alone)[:most_sites])):
+        drawn.add_column(Text(head.within(language)), justify="right", no_wrap=True)
     gaps = row_differences(table, others[0].result.tables[name]) if others else []
     for i in range(min(height(table), MOST_ROWS)):
         names = (table.columns[n][i] for n in labels_of(table))
         texts = [level_name(str(name)).within(language) if name is not None else "–" for name in names]
         texts += numbers_in_row(result, name, column, i, [side.result for side in others], language)
         texts += [numerals.difference(gaps[i])] if others else []
-        texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:MOST_SITES]]
+        texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:most_sites]]
         drawn.add_row(*map(Text, texts))
-    more = len(alone) - MOST_SITES
+    more = len(alone) - most_sites
     if more > 0:
         drawn.caption = Text(say("term_more_sites", count=more).within(language))
         drawn.caption_justify = "right"
