@@ -14,19 +14,18 @@ from typing import Any
 
 from huizhen.clock import Clock, WallClock
 from huizhen.data.examples import Examples, concatenate
+from huizhen.embedded.aside import by_itself, hold_together
 from huizhen.embedded.assembly import Federation, Watch
 from huizhen.embedded.findings import Finding, Findings
+from huizhen.embedded.nearly import without_near_counts
 from huizhen.embedded.sources import Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.events import Outcome
 from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
 from huizhen.ids import NAME_RULE, is_name
-from huizhen.methods.alone import alone
 from huizhen.policy.disclosure import DisclosurePolicy
-from huizhen.policy.publication import publish
-from huizhen.privacy.release import Terms, Variable
-from huizhen.privacy.result import Result
+from huizhen.privacy.release import Variable
 
 __all__ = ["Watch", "run", "run_tables"]
 
@@ -92,15 +91,16 @@ def run_tables(
     federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
     told = federation.conduct(watch)
+    findings = {
+        outcome.label: _compared(federation, analysis, outcome) if compare else Finding(outcome, {})
+        for analysis, outcome in zip(study.analyses, told.outcomes, strict=True)
+    }
     return Findings(
         study=study,
         run=federation.run,
         started=started,
         seconds=clock.seconds() - start_s,
-        findings={
-            outcome.label: _compared(federation, analysis, outcome) if compare else Finding(outcome, {})
-            for analysis, outcome in zip(study.analyses, told.outcomes, strict=True)
-        },
+        findings=without_near_counts(findings, max(one.min_cell_count for one in each_policy.values())),
         offered={site: examples.rows for site, examples in tables.items()},
         left=told.left,
         policies=each_policy,
@@ -142,10 +142,6 @@ def _compared(federation: Federation, analysis: Analysis, outcome: Outcome) -> F
     selected = {site: select(federation.study, analysis, federation.tables[site]).examples for site in outcome.roster}
     return Finding(
         outcome,
-        alone={site: _by_itself(analysis, rows, terms) for site, rows in selected.items()},
-        pooled=_by_itself(analysis, concatenate(list(selected.values())), terms),
+        alone=hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()}),
+        pooled=by_itself(analysis, concatenate(list(selected.values())), terms),
     )
-
-
-def _by_itself(analysis: Analysis, rows: Examples, terms: Terms) -> Result:
-    return publish(alone(analysis.method, analysis.spec, terms, rows), terms)

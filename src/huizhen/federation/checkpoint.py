@@ -51,7 +51,7 @@ class FileCheckpoints:
         path = self._path(name)
         draft = path.with_suffix(".draft")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # totals as they are before suppression
             draft.write_bytes(canonical.encode(value))
             os.replace(draft, path)
         except OSError as error:

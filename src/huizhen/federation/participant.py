@@ -16,7 +16,7 @@ import numpy as np
 
 from huizhen.clock import cpu_seconds
 from huizhen.data.examples import Examples
-from huizhen.errors import HuizhenError
+from huizhen.errors import FederationError, HuizhenError
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, Scheme
 from huizhen.federation.selection import MUSTER, Selected, muster, select
@@ -148,7 +148,12 @@ class Participant:
     def _compute(self, ask: Ask, work: _Work, rng: np.random.Generator) -> tuple[Answer, Local]:
         if ask.question.step == MUSTER:
             return muster(work.selected), work.local
-        return work.analysis.method.answer(ask.question, work.selected.examples, work.local, rng=rng)
+        rows = work.selected.examples.rows
+        answer, local = work.analysis.method.answer(ask.question, work.selected.examples, work.local, rng=rng)
+        if any(not 0 <= claimed <= rows for claimed in (answer.rows, *(part.rows for part in answer.parts.values()))):
+            # A policy judges by these numbers, so a method may not make them up.
+            raise FederationError(f"the step {ask.question.step} claims more rows than it was given, so its answer stays here")
+        return answer, local
 
 
 class _Withheld(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,18 +10,28 @@ import numpy as np
 
 from huizhen.data.examples import Examples
 from huizhen.methods.method import Finished, Local, Method
-from huizhen.privacy.release import Answer, Terms, Total
+from huizhen.privacy.release import Answer, Question, Terms, Total
 from huizhen.privacy.result import Result
 
 __all__ = ["alone", "total_of_one"]
 
 
-def alone(method: Method, spec: Any, terms: Terms, examples: Examples, *, site: str = "alone", seed: int = 0) -> Result:
+def alone(
+    method: Method,
+    spec: Any,
+    terms: Terms,
+    examples: Examples,
+    *,
+    site: str = "alone",
+    seed: int = 0,
+    judge: Callable[[Question, Answer], None] | None = None,
+) -> Result:
     """The method's result with one participant.
 
     Args:
         examples: its rows within the cohort; those that miss a needed variable are left out here.
         site: the participant's name; its roster.
+        judge: is shown every answer before the method sees it, and may raise.
         seed: for methods that draw; the exact ones do not.
 
     Returns:
@@ -34,6 +45,8 @@ def alone(method: Method, spec: Any, terms: Terms, examples: Examples, *, site: 
     state, local = method.begin(spec, replace(terms, roster=(site,))), Local()
     while not isinstance(asked := method.ask(state), Finished):
         answer, local = method.answer(asked, rows, local, rng=rng)
+        if judge is not None:
+            judge(asked, answer)
         state = method.fold(state, total_of_one(answer, site))
     return asked.result
 

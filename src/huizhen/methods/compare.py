@@ -14,10 +14,10 @@ from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
 from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import Result, Table
+from huizhen.privacy.result import Result, Table, listed
 
 __all__ = ["COMPARE", "CompareSpec", "Groups", "anova", "t_test", "welch_anova"]
 
@@ -131,6 +131,11 @@ def _checked(spec: CompareSpec, moments: Moments, held: NDArray[np.bool_], at_le
         raise NotEstimable(
             f"{spec.by!r}: a group has fewer than {max(at_least, 2)} patients with a value of {spec.variable!r}, too few to "
             "publish or to test; merge its levels, or leave it out by a cohort condition"
+        )
+    if moments.rare(at_least).any():
+        raise NotEstimable(
+            f"{spec.variable!r}: in a group all patients but 1 to {at_least - 1} have one code, 0, 1 or 2, so that its "
+            "mean would tell of these few; tabulate it instead"
         )
     variance = moments.variance[held, 0]
     if not (variance > 0).any() or (spec.test == "welch_anova" and not (variance > 0).all()):

@@ -115,7 +115,7 @@ def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
         formula, note = yield from _with_sites(formula)
         notes.append(note)
     model = yield from _agree_model(spec, formula, terms)
-    sums, mean = yield from ask_response(NAME, model)
+    sums, mean = yield from ask_response(NAME, model, terms.min_cell_count)
     design = yield from agree(NAME, formula, terms, uses=model.variables)
     _refuse_too_few(model, design, sums.rows)
     search = Search(spec.ridge, spec.tolerance, spec.max_iterations)

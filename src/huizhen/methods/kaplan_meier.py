@@ -100,6 +100,7 @@ def compare_at_site(question: Question, examples: Examples, local: Local, rng: n
 
 
 def reads(spec: KaplanMeierSpec) -> tuple[Use, ...]:
+    """The outcome, the strata and the variable whose groups are compared."""
     return (*outcome_uses(spec), *([Use(spec.by, "any")] if spec.by and spec.by != SITE else []))
 
 

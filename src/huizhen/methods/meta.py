@@ -10,24 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import replace
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import chdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import chdtrc
 
 from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
 from huizhen.methods.compare import COMPARE
 from huizhen.methods.cox import COX
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, read_by
-from huizhen.methods.description.moments import listed
+from huizhen.methods.design.wald import coefficient_table
 from huizhen.methods.glm import GLM
 from huizhen.methods.method import Method, ScriptedMethod, Spec, Use
 from huizhen.methods.site_estimates import estimate_steps, inner_settings, packed
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import Result, Table
+from huizhen.privacy.result import Result, Table, listed
 
 __all__ = ["META", "MetaSpec", "meta"]
 
@@ -136,25 +137,17 @@ def _pooled(spec: MetaSpec, found: list[str], k: Array, fixed: Array, weight: Ar
     total, once, twice = random  # sums of w*, w* (estimate - fixed), w* (estimate - fixed)^2
     shift = once / total
     pooled, error = fixed + shift, 1 / np.sqrt(total)
-    tables = {"fixed": _table(spec, found, fixed, 1 / np.sqrt(weight), None, "Fixed effect (inverse variance)")}
+    tables = {"fixed": _table(spec, found, fixed, 1 / np.sqrt(weight), inf, "Fixed effect (inverse variance)")}
     if spec.limits == "hartung_knapp":
         error = np.sqrt((twice - total * shift**2) / ((k - 1) * total))
         return tables | {"random": _table(spec, found, pooled, error, k - 1, "Random effects (DerSimonian-Laird, Hartung-Knapp)")}
-    return tables | {"random": _table(spec, found, pooled, error, None, "Random effects (DerSimonian-Laird)")}
+    return tables | {"random": _table(spec, found, pooled, error, inf, "Random effects (DerSimonian-Laird)")}
 
 
-def _table(spec: MetaSpec, found: list[str], value: Array, error: Array, df: Array | None, caption: str) -> Table:
-    statistic = value / error
-    half = 0.5 + spec.confidence / 2
-    reach = error * (ndtri(half) if df is None else stdtrit(df, half))
-    p = 2 * (ndtr(-np.abs(statistic)) if df is None else stdtr(df, -np.abs(statistic)))
-    columns = {"term": tuple(found), "coefficient": listed(value), "standard_error": listed(error)}
-    columns |= {"z" if df is None else "t": listed(statistic), "p_value": listed(p)}
-    columns |= {"ci_low": listed(value - reach), "ci_high": listed(value + reach)}
-    if ratio := _ratio(spec):
-        columns |= {ratio: listed(np.exp(value))}
-        columns |= {f"{ratio}_ci_low": listed(np.exp(value - reach)), f"{ratio}_ci_high": listed(np.exp(value + reach))}
-    return Table(columns, "term", caption)
+def _table(spec: MetaSpec, found: list[str], value: Array, error: Array, df: float | Array, caption: str) -> Table:
+    ratio = _ratio(spec)
+    table = coefficient_table(found, value, error, confidence=spec.confidence, df=df, ratio=(ratio, f"{ratio}_ci"))
+    return replace(table, caption=caption)
 
 
 def _ratio(spec: MetaSpec) -> str:

@@ -15,24 +15,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
 from huizhen.errors import NotEstimable
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result
 
-__all__ = ["Finished", "History", "Local", "Method", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
+__all__ = ["Finished", "History", "Local", "Method", "Names", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
 
 
 class Spec(BaseModel):
     """A method's own settings, as they stand under ``[method.NAME]`` in a study file; frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _as_names(value: Any) -> Any:
+    """A study file may write one name as text, several as a list."""
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(value) if isinstance(value, list) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ cuts, so a bracket shrinks 64-fold. The first bracket holds all values by Samuel
 maximum is asked for.
 
 With a minimum cell count of m > 1 no bracket is narrowed below m patients. One that reaches the tolerance with m rows inside
-(ties, as ages in years have) gives the value; else the smallest window of parts around it that holds m rows is published as an
-interval, and the value is withheld because it would be one patient's own. Who adds up the counts sees the joint counts between
+(ties, as ages in years have) gives the value; else parts run together until each run holds m rows, the run is published as an
+interval, and the value is withheld because it would be one patient's own. The runs are the same for all probabilities, so that the
+difference of two intervals holds nobody or m rows. Who adds up the counts sees the joint counts between
 the cuts.
 """
 
@@ -26,8 +27,8 @@ from huizhen.errors import NotEstimable
 from huizhen.methods.description.bracket import Bracket, cut_points, first_bracket, narrow, shortest
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, coder, read_by
 from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
-from huizhen.methods.method import Local, ScriptedMethod, Spec, Step, Use
-from huizhen.methods.summary import Names, labels
+from huizhen.methods.method import Local, Names, ScriptedMethod, Spec, Step, Use
+from huizhen.methods.summary import labels
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -48,14 +49,10 @@ class QuantileSpec(Spec):
             the last bit. The shortest decimal within it is given, so data written with fewer digits come out exactly.
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     probabilities: Annotated[
         tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False, min_length=1, max_length=1000)
-    ] = (
-        0.25,
-        0.5,
-        0.75,
-    )
+    ] = (0.25, 0.5, 0.75)
     by: str = ""
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
@@ -140,6 +137,7 @@ def quantile_columns(
 
 
 def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: int) -> tuple[str, ...]:
+    """Says why some quantile is an interval and no number; nothing where all are numbers."""
     if not any(q.value is None and q.low is not None for q in found.values()):
         return ()
     return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,17 @@ from scipy.special import stdtrit
 
 from huizhen.data.examples import SITE
 from huizhen.methods.description.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
-from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.method import Names, ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import CellTable, Result, Table
+from huizhen.privacy.result import CellTable, Result, Table, Withheld, listed
 
-__all__ = ["SUMMARY", "Names", "SummarySpec", "category_cells", "labels", "presence"]
+__all__ = ["SUMMARY", "SummarySpec", "category_cells", "labels", "presence", "rare_numbers"]
 
-# A list of variable names, as a TOML array gives it.
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+FEW_APART = (
+    "The rows that miss none of the numbers are few, or leave out few of one variable's rows, or hold a code that few patients "
+    "have: beside the other moments that would tell of these few."
+)
 
 
 class SummarySpec(Spec):
@@ -34,7 +36,7 @@ class SummarySpec(Spec):
         confidence: of the limits of the mean.
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     by: str = ""
     correlation: bool = False
     shape: bool = False
@@ -59,9 +61,11 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
     cells: dict[str, CellTable] = {}
     arrays: dict[str, NDArray[np.float64]] = {}
     rows, roster = 0, terms.roster
+    withheld: list[Withheld] = []
     if numbers:
         moments = yield from joint_moments("summary", numbers, by=spec.by, groups=groups, shape=spec.shape)
-        tables["numbers"] = _numbers(spec, numbers, groups, moments)
+        tables["numbers"] = _numbers(spec, numbers, groups, moments, terms.min_cell_count)
+        withheld += rare_numbers(numbers, moments, terms.min_cell_count)
         rows = int((moments.n + moments.missing)[:, 0].sum())
     if categories:
         counted = yield from cross_counts("summary", {name: levels[name] for name in categories}, by=spec.by, groups=groups)
@@ -70,8 +74,29 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
         rows = sum(int(c.counts.sum() + c.missing.sum()) for c in list(counted.values())[:1])
     if spec.correlation and numbers:
         together = yield from joint_moments("summary", numbers, products=True)
-        arrays, tables["correlation"] = _correlation(numbers, together)
-    return Result("summary", rows, roster, tables=tables, cells=cells, arrays=arrays, notes=_notes(spec, arrays))
+        if _few_tell_apart(together, terms.min_cell_count):
+            withheld.append(Withheld("correlation", FEW_APART))
+        else:
+            arrays, tables["correlation"] = _correlation(numbers, together)
+    return Result(
+        "summary",
+        rows,
+        roster,
+        tables=tables,
+        cells=cells,
+        arrays=arrays,
+        notes=_notes(spec, arrays),
+        withheld=tuple(withheld),
+    )
+
+
+def rare_numbers(names: Sequence[str], moments: Moments, least: int) -> list[Withheld]:
+    """The variables whose mean would be a number of few patients."""
+    rare = [name for name, few in zip(names, moments.rare(least)) if few]
+    reason = (
+        f"All patients but 1 to {least - 1} have one code, 0, 1 or 2, so that sum and mean would tell how many, or what they have."
+    )
+    return [Withheld(f"moments of {name}", reason) for name in rare]
 
 
 def labels(variables: Sequence[str], by: str, groups: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -97,7 +122,15 @@ def category_cells(
     return CellTable(name, by, tuple(levels), tuple(groups) or ("n",), counts.counts, reveals, caption)
 
 
-def _numbers(spec: SummarySpec, names: Sequence[str], groups: Sequence[str], moments: Moments) -> Table:
+def _few_tell_apart(moments: Moments, least: int) -> bool:
+    """Whether the rows without a missing value are few, or leave out few of some variable's, or hold a rare code."""
+    assert moments.complete is not None
+    assert moments.complete_unlike is not None
+    counts = np.concatenate([moments.complete, moments.n[0] - moments.complete[0], moments.complete_unlike.ravel()])
+    return bool(((counts > 0) & (counts < least)).any() or moments.rare(least).any())
+
+
+def _numbers(spec: SummarySpec, names: Sequence[str], groups: Sequence[str], moments: Moments, least: int) -> Table:
     reach = stdtrit(np.maximum(moments.n - 1, 1), 0.5 + spec.confidence / 2) * moments.standard_error
     shown: dict[str, NDArray[Any]] = {
         "n": moments.n,
@@ -112,6 +145,8 @@ def _numbers(spec: SummarySpec, names: Sequence[str], groups: Sequence[str], mom
     }
     if spec.shape:
         shown |= {"skewness": moments.skewness, "kurtosis": moments.kurtosis}
+    rare = moments.rare(least)
+    shown = {title: values if title in ("n", "missing") else np.where(rare, np.nan, values) for title, values in shown.items()}
     columns = labels(names, spec.by, groups) | {title: listed(values.T) for title, values in shown.items()}
     reveals = ("sum", "standard_error", "ci_low", "ci_high")  # over the mean or the standard deviation they are n
     return Table(columns, "variable", "Numeric variables", ("n", "missing"), "n", reveals)

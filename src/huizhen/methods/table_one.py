@@ -11,17 +11,18 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from huizhen.data.examples import SITE
 from huizhen.methods.compare import Groups, anova, t_test, welch_anova
 from huizhen.methods.description.contingency import pearson
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, cross_counts, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, listed
-from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.method import Names, ScriptedMethod, Spec, Use
 from huizhen.methods.quantile import QUANTILE_STEPS, joint_quantiles, quantile_columns, quantile_notes
-from huizhen.methods.summary import Names, category_cells, labels, presence
+from huizhen.methods.summary import category_cells, labels, presence, rare_numbers
 from huizhen.privacy.release import Question, Terms, Total
-from huizhen.privacy.result import CellTable, Result, Table
+from huizhen.privacy.result import CellTable, Result, Table, Withheld, listed
 
 __all__ = ["TABLE_ONE", "TableOneSpec", "smd_categories", "smd_numbers"]
 
@@ -37,7 +38,7 @@ class TableOneSpec(Spec):
         variances: ``equal`` (Student's t, ANOVA: what R's tableone does) or ``unequal`` (Welch).
     """
 
-    variables: Names
+    variables: Names = Field(min_length=1)
     by: str = ""
     variances: Literal["equal", "unequal"] = "equal"
 
@@ -58,6 +59,7 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
     tables: dict[str, Table] = {}
     cells: dict[str, CellTable] = {}
     notes: tuple[str, ...] = ()
+    withheld: list[Withheld] = []
     rows = 0
     if numbers:
         moments = yield from joint_moments("table_one", numbers, by=spec.by, groups=groups)
@@ -65,11 +67,13 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
             "table_one", numbers, QUARTILES, moments, by=spec.by, groups=groups, at_least=terms.min_cell_count
         )
         rows = int((moments.n + moments.missing)[:, 0].sum())
-        tables["numbers"] = _numbers(spec, numbers, groups, moments)
+        rare = moments.rare(terms.min_cell_count)
+        withheld += rare_numbers(numbers, moments, terms.min_cell_count)
+        tables["numbers"] = _numbers(spec, numbers, groups, moments, rare)
         tables["quantiles"] = quantile_columns(numbers, spec.by, groups, QUARTILES, found)
         notes = quantile_notes(found, terms.min_cell_count)
         if spec.by:
-            tables["tests"] = _tests(spec, numbers, moments)
+            tables["tests"] = _tests(spec, numbers, moments, rare)
     if categories:
         counted = yield from cross_counts("table_one", {name: levels[name] for name in categories}, by=spec.by, groups=groups)
         first = counted[categories[0]]
@@ -80,7 +84,7 @@ def _program(spec: TableOneSpec, terms: Terms) -> Generator[Question, Total, Res
             if spec.by:
                 tables[f"{name}_test"], reveals = _category_test(name, counted[name].counts), (f"{name}_test",)
             cells[name] = category_cells(name, levels[name], spec.by, groups, counted[name], reveals=reveals)
-    return Result("table_one", rows, terms.roster, tables=tables, cells=cells, notes=notes)
+    return Result("table_one", rows, terms.roster, tables=tables, cells=cells, notes=notes, withheld=tuple(withheld))
 
 
 def smd_numbers(groups: Groups) -> float | None:
@@ -104,23 +108,24 @@ def smd_categories(counts: NDArray[np.int64]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def _numbers(spec: TableOneSpec, names: Sequence[str], groups: Sequence[str], moments: Moments) -> Table:
-    shown: dict[str, NDArray[Any]] = {"n": moments.n, "missing": moments.missing, "mean": moments.mean, "sd": moments.sd}
+def _numbers(spec: TableOneSpec, names: Sequence[str], groups: Sequence[str], moments: Moments, rare: NDArray[np.bool_]) -> Table:
+    shown: dict[str, NDArray[Any]] = {"n": moments.n, "missing": moments.missing}
+    shown |= {"mean": np.where(rare, np.nan, moments.mean), "sd": np.where(rare, np.nan, moments.sd)}
     columns = labels(names, spec.by, groups) | {title: listed(values.T) for title, values in shown.items()}
     return Table(columns, "variable", "Numeric variables", ("n", "missing"), "n")
 
 
-def _tests(spec: TableOneSpec, names: Sequence[str], moments: Moments) -> Table:
+def _tests(spec: TableOneSpec, names: Sequence[str], moments: Moments, rare: NDArray[np.bool_]) -> Table:
     """One row for each number. Support is the smallest group: a test over a withheld group would help to work it out; and where
     the missing are too few to be told, so is what the number of rows could be had from.
     """
     counts, reveals = ("n", "missing", "smallest_group"), ("statistic", "df", "df_within", "p_value")
-    rows = [_number_test(spec, moments, j) for j in range(len(names))]
+    rows = [_number_test(spec, moments, j, bool(rare[j])) for j in range(len(names))]
     columns = {"variable": tuple(names)} | {title: tuple(row[title] for row in rows) for title in rows[0]}
     return Table(columns, "variable", f"Differences by {spec.by}", counts, "smallest_group", reveals)
 
 
-def _number_test(spec: TableOneSpec, moments: Moments, j: int) -> dict[str, Any]:
+def _number_test(spec: TableOneSpec, moments: Moments, j: int, rare: bool) -> dict[str, Any]:
     n = moments.n[:, j]
     held = n > 0
     row: dict[str, Any] = dict.fromkeys(("test", "statistic", "df", "df_within", "p_value", "smd"))
@@ -128,7 +133,7 @@ def _number_test(spec: TableOneSpec, moments: Moments, j: int) -> dict[str, Any]
     row["smallest_group"] = int(n[held].min()) if held.any() else 0
     groups = Groups(n[held].astype(float), moments.offset[held, j], moments.variance[held, j])
     equal = spec.variances == "equal"
-    if len(groups.n) < 2 or (groups.n < 2).any() or not (groups.variance > 0).any():
+    if rare or len(groups.n) < 2 or (groups.n < 2).any() or not (groups.variance > 0).any():
         return row
     if len(groups.n) == 2:
         found = t_test(groups, pooled=equal, confidence=0.95)

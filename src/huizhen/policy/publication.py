@@ -25,6 +25,13 @@ __all__ = ["COUNT_FACTS", "publish"]
 COUNT_FACTS = frozenset({"rows", "n", "patients", "events", "censored", "missing", "cases", "controls", "deaths"})
 
 
+# What a number of patients can be computed from, beside the other facts of a model: the log of n or of the events in `bic`, n less
+# the coefficients in the degrees of freedom, the dispersion beside Pearson's chi-square.
+TELL_COUNTS = frozenset(
+    {"bic", "df_residual", "df_null", "df_within", "dispersion", "adjusted_r2", "f_statistic", "f_p", "aic_without_dispersion"}
+)
+
+
 def publish(result: Result, terms: Terms) -> Result:
     """The result as people may see it.
 
@@ -57,6 +64,11 @@ def publish(result: Result, terms: Terms) -> Result:
             withheld.append(Withheld(name, f"It, or all patients without it, is a number from 1 to {terms.min_cell_count - 1}."))
             facts[name] = None
         facts[name] = round_count(facts[name], terms)
+    if terms.round_to > 1 or any(facts[name] is None for name in COUNT_FACTS & facts.keys()):
+        for name in TELL_COUNTS & facts.keys():
+            if facts[name] is not None:
+                withheld.append(Withheld(name, f"It would give away a count that is {_why_hidden(terms)}."))
+            facts[name] = None
     return replace(
         result,
         rows=round_count(result.rows, terms),
@@ -123,6 +135,8 @@ def _publish_tables(result: Result, terms: Terms) -> tuple[dict[str, Table], lis
         if thin.any():
             reason = f"They rest on fewer than {terms.min_cell_count} patients."
             withheld.append(Withheld(f"rows of {name}", reason))
+        if terms.round_to > 1 and set(table.reveals) & table.columns.keys():
+            withheld.append(Withheld(f"{', '.join(table.reveals)} of {name}", "They would give away a count that is rounded."))
         if (hidden & ~thin).any():
             reason = f"Counts from 1 to {terms.min_cell_count - 1} patients, and those that would give them back."
             withheld.append(Withheld(f"counts of {name}", reason))
@@ -174,6 +188,8 @@ def _publish_table(table: Table, thin: NDArray[np.bool_], hidden: NDArray[np.boo
             columns[name] = _index(values, thin, name, terms)
             continue
         drop = thin | hidden if name in counting or name in table.reveals else thin
+        if terms.round_to > 1 and name in table.reveals:
+            drop = np.ones_like(thin)  # it would undo the rounding
         kept = (None if gone else value for value, gone in zip(values, drop))
         columns[name] = tuple(round_count(value, terms) if name in counting else value for value in kept)
     return replace(table, columns=columns)

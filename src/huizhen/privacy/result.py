@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from huizhen.privacy.release import EMPTY
 
-__all__ = ["CellTable", "Result", "Table", "Withheld"]
+__all__ = ["CellTable", "Result", "Table", "Withheld", "listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +96,8 @@ class Result:
     notes: tuple[str, ...] = ()
     failure: str = ""
     withheld: tuple[Withheld, ...] = ()
+
+
+def listed(values: NDArray[Any]) -> tuple[Any, ...]:
+    """A table's column: plain numbers, None where not finite."""
+    return tuple(value if np.isfinite(value) else None for value in values.ravel().tolist())

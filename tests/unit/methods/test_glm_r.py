@@ -114,6 +114,19 @@ def test_miles_by_weight(mtcars, fit):
     assert facts["bic"] == pytest.approx(170.4266, abs=5e-5)
 
 
+def test_splines_with_knots_at_joint_quantiles(mtcars, fit):
+    # lm(mpg ~ bs(wt, df = 5), mtcars); its inner knots lie between the values of two cars
+    result = fit(mtcars, formula="mpg ~ bs(wt, 5)", family="gaussian")
+    (piece,) = result.facts["design"]["pieces"]
+    assert piece["spline"]["inner"] == pytest.approx([2.81166666666666654, 3.5], rel=1e-14)
+    assert piece["spline"]["boundary"] == [1.513, 5.424]
+    coefficients = 31.13207469806, -0.0464960940008911, -10.4912980685607, -14.7264676149474, -20.4600749671486, -19.1713748883133
+    errors = 2.23288734740981, 4.84440010727105, 3.2869225625689, 4.49121758054677, 8.66640970092194, 3.11526478091254
+    table = result.tables["coefficients"].columns
+    assert table["coefficient"] == pytest.approx(coefficients, rel=1e-9)
+    assert table["standard_error"] == pytest.approx(errors, rel=1e-9)
+
+
 def test_longley_to_the_certified_digits_of_nist(federate, sites_of, terms_of):
     # NIST StRD, Longley: columns so nearly dependent that careless sums lose all digits
     frame = sm.datasets.longley.load_pandas().data

@@ -1,6 +1,7 @@
 """Joint quantiles are the pooled order statistics; no patient's own value comes out."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,22 @@ def test_an_interval_is_as_narrow_as_a_64th_of_a_bracket_allows(federate):
     assert 0 < columns["high"][0] - columns["low"][0] < 0.06
 
 
+@pytest.mark.parametrize("at_least", [2, 5])
+@pytest.mark.parametrize("shape", ["smooth", "tied", "outlier"])
+def test_no_two_intervals_differ_by_fewer_patients_than_the_minimum(federate, at_least, shape):
+    rng = np.random.default_rng(11)
+    x = {"smooth": rng.normal(size=97), "tied": rng.integers(0, 12, 97) + 0.0, "outlier": np.append(rng.gamma(1, 9, 96), 4e3)}[
+        shape
+    ]
+    spec = QuantileSpec(variables=["x"], probabilities=[i / 96 for i in range(97)])  # every order statistic
+    result = federate(QUANTILE, spec, terms(at_least, "x"), shares(pd.DataFrame({"x": x}), np.arange(97) % 3))
+    columns = result.tables["quantiles"].columns
+    pieces = sorted(set(zip(columns["low"], columns["high"])))
+    assert len(pieces) > 3
+    assert all(below[1] <= above[0] for below, above in pairwise(pieces)), "intervals overlap"
+    assert all(((x > low) & (x <= high)).sum() >= at_least for low, high in pieces)
+
+
 def test_a_group_with_too_few_patients_has_no_quantile(federate):
     frame = pd.DataFrame({"x": np.repeat([1.0, 2.0], 50), "g": ["a"] * 97 + ["b"] * 3})
     result = federate(QUANTILE, QuantileSpec(variables=["x"], by="g"), terms(5, "x"), shares(frame, np.arange(100) % 2))
@@ -166,7 +183,7 @@ def test_any_rows_split_in_any_way_give_numpys_quantile(federate, x, sites, seed
     parts = np.random.default_rng(seed).integers(0, sites, len(x))
     spec = QuantileSpec(variables=["x"], probabilities=[p, 0.5])
     result = federate(QUANTILE, spec, terms(1, "x"), shares(pd.DataFrame({"x": x}), parts))
-    expected = np.quantile(x, [p, 0.5])
+    expected = np.quantile(x, list(dict.fromkeys([p, 0.5])))
     np.testing.assert_allclose(
         values(result), expected, rtol=1e-9, atol=max(2e-9 * np.std(x), 1e-9 * np.max(np.abs(x)), 1e-300) + 1e-12
     )

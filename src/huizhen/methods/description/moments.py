@@ -21,7 +21,10 @@ from huizhen.methods.description.levels import coder, read_by
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Total
 
-__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments", "listed"]
+__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments"]
+
+
+CODES = (0, 1, 2)  # what yes and no, or two kinds, are coded by when they are numbers
 
 
 @dataclass(frozen=True)
@@ -31,24 +34,36 @@ class Moments:
     Attributes:
         n: int64, rows that have a value.
         missing: int64, rows that miss it.
+        unlike: int64 (code, group, variable), rows that have a value other than 0, other than 1, other than 2.
         total: the sum.
         mean: the mean.
         offset: the mean's distance from a number near all means of the variable; distances between groups lose no digits in it.
         powers: sums of the second, third and fourth power of the distance from the mean, by exponent; 3 and 4 on demand.
         absolute: the sum of absolute distances from the mean, or None.
         complete: int64 (group,), rows that miss no variable, or None.
+        complete_unlike: as `unlike`, of those rows, or None.
         products: float64 (group, variable, variable), sums of products of the distances over complete rows, or None.
     """
 
     n: NDArray[np.int64]
     missing: NDArray[np.int64]
+    unlike: NDArray[np.int64]
     total: NDArray[np.float64]
     mean: NDArray[np.float64]
     offset: NDArray[np.float64]
     powers: Mapping[int, NDArray[np.float64]]
     absolute: NDArray[np.float64] | None = None
     complete: NDArray[np.int64] | None = None
+    complete_unlike: NDArray[np.int64] | None = None
     products: NDArray[np.float64] | None = None
+
+    def rare(self, least: int) -> NDArray[np.bool_]:
+        """Variables of which in some group all rows but 1 to `least` - 1 have one code, bool (variable,).
+
+        A sum or mean of such a variable is a number of patients, or a sum over these few. All groups of the variable are meant:
+        the others' would give the group's back from a mean of all.
+        """
+        return np.asarray(((self.unlike > 0) & (self.unlike < least) & (self.n >= least)).any(axis=(0, 1)))
 
     @cached_property
     def variance(self) -> NDArray[np.float64]:
@@ -107,11 +122,6 @@ def joint_moments(
     return _settle(sums, mean, centred)
 
 
-def listed(values: NDArray[Any]) -> tuple[Any, ...]:
-    """A table's column: plain numbers, None where not finite."""
-    return tuple(value if np.isfinite(value) else None for value in values.ravel().tolist())
-
-
 def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred: Mapping[str, NDArray[Any]]) -> Moments:
     n = sums["n"]
     rest = _divide(centred["power1"], n, empty=0.0)  # what the mean of the first round lacks, by rounding
@@ -130,7 +140,17 @@ def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred
     settled = np.where(n > 0, mean + rest, np.nan)
     offset = np.where(n > 0, mean - _divide((n * mean).sum(axis=0), n.sum(axis=0), empty=0.0) + rest, np.nan)
     return Moments(
-        n, sums["missing"], sums["sum"], settled, offset, powers, centred.get("absolute"), sums.get("complete"), products
+        n=n,
+        missing=sums["missing"],
+        unlike=sums["unlike"],
+        total=sums["sum"],
+        mean=settled,
+        offset=offset,
+        powers=powers,
+        absolute=centred.get("absolute"),
+        complete=sums.get("complete"),
+        complete_unlike=sums.get("complete_unlike"),
+        products=products,
     )
 
 
@@ -138,6 +158,7 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
     names, groups, group = _reading(question, examples)
     n, missing, total = (np.zeros((groups, len(names))) for _ in range(3))
     complete, complete_sum = np.zeros(groups), np.zeros((groups, len(names)))
+    unlike, complete_unlike = (np.zeros((len(CODES), groups, len(names)), np.int64) for _ in range(2))
     for rows in chunks(examples.rows):
         where, columns = group(rows), [examples.number(name)[rows] for name in names]
         for j, values in enumerate(columns):
@@ -145,19 +166,23 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
             n[:, j] += _by_group(where[seen], groups)
             missing[:, j] += _by_group(where[~seen], groups)
             total[:, j] += _by_group(where[seen], groups, values[seen])
+            unlike[:, :, j] += _unlike(values[seen], where[seen], groups)
         if question.facts["products"]:
             whole = ~np.any(np.isnan(columns), axis=0)
             complete += _by_group(where[whole], groups)
             for j, values in enumerate(columns):
                 complete_sum[:, j] += _by_group(where[whole], groups, values[whole])
+                complete_unlike[:, :, j] += _unlike(values[whole], where[whole], groups)
     _check_finite(total, names)
     parts = {
         "n": Part(n.astype(np.int64), examples.rows, cells=True),
         "missing": Part(missing.astype(np.int64), examples.rows, cells=True),
+        "unlike": Part(unlike, examples.rows, cells=True),
         "sum": Part(total, examples.rows),
     }
     if question.facts["products"]:
         parts["complete"] = Part(complete.astype(np.int64), examples.rows, cells=True)
+        parts["complete_unlike"] = Part(complete_unlike, examples.rows, cells=True)
         parts["complete_sum"] = Part(complete_sum, examples.rows)
     return Answer(parts, examples.rows), local
 
@@ -219,6 +244,11 @@ def _reading(question: Question, examples: Examples) -> tuple[list[str], int, An
 def _by_group(group: NDArray[np.int64], groups: int, weights: NDArray[np.float64] | None = None) -> NDArray[Any]:
     # A row without a group (-1) is counted at the last place, which is cut off.
     return np.bincount(group % (groups + 1), weights, minlength=groups + 1)[:groups]
+
+
+def _unlike(values: NDArray[np.float64], group: NDArray[np.int64], groups: int) -> NDArray[np.int64]:
+    """Rows by code that they do not have and by group, int64 (code, group)."""
+    return np.stack([_by_group(group[values != code], groups) for code in CODES]).astype(np.int64)
 
 
 def _check_finite(sums: NDArray[np.float64], names: Sequence[str]) -> None:

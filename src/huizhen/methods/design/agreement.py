@@ -32,11 +32,10 @@ from huizhen.methods.design.columnsums import (
     SUMS,
     column_products,
     column_sums,
-    counted_columns,
     moment_sums,
 )
 from huizhen.methods.design.formula import Factor, Formula, parse
-from huizhen.methods.design.knots import BELOW, Moments, below, quantiles
+from huizhen.methods.design.knots import BELOW, Moments, at_ranks, below
 from huizhen.methods.design.labels import agree_labels
 from huizhen.methods.design.piece import Piece
 from huizhen.methods.design.spline import Spline
@@ -195,11 +194,10 @@ def _agree_spline(method: str, factor: Factor, terms: Terms, moments: Moments | 
     boundary, count = _declared_range(factor, terms), _inner_count(factor)
     inner = tuple(call.option("knots") or ())
     if moments is not None:
-        least = max(terms.min_cell_count, 1)
-        tail = min(least / moments.rows, 0.5)
-        probabilities = [place / (count + 1) for place in range(1, count + 1)]
-        asked = [*probabilities, *(() if boundary else (tail, 1.0 - tail))]
-        found = yield from quantiles(method, factor, moments, asked, least)
+        last, least = moments.rows, min(max(terms.min_cell_count, 1), moments.rows)
+        asked = [1 + (last - 1) * place / (count + 1) for place in range(1, count + 1)]
+        asked += [] if boundary else [least, last + 1 - least]
+        found = yield from at_ranks(method, factor, moments, asked, least)
         inner = inner or found[:count]
         boundary = boundary or (found[count], found[count + 1])
     assert boundary is not None
@@ -223,13 +221,11 @@ def _undefined(name: str) -> NotEstimable:
 
 
 def _refuse_rare(design: Design, total: Total, least: int) -> None:
-    counted = counted_columns(design)
-    ones = dict(zip(counted, total.sums["ones"].tolist()))
-    measured = {column: count for column, count in zip(counted, total.sums["not_binary"].tolist()) if count}
     rare: dict[str, int] = {}
-    for column, count in ones.items():
-        if column not in measured and 0 < min(count, total.rows - count) < least:
-            rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
+    counts = total.sums["unlike"]  # (code, column): rows that are not 0, not 1, not 2
+    few = np.any((counts > 0) & (counts < least) & (total.rows >= least), axis=0)
+    for column in np.flatnonzero(few):
+        rare[design.terms[column]] = rare.get(design.terms[column], 0) + 1
     if rare:
         said = "; ".join(f"{term}: {count}" for term, count in rare.items())
         raise NotEstimable(

@@ -11,16 +11,12 @@ from huizhen.methods.design.piece import transformed
 from huizhen.methods.method import Local
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["COLUMNS", "PRODUCTS", "SQUARES", "SUMS", "column_products", "column_sums", "counted_columns", "moment_sums"]
+__all__ = ["COLUMNS", "PRODUCTS", "SQUARES", "SUMS", "column_products", "column_sums", "moment_sums"]
 
 SUMS, SQUARES, COLUMNS, PRODUCTS = "design.sums", "design.squares", "design.columns", "design.products"
 
 
-def counted_columns(design: Design) -> list[int]:
-    """Columns whose rows unlike 0 are counted: those of categories, and bare variables, which may be 0/1."""
-    bare = [len(parts) == 1 and not design.pieces[parts[0][0]].factor.calls for parts in design.parts]
-    mixed = [any(design.pieces[piece].levels for piece, _ in parts) for parts in design.parts]
-    return [column for column in range(len(design.columns)) if bare[column] or mixed[column]]
+CODES = (0.0, 1.0, 2.0)  # what yes and no, or two kinds, are coded by when they are numbers
 
 
 def moment_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
@@ -43,33 +39,33 @@ def moment_sums(question: Question, examples: Examples, local: Local, _rng: np.r
 
 
 def column_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """Sums of the columns; for those that may be indicators, how many rows they hold for."""
+    """Sums of the columns; and in how many rows each is something else than 0, than 1, than 2."""
     design = Design.from_facts(question.facts["design"], local)
-    counted = counted_columns(design)
-    sums, ones = np.zeros(len(design.columns)), np.zeros(len(counted), dtype=np.int64)
-    not_binary = np.zeros(len(counted), dtype=np.int64)
-    may_be_measured = {
-        place: column for place, column in enumerate(counted) if not any(design.pieces[p].levels for p, _ in design.parts[column])
-    }
+    sums, codes = np.zeros(len(design.columns)), _codes(design)
+    unlike = np.zeros(codes.shape, dtype=np.int64)
     with np.errstate(all="ignore"):
         for rows in chunks(examples.rows):
             filled = design.matrix(examples, rows)
             sums += filled.sum(axis=1)
-            for place, column in may_be_measured.items():
-                if not not_binary[place]:
-                    not_binary[place] = not np.all((filled[column] == 0) | (filled[column] == 1))
-            for place, column in enumerate(counted):
-                ones[place] += 0 if not_binary[place] else np.count_nonzero(filled[column])
-    ones[not_binary > 0] = 0
+            for place, code in enumerate(codes):
+                unlike[place] += np.count_nonzero(filled != code[:, np.newaxis], axis=1)
     undefined = ~np.isfinite(sums)
     sums[undefined] = 0.0
     parts = {
         "sums": Part(sums, examples.rows),
-        "ones": Part(ones, examples.rows, cells=True),
-        "not_binary": Part(not_binary, examples.rows, unit="sites"),
+        "unlike": Part(unlike, examples.rows, cells=True),
         "undefined": Part(undefined.astype(np.int64), examples.rows, unit="sites"),
     }
     return Answer(parts, examples.rows), local
+
+
+def _codes(design: Design) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The codes as they stand in each column, centred and scaled like it: float64 (code, column)."""
+    codes = np.repeat(np.array(CODES)[:, np.newaxis], len(design.columns), axis=1)
+    for column, parts in enumerate(design.parts):
+        if len(parts) == 1 and (piece := design.pieces[parts[0][0]]).factor.outer in ("center", "scale"):
+            codes[:, column] = (np.array(CODES) - piece.shift) / piece.divisor
+    return codes
 
 
 def column_products(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:

@@ -10,24 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log2, sqrt
+from math import ceil, floor, log2, sqrt, ulp
 
 import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
+from huizhen.methods.description.bracket import shortest
 from huizhen.methods.design.formula import Factor
 from huizhen.methods.design.piece import transformed
 from huizhen.methods.method import Local
 from huizhen.privacy.release import Answer, Part, Question, Total
 
-__all__ = ["BELOW", "Moments", "below", "quantiles"]
+__all__ = ["BELOW", "Moments", "at_ranks", "below"]
 
 BELOW = "design.below"
 CELLS = 64  # a bracket is cut into so many in one round: more cuts save rounds, and cost 8 bytes each
-RESOLUTION = 2.0**-10  # of the standard deviation, up to a factor of 2: a knot need not be known better
-# A lattice wider than the data by this many doublings would mean a broken standard deviation.
+RESOLUTION = 2.0**-30  # of the standard deviation, up to a factor of 2: a billionth
+# Each round narrows 64-fold; more rounds than this would mean a broken standard deviation.
 MOST_ROUNDS = 40
 
 
@@ -45,32 +46,34 @@ class Moments:
         return sqrt(self.squares / (self.rows - 1)) if self.rows > 1 else 0.0
 
 
-def quantiles(
-    method: str, factor: Factor, moments: Moments, probabilities: Sequence[float], least: int
+def at_ranks(
+    method: str, factor: Factor, moments: Moments, ranks: Sequence[float], least: int
 ) -> Generator[Question, Total, tuple[float, ...]]:
-    """Joint quantiles of the factor's values, one for each probability.
+    """The factor's values at joint ranks: 1 for the smallest, 2.25 a quarter of the way from the second to the third.
 
-    A quantile is the right end of a cell no wider than 2^-10 standard deviations, which is the value itself where values are whole
-    numbers, or the middle of the narrowest cell that still holds `least` rows.
+    So the rank of a quantile p is ``1 + (n - 1) p``: type 7 of Hyndman and Fan, R's default. A value that at least `least` rows
+    share comes out as it was written down; of others the middle of the narrowest cell that still holds `least` rows.
 
     Raises:
         NotEstimable: all values are equal.
     """
     if moments.squares <= 0 or moments.rows < 2:
         raise NotEstimable(f"{factor} has the same value in all rows, so no knots can be placed in it; leave it out")
-    found: dict[float, float] = {}
-    # All probabilities share one question as long as they share a bracket.
-    waiting = [_Bracket(*_range(moments), 0, moments.rows, tuple(sorted(set(probabilities))))]
-    finest = 2.0 ** floor(log2(moments.deviation * RESOLUTION))
+    found: dict[int, float] = {}
+    # All ranks share one question as long as they share a bracket.
+    wanted = sorted({whole for rank in ranks for whole in (floor(rank), ceil(rank))})
+    waiting = [_Bracket(*_range(moments), 0, moments.rows, tuple(wanted))]
+    # A cell of the last round must still be wider than the distance between floating point numbers.
+    finest = max(2.0 ** floor(log2(moments.deviation * RESOLUTION)), CELLS * ulp(abs(moments.mean) + moments.deviation))
     for _ in range(MOST_ROUNDS):
         if not waiting:
             break
         cuts = np.unique(np.concatenate([bracket.cuts() for bracket in waiting]))
         total = yield Question(method, BELOW, {"factor": factor.facts(), "cuts": cuts}, (factor.variable,))
         counts = dict(zip(cuts.tolist(), total.sums["below"].tolist()))
-        narrow = [bracket.narrow(counts, rows=moments.rows, finest=finest, least=max(least, 1), found=found) for bracket in waiting]
+        narrow = [bracket.narrow(counts, finest=finest, least=max(least, 1), found=found) for bracket in waiting]
         waiting = [cell for cells in narrow for cell in cells]
-    return tuple(found[probability] for probability in probabilities)
+    return tuple(found[floor(rank)] + (rank % 1) * (found[ceil(rank)] - found[floor(rank)]) for rank in ranks)
 
 
 def below(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
@@ -86,36 +89,36 @@ def below(question: Question, examples: Examples, local: Local, _rng: np.random.
 
 @dataclass(frozen=True, slots=True)
 class _Bracket:
-    """Cells of equal width from `low`: rows at or below `low`, rows at or below the upper end, and the probabilities inside."""
+    """Cells of equal width from `low`: rows at or below `low`, rows at or below the upper end, and the ranks inside."""
 
     low: float
     width: float
     cells: int
     under: int
     upto: int
-    probabilities: tuple[float, ...]
+    ranks: tuple[int, ...]
 
     def cuts(self) -> NDArray[np.float64]:
         steps = np.arange(1, self.cells, dtype=np.float64)
         return self.low + self.width * steps
 
-    def narrow(
-        self, counts: Mapping[float, int], *, rows: int, finest: float, least: int, found: dict[float, float]
-    ) -> list[_Bracket]:
-        """Narrower brackets of what is not settled; settled quantiles go into `found`."""
+    def narrow(self, counts: Mapping[float, int], *, finest: float, least: int, found: dict[int, float]) -> list[_Bracket]:
+        """Narrower brackets of what is not settled; settled ranks go into `found`."""
         edges = np.array([self.under, *(counts[cut] for cut in self.cuts().tolist()), self.upto])
-        inside: dict[tuple[int, int], list[float]] = {}
-        for probability in self.probabilities:
-            rank = max(1, ceil(probability * rows - 1e-9))
+        inside: dict[int, list[int]] = {}
+        for rank in self.ranks:
             cell = int(np.searchsorted(edges, rank, side="left")) - 1
             first, size = _dyadic(edges, cell, least)
-            if size == 1 and self.width > finest:
-                inside.setdefault((cell, 1), []).append(probability)
+            low, high = self.low + self.width * first, self.low + self.width * (first + size)
+            if size > 1:
+                found[rank] = (low + high) / 2
+            elif self.width <= finest:
+                found[rank] = shortest(low, high)
             else:
-                found[probability] = self.low + self.width * (first + (1.0 if size == 1 else size / 2))
+                inside.setdefault(cell, []).append(rank)
         return [
-            _Bracket(self.low + self.width * cell, self.width / CELLS, CELLS, int(edges[cell]), int(edges[cell + 1]), tuple(ones))
-            for (cell, _), ones in inside.items()
+            _Bracket(self.low + self.width * cell, self.width / CELLS, CELLS, int(edges[cell]), int(edges[cell + 1]), tuple(ranks))
+            for cell, ranks in inside.items()
         ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, fdtrc, ndtr, ndtri, stdtr, stdtrit
 
-from huizhen.privacy.result import Table
+from huizhen.privacy.result import Table, listed
 
 __all__ = ["chi_square_p", "coefficient_table", "f_p", "joint_wald"]
 
@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 def coefficient_table(
     names: Sequence[str],
     coefficients: Floats,
-    covariance: Floats,
+    errors: Floats,
     *,
     confidence: float,
-    df: float = inf,
+    df: float | Floats = inf,
     ratio: tuple[str, str] = ("", ""),
 ) -> Table:
     """One row for each coefficient.
@@ -30,16 +30,15 @@ def coefficient_table(
     Args:
         names: of the coefficients.
         coefficients: float64 (term,).
-        covariance: float64 (term, term).
+        errors: their standard errors, float64 (term,).
         confidence: of the intervals, e.g. 0.95.
-        df: degrees of freedom of Student's t; infinite: the normal distribution, and ``z`` for ``t``.
+        df: degrees of freedom of Student's t, of all or each; infinite: the normal distribution, and ``z`` for ``t``.
         ratio: name and short name of exp(coefficient), e.g. ``("odds_ratio", "or")``; empty for none.
     """
-    errors = np.sqrt(np.diag(covariance))
     statistic = np.divide(coefficients, errors, out=np.full_like(errors, np.nan), where=errors > 0)
-    normal = df == inf
+    normal = bool(np.all(np.equal(df, inf)))
     p_values = 2.0 * (ndtr(-np.abs(statistic)) if normal else stdtr(df, -np.abs(statistic)))
-    reach = float(ndtri(0.5 + confidence / 2.0) if normal else stdtrit(df, 0.5 + confidence / 2.0)) * errors
+    reach = (ndtri(0.5 + confidence / 2.0) if normal else stdtrit(df, 0.5 + confidence / 2.0)) * errors
     columns = {
         "coefficient": coefficients,
         "standard_error": errors,
@@ -53,10 +52,8 @@ def coefficient_table(
         with np.errstate(over="ignore"):
             columns |= {name: np.exp(coefficients)}
             columns |= {f"{short}_low": np.exp(coefficients - reach), f"{short}_high": np.exp(coefficients + reach)}
-    listed = {key: tuple(values.tolist()) for key, values in columns.items()}
-    return Table(
-        {"term": tuple(names), **listed}, index="term", caption=f"Coefficients with {confidence:.0%} confidence intervals."
-    )
+    plain = {key: listed(values) for key, values in columns.items()}
+    return Table({"term": tuple(names), **plain}, index="term", caption=f"Coefficients with {confidence:.0%} confidence intervals.")
 
 
 def joint_wald(coefficients: Floats, covariance: Floats, columns: Sequence[int]) -> float:

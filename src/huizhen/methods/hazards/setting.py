@@ -44,7 +44,7 @@ def agree_setting(spec: CoxSpec, design: Design, terms: Terms) -> Generator[Ques
     model = {"outcome": spec.outcome, "strata": list(spec.strata), "weights": spec.weights, "ties": spec.ties, "cells": None}
     if spec.by_site:
         total = yield Question(NAME, "events", {"model": model}, variables)
-        rows, events = _usable(spec, design, total)
+        rows, events = _usable(spec, design, total, terms.min_cell_count)
         within = " and ".join(spec.strata)
         notes = (
             f"Stratified by {within}: sums over each site's own risk sets, on the patients' own times.",
@@ -57,12 +57,12 @@ def agree_setting(spec: CoxSpec, design: Design, terms: Terms) -> Generator[Ques
     cells, joint = _joint_cells(grids, groups)
     model["cells"] = joint
     total = yield Question(NAME, "events", {"model": model}, variables)
-    rows, events = _usable(spec, design, total)
+    rows, events = _usable(spec, design, total, terms.min_cell_count)
     surface = GridSurface(model, variables, Cells(cells.starts, cells.time, cells.deaths, total.sums["weight"]), spec.ties)
     return Setting(surface, _stratum_names(grids, groups), rows, events, tuple(_grid_notes(spec, exits, grids, groups)))
 
 
-def _usable(spec: CoxSpec, design: Design, total: Total) -> tuple[int, int]:
+def _usable(spec: CoxSpec, design: Design, total: Total, least: int) -> tuple[int, int]:
     """Rows and events, after refusing what cannot be fitted."""
     (events, rows), (times, weights) = total.sums["events"].tolist(), total.sums["unusable"].tolist()
     refuse_unusable(times)
@@ -70,6 +70,12 @@ def _usable(spec: CoxSpec, design: Design, total: Total) -> tuple[int, int]:
         raise NotEstimable(
             f"weights: some rows have a weight {spec.weights!r} of 0, below 0 or without end: expected weights above 0. "
             "Correct them at the source, or leave those rows out with a cohort condition"
+        )
+    # Kish's effective number (1965, Survey Sampling, section 8.2): of all patients, and of those with the event.
+    if any(0 < once**2 < least * twice for once, twice in total.sums.get("balance", np.zeros((0, 2))).tolist()):
+        raise NotEstimable(
+            f"weights: {spec.weights!r} makes fewer than {least} patients outweigh all others, so that the model would describe "
+            "those few. Choose other weights"
         )
     if events == 0:
         raise NotEstimable("no patient had the event: expected at least one. Check the condition that defines the event")

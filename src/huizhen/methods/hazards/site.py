@@ -84,6 +84,11 @@ def count_events(question: Question, examples: Examples, local: Local, _rng: np.
         "events": Part(np.array([np.count_nonzero(event), examples.rows], np.int64), examples.rows, cells=True),
         "unusable": Part(np.array([count_unusable(time), bad_weights], np.int64), examples.rows, cells=True),
     }
+    if model["weights"] and not bad_weights:
+        sums = [(each.sum(), each @ each) for each in (weight, weight[event])]
+        parts["balance"] = Part(np.array(sums), examples.rows)
+    elif model["weights"]:
+        parts["balance"] = Part(np.zeros((2, 2)), examples.rows)
     if model["cells"] is not None:
         rows = risk_sets(model, examples, local).rows
         parts["weight"] = Part(rows.sum_by_cell(np.where(rows.event & np.isfinite(rows.weight), rows.weight, 0.0)), examples.rows)

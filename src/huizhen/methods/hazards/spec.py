@@ -13,8 +13,8 @@ from huizhen.methods.design.formula import Formula
 from huizhen.methods.design.formula import parse as parse_formula
 from huizhen.methods.hazards.hazard import Ties
 from huizhen.methods.hazards.transform import TransformName
-from huizhen.methods.method import Use
-from huizhen.methods.survival.followup import Names, SurvivalSpec, outcome_uses
+from huizhen.methods.method import Names, Use
+from huizhen.methods.survival.followup import SurvivalSpec, outcome_uses
 
 __all__ = ["CoxSpec", "reads"]
 

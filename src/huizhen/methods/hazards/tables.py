@@ -12,7 +12,7 @@ from huizhen.methods.design.wald import coefficient_table
 from huizhen.methods.hazards.hazard import Hazard
 from huizhen.methods.hazards.newton import Maximum
 from huizhen.methods.hazards.riskset import Cells, Floats, elapse
-from huizhen.privacy.result import Table
+from huizhen.privacy.result import Table, listed
 
 __all__ = ["baseline_table", "hazard_ratios"]
 
@@ -20,12 +20,13 @@ __all__ = ["baseline_table", "hazard_ratios"]
 def hazard_ratios(design: Design, best: Maximum, covariance: Floats, confidence: float, standard_errors: str) -> Table:
     """Coefficients (log hazard ratios) and hazard ratios with limits; `covariance` is that of the standardised coefficients."""
     coefficients, in_units = design.unscale(best.coefficients, covariance)
-    table = coefficient_table(design.columns, coefficients, in_units, confidence=confidence, ratio=("hazard_ratio", "hr"))
+    errors = np.sqrt(np.diag(in_units))
+    table = coefficient_table(design.columns, coefficients, errors, confidence=confidence, ratio=("hazard_ratio", "hr"))
     if standard_errors == "model":
         return table
     model = np.sqrt(np.diag(best.covariance)) / design.scale
     caption = f"{table.caption[:-1]}, {standard_errors} standard errors."
-    return replace(table, columns={**table.columns, "model_standard_error": _listed(model)}, caption=caption)
+    return replace(table, columns={**table.columns, "model_standard_error": listed(model)}, caption=caption)
 
 
 def baseline_table(strata: tuple[str, ...], cells: Cells, hazard: Hazard, design: Design, coefficients: Floats) -> Table:
@@ -42,18 +43,13 @@ def baseline_table(strata: tuple[str, ...], cells: Cells, hazard: Hazard, design
     plain = elapse(hazard.plain, cells.starts)[in_time]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         at_zero = cumulative * np.exp(-(coefficients @ (design.center / design.scale)))
-    columns: dict[str, Any] = {"time": _listed(cells.time[in_time])}
+    columns: dict[str, Any] = {"time": listed(cells.time[in_time])}
     if strata:
         columns = {"stratum": tuple(strata[place] for place in stratum), **columns}
     columns |= {
-        "cumulative_hazard": _listed(cumulative),
-        "survival": _listed(np.exp(-cumulative)),
-        "breslow": _listed(plain),
-        "at_zero": _listed(at_zero),
+        "cumulative_hazard": listed(cumulative),
+        "survival": listed(np.exp(-cumulative)),
+        "breslow": listed(plain),
+        "at_zero": listed(at_zero),
     }
     return Table(columns, "time", "Cumulative baseline hazard and survival at the mean of every column")
-
-
-def _listed(values: Floats) -> tuple[float | None, ...]:
-    """As a column; None for what is too large to write down."""
-    return tuple(value if np.isfinite(value) else None for value in values.tolist())

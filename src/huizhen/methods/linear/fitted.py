@@ -112,7 +112,7 @@ def glm_result(
     table = coefficient_table(
         fitted.design.columns,
         fitted.coefficients,
-        fitted.covariance,
+        np.sqrt(np.diag(fitted.covariance)),
         confidence=confidence,
         df=df,
         ratio=RATIOS.get((family, link), ("", "")),

@@ -77,11 +77,18 @@ class Model:
         return cls(outcome, family, tuple(facts["levels"]), facts["offset"], facts["weights"], facts["frequency"])
 
 
-def ask_response(method: str, model: Model) -> Generator[Question, Total, tuple[Saturated, float]]:
+CODES = (0, 1, 2)  # what yes and no, or two kinds, are coded by when they are numbers
+
+
+def ask_response(method: str, model: Model, least: int) -> Generator[Question, Total, tuple[Saturated, float]]:
     """Sums over the responses, and their weighted mean.
 
+    Args:
+        least: the fewest patients that a sum may be about.
+
     Raises:
-        NotEstimable: a response or weight that the family cannot have, one class only, all responses 0.
+        NotEstimable: a response or weight that the family cannot have, one class only, all responses 0; weights that leave few
+            patients, or that few outweigh; a response that all but few patients share.
     """
     total = yield Question(method, RESPONSE, model.facts(), named(model.variables))
     outside, bad_weights, bad_offset = total.sums["flags"].tolist()
@@ -95,9 +102,20 @@ def ask_response(method: str, model: Model) -> Generator[Question, Total, tuple[
         raise NotEstimable(f"{model.weights}: some weights are negative or not finite; a weight must be 0 or a positive number")
     if bad_offset:
         raise NotEstimable(f"{model.offset}: some offsets are not finite numbers; leave those rows out by a cohort condition")
-    rows, weights, weighted, constant = total.sums["sums"].tolist()
+    rows, weights, weighted, constant, squared = total.sums["sums"].tolist()
     if weights <= 0:
         raise NotEstimable("No row is complete in all variables of the model with a positive weight, so there is nothing to fit")
+    # Kish's effective number of rows (1965, Survey Sampling, section 8.2): equal weights count them, unequal ones count fewer.
+    if model.weights and weights**2 < least * squared:
+        raise NotEstimable(
+            f"{model.weights}: the weights make fewer than {least} patients outweigh all others, so that the model would describe "
+            "those few; choose other weights"
+        )
+    if rows >= least and any(0 < count < least for count in total.sums.get("unlike", np.zeros(0)).tolist()):
+        raise NotEstimable(
+            f"{name}: all rows but 1 to {least - 1} have one code, 0, 1 or 2, so that the model would describe these few; choose "
+            "an outcome that more patients had"
+        )
     if model.family.name == "binomial" and not 0 < weighted < weights * (1 - 1e-15):
         raise NotEstimable(f"{name}: all rows have the same outcome, so nothing can be learnt about what it depends on")
     if model.family.name == "poisson" and weighted <= 0:
@@ -108,7 +126,8 @@ def ask_response(method: str, model: Model) -> Generator[Question, Total, tuple[
 def response(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """At a site: sums over the responses; for a binomial model the rows by class."""
     model = Model.from_facts(question.facts)
-    sums, flags, classes = np.zeros(4), np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    sums, flags, classes = np.zeros(5), np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64)
+    unlike = np.zeros(len(CODES), dtype=np.int64)
     for rows in chunks(examples.rows):
         seen, offset, weights = model.observed(examples, rows)
         wrong = np.array(_wrong(model, seen, offset, weights), dtype=np.int64)
@@ -117,12 +136,17 @@ def response(question: Question, examples: Examples, local: Local, _rng: np.rand
             continue
         weight = np.ones_like(seen) if weights is None else weights
         sums += _sums(model, seen, weight)
+        counts = weight > 0  # a row of weight 0 takes no part
         if model.family.name == "binomial":
-            ones = int(np.count_nonzero(seen >= 0.5))
-            classes += len(seen) - ones, ones
+            ones = int(np.count_nonzero(seen[counts] >= 0.5))
+            classes += int(np.count_nonzero(counts)) - ones, ones
+        else:
+            unlike += [int(np.count_nonzero(seen[counts] != code)) for code in CODES]
     parts = {"sums": Part(sums, examples.rows), "flags": Part(flags, examples.rows, unit="sites")}
     if model.family.name == "binomial":
         parts["classes"] = Part(classes, examples.rows, cells=True)
+    else:
+        parts["unlike"] = Part(unlike, examples.rows, cells=True)
     return Answer(parts, examples.rows), local
 
 
@@ -134,9 +158,9 @@ def _wrong(model: Model, seen: Floats, offset: Floats | None, weights: Floats | 
 
 
 def _sums(model: Model, seen: Floats, weight: Floats) -> Floats:
-    """Rows that count, sum of weights, weighted sum of responses, constant of the likelihood."""
+    """Rows that count, sum of weights, weighted sum of responses, constant of the likelihood, sum of squared weights."""
     unit = np.ones_like(weight)
     # A frequency multiplies what one row says; a prior weight changes it.
     constant = (weight * model.family.constant(seen, unit) if model.frequency else model.family.constant(seen, weight)).sum()
     rows = weight.sum() if model.frequency else np.count_nonzero(weight)
-    return np.array([rows, weight.sum(), weight @ seen, constant])
+    return np.array([rows, weight.sum(), weight @ seen, constant, weight @ weight])

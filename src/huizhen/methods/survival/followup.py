@@ -7,29 +7,19 @@ A horizon ends the study for everybody: whoever was followed longer counts as ce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from huizhen.data.cohort import parse
 from huizhen.data.condition import Compare
 from huizhen.data.examples import SITE, Examples, Numbers
 from huizhen.errors import DataError, NotEstimable, Problem, StudyError
-from huizhen.methods.method import Spec, Use
+from huizhen.methods.method import Names, Spec, Use
 
-__all__ = ["FollowUp", "Names", "SurvivalSpec", "event_of", "follow_up", "local_strata", "outcome_uses"]
-
-
-def _as_names(value: Any) -> Any:
-    """A study file may write one name as text, several as a list."""
-    if isinstance(value, str):
-        return (value,) if value else ()
-    return tuple(value) if isinstance(value, list) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
+__all__ = ["FollowUp", "SurvivalSpec", "event_of", "follow_up", "local_strata", "outcome_uses"]
 
 
 class SurvivalSpec(Spec):
@@ -141,6 +131,7 @@ def refuse_unusable(unusable: int) -> None:
 
 
 def count_unusable(time: NDArray[np.float64]) -> int:
+    """How many times are negative, endless or missing."""
     return int(np.count_nonzero(~(np.isfinite(time) & (time >= 0))))
 
 
