@@ -168,6 +168,7 @@ def test_a_ledger_that_is_not_there_and_a_study_file_that_is(huizhen, hospitals)
     refused(huizhen("ledger", "show", "nowhere.sqlite"), "There is no ledger")
     Path("mine.toml").write_text("mine")
     refused(huizhen("study", "new", "mine.toml"), "there already")
+    refused(huizhen("--lang", "fr", "methods"), "--lang", "en or zh")
     assert Path("mine.toml").read_text() == "mine"
 
 
