@@ -163,6 +163,15 @@ def test_a_tampered_ledger_names_the_first_bad_entry(huizhen, hospitals):
     assert again.code == 3, "no run goes on with a ledger that does not verify"
 
 
+def test_a_ledger_that_is_not_there_and_a_study_file_that_is(huizhen, hospitals):
+    refused(huizhen("ledger", "verify", "nowhere.sqlite"), "There is no ledger", "nowhere.sqlite")
+    refused(huizhen("ledger", "show", "nowhere.sqlite"), "There is no ledger")
+    Path("mine.toml").write_text("mine")
+    refused(huizhen("study", "new", "mine.toml"), "there already")
+    refused(huizhen("--lang", "fr", "methods"), "--lang", "en or zh")
+    assert Path("mine.toml").read_text() == "mine"
+
+
 def test_a_full_disk_when_the_report_is_written(start, hospitals, tmp_path):
     """From the moment that the report is written, no file may grow beyond 10 kB."""
     limit = (

@@ -36,6 +36,17 @@ def test_sites_that_are_all_too_small_leave_no_answer_and_a_report_that_says_so(
     assert "0 sites can take part" in written
 
 
+def test_fewer_sites_than_the_quorum_are_said_without_losses():
+    findings = run(Study.parse({**MEAN, "participants": {"quorum": 3}}), {"a": rows(1, 40), "b": rows(2, 25)})
+    assert findings.failures == {"summary": "the quorum is 3 and the sites here are 2; add sites, or lower the quorum"}
+
+
+def test_numbers_of_patients_by_hospital_are_rounded_as_the_policies_say():
+    policies = {"a": DisclosurePolicy(round_to=10), "b": DisclosurePolicy()}
+    findings = run(Study.parse(MEAN), {"a": rows(1, 43), "b": rows(2, 26)}, policies=policies)
+    assert story(findings).participants == {"a": 40, "b": 30}
+
+
 def test_a_run_leaves_a_ledger_a_key_and_an_event_log_for_each_site(tmp_path):
     run(Study.parse(MEAN), {"a": rows(1, 40), "b": rows(2, 25)}, out=tmp_path)
     assert sorted(path.name for path in (tmp_path / "ledger").glob("*.sqlite")) == ["a.sqlite", "b.sqlite"]

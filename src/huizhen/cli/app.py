@@ -15,7 +15,7 @@ from huizhen.cli import describing, ledgers, running, studies
 from huizhen.cli.help import in_chinese, mistake
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import language, say
-from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, SiteError
+from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, Problem, SiteError
 from huizhen.translation import translate
 
 __all__ = ["app", "main"]
@@ -59,6 +59,8 @@ def root(
     lang: Annotated[str, typer.Option("--lang", help="Language of the output: en or zh.")] = "",
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
+    if lang and not lang.lower().startswith(("en", "zh")):
+        raise CallerError("This language is not spoken here.", [Problem("--lang", repr(lang), "en or zh")])
     context.obj = language(lang)
     if show_version:
         typer.echo(f"huizhen {version('huizhen')}")

@@ -33,6 +33,7 @@ def verify(
     ] = "",
 ) -> None:
     """Check every entry's hash, link and signature; name the first bad entry."""
+    _there(path)
     verdict = verify_file(path, [read_public_hex(key or _key_beside(path))], head=_head(head) if head else None)
     if not verdict.sound:
         raise LedgerError(say("ledger bad", context.obj, path=path, reason=translate(verdict.reason, context.obj)))
@@ -42,10 +43,17 @@ def verify(
 @app.command("show")
 def show(path: LedgerPath) -> None:
     """Print the entries, one JSON object a line."""
+    _there(path)
     for entry in read_file(path):
         typer.echo(
             json.dumps({"sequence": entry.sequence, "time": entry.time, "kind": entry.kind, **entry.payload}, ensure_ascii=False)
         )
+
+
+def _there(path: Path) -> None:
+    if not path.is_file():
+        problem = Problem(str(path), "no such file", "a site's ledger, e.g. huizhen-out/STUDY/ledger/SITE.sqlite")
+        raise CallerError("There is no ledger.", [problem])
 
 
 def _key_beside(path: Path) -> str:

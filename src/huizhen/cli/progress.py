@@ -28,7 +28,7 @@ class RoundBars:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn(say("sites", spoken)),
-            TextColumn("· {task.fields[round]} " + say("round", spoken)),
+            TextColumn("· " + say("round", spoken, number="{task.fields[round]}")),
             TimeElapsedColumn(),
             console=console,
         )

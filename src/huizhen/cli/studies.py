@@ -12,7 +12,7 @@ from rich.table import Table
 
 from huizhen import extension
 from huizhen.cli.words import say
-from huizhen.errors import MachineError, Problem
+from huizhen.errors import CallerError, MachineError, Problem
 from huizhen.federation.study import METHODS, Study
 from huizhen.translation import translate
 
@@ -28,11 +28,14 @@ def new(context: typer.Context, path: Annotated[Path, typer.Argument(help="Where
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(template)
+    except FileExistsError:
+        problem = Problem(
+            str(path), "a file that is there already", "a name that is free", "Give another name: a file is not overwritten"
+        )
+        raise CallerError("The study file cannot be written.", [problem]) from None
     except OSError as error:
-        found = "a file that is there already" if isinstance(error, FileExistsError) else str(error.strerror)
-        raise MachineError(
-            "The study file cannot be written.", [Problem(str(path), found, "a new file in a writable folder")]
-        ) from None
+        problem = Problem(str(path), str(error.strerror), "a new file in a writable folder")
+        raise MachineError("The study file cannot be written.", [problem]) from None
     typer.echo(say("study written", context.obj, path=path))
 
 

@@ -33,7 +33,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "resume": ("; run the same command again to go on from the last round", "；再次运行同一命令即可从上一轮继续"),
     "ledger ok": ("{path}: {entries} entries verify; head {head}", "{path}：{entries} 条记录全部通过验证；末条 {head}"),
     "ledger bad": ("{path}: {reason}", "{path}：{reason}"),
-    "round": ("round", "轮"),
+    "round": ("round {number}", "第 {number} 轮"),
     "sites": ("sites", "站点"),
     "demo next": (
         "Next, your own data: `huizhen study new study.toml`, then `huizhen run study.toml --site NAME=PATH --site NAME=PATH`.",

@@ -162,7 +162,7 @@ def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
 
 
 def _run(path: Path, question: Callable[[duckdb.DuckDBPyConnection], T], types: Types = (), *, threads: int = 1) -> T:
-    full = False
+    full = interrupted = False
     try:
         with _open(path, threads) as engine:
             for name, levels in types:
@@ -170,8 +170,16 @@ def _run(path: Path, question: Callable[[duckdb.DuckDBPyConnection], T], types: 
             return question(engine)
     except duckdb.OutOfMemoryException:
         full = True
+    except duckdb.InterruptException:
+        interrupted = True
     except duckdb.Error:
         pass
+    except RuntimeError as error:
+        if "interrupted" not in str(error):
+            raise
+        interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt  # while DuckDB reads, it takes the Ctrl-C, and says so in its own way
     # Raised out here, so that no trace of DuckDB's own message hangs on the exception.
     if full:
         problem = Problem(path.name, "more columns than fit into memory", "enough memory for the columns of the study")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -32,14 +33,20 @@ def card_of(path: Path, policy: DisclosurePolicy) -> Card:
 
 def card_table(card: Card, title: str, language: str = "en") -> Table:
     """The card for a reader, one row a variable."""
-    table = Table(title=Text(title), caption=translate(card.note or f"{card.rows} rows", language), header_style="bold")
-    for column in ("variable", "kind", "unit", "missing", "values", "note"):
-        table.add_column(translate(column, language), overflow="fold")
+    caption = translate(card.note or f"{card.rows} rows", language)
+    table = Table(title=Text(title, style="italic"), title_justify="left", caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = []
     for variable in card.variables:
         missing = "" if variable.missing is None else f"{variable.missing}"
         kind, note = translate(variable.kind, language), translate(variable.note, language)
+        rows.append((variable.name, kind, variable.unit, missing, _values(variable, language), note))
+    heads = ("variable", "kind", "unit", "missing", "values", "note")
+    said = [i for i, head in enumerate(heads) if head not in ("unit", "note") or any(row[i] for row in rows)]
+    for i in said:
+        table.add_column(translate(heads[i], language), overflow="fold", justify="right" if heads[i] == "missing" else "left")
+    for row in rows:
         # Names and labels are the table's own: shown as they stand, never read as markup.
-        table.add_row(*map(Text, (variable.name, kind, variable.unit, missing, _values(variable, language), note)))
+        table.add_row(*(Text(row[i]) for i in said))
     return table
 
 

@@ -37,6 +37,14 @@ class Finding:
     reference: Result | None = None
     reference_name: str = ""
 
+    def __repr__(self) -> str:
+        said = (
+            f"no answer: {self.result.failure}"
+            if self.result.failure
+            else f"{self.result.rows} rows of {len(self.outcome.roster)} sites"
+        )
+        return f"<Finding {self.label!r}: {said}>"
+
     @property
     def result(self) -> Result:
         return self.outcome.result
@@ -112,6 +120,9 @@ class Findings:
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
     doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
+
+    def __repr__(self) -> str:
+        return f"<Findings of {self.study.title!r}: {', '.join(map(repr, self.findings))}>"
 
     def __getitem__(self, label: str) -> Finding:
         if label not in self.findings:

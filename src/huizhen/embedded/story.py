@@ -6,6 +6,8 @@ from importlib.metadata import version
 
 from huizhen.embedded.compare import difference
 from huizhen.embedded.findings import Finding, Findings
+from huizhen.policy.disclosure import strictest
+from huizhen.policy.rounding import round_count
 from huizhen.report.content import Analysis, LeftOut, Refusal, ReportContent
 
 __all__ = ["story"]
@@ -42,12 +44,16 @@ def story(findings: Findings) -> ReportContent:
 
 
 def _participants(findings: Findings) -> dict[str, int]:
-    """Rows by site, of the sites that took part in some analysis; nothing is told of the others' sizes."""
+    """Rows by site, rounded as the policies round counts, of the sites that took part; nothing is told of the others' sizes."""
     rows: dict[str, int] = {}
     for finding in findings:
         for site, count in finding.outcome.rows.items():
             rows[site] = max(count, rows.get(site, 0))
-    return {site: rows[site] for site in findings.offered if site in rows}
+    present = [site for site in findings.offered if site in rows]
+    if not present:
+        return {}
+    terms = strictest((findings.policies[site] for site in present), lane="embedded", variables={}, roster=present)
+    return {site: round_count(rows[site], terms) for site in present}
 
 
 def _analysis(finding: Finding) -> Analysis:

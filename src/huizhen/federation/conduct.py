@@ -238,6 +238,8 @@ class _Conduct:
     def _check_quorum(self) -> None:
         quorum = self.run.study.participants.quorum
         if len(self.roster) < max(quorum, 1):
+            if not self.losses:
+                raise _Stopped(f"the quorum is {quorum} and the sites here are {len(self.roster)}; add sites, or lower the quorum")
             reasons = "; ".join(f"{loss.site}: {loss.reason}" for loss in self.losses)
             raise _Stopped(f"{len(self.roster)} sites can take part, the quorum is {quorum} ({reasons})")
 

@@ -14,6 +14,7 @@ digest is what a site consents to.
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from huizhen.methods.method import Method, Spec, Use
 
 __all__ = ["METHODS", "Analysis", "Study"]
 
+UNQUOTED = re.compile(r"""^[^"'#=\n]*[^\x00-\x7f"'#=\n]""", re.MULTILINE)  # a line whose name TOML wants in quotes
+QUOTES = "Put a name in quotes if it holds more than a-z, A-Z, 0-9, '-' and '_', as in [variables.\"年龄\"]"
 METHODS = "huizhen.methods"  # the entry-point group
 LONGEST = 1_000_000  # characters of a study file; what is longer is another file, or an attack
 
@@ -191,7 +194,8 @@ class Study:
             problem = Problem(str(path), "brackets too deep inside each other", "lists and tables a few levels deep")
             raise StudyError("The study file cannot be read.", [problem]) from None
         except tomllib.TOMLDecodeError as error:
-            raise StudyError("The study file is not TOML.", [Problem(str(path), str(error), "TOML 1.0")]) from None
+            remedy = QUOTES if UNQUOTED.search(text) else ""
+            raise StudyError("The study file is not TOML.", [Problem(str(path), str(error), "TOML 1.0", remedy)]) from None
 
     @classmethod
     def parse(cls, content: Mapping[str, Any]) -> Study:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table as Lines
 from rich.text import Text
 
@@ -22,9 +22,10 @@ from huizhen.report.words import Language, Phrase, as_is, label, level_name, say
 __all__ = ["tables"]
 
 MOST_SITES = 6
-JOINT_WIDTH, SITE_WIDTH = 68, 11  # characters: names with the joint columns, and one hospital
 MOST_ROWS = 16
 MOST_FACTS = 8
+LONGEST_HEAD, LONGEST_LABEL = 10, 28  # letters before a head is broken at its blanks, before a label is folded
+UNBOUNDED = 10_000  # a terminal so wide that any table fits
 
 
 def tables(content: ReportContent, language: Language = "en") -> tuple[RenderableType, ...]:
@@ -72,38 +73,46 @@ def heading(analysis: Analysis, language: Language) -> RenderableType:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """The leading table, with as many hospitals alone as the terminal is wide for."""
+    """Rows of the leading table with as many hospitals alone as there is room for: a number that is cut short is no number."""
 
     analysis: Analysis
     name: str
     language: Language
 
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        places = (options.max_width - JOINT_WIDTH) // SITE_WIDTH
-        yield side_by_side(self.analysis, self.name, self.language, most_sites=max(0, min(places, MOST_SITES)))
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        most = min(len(able(self.analysis, self.name)), MOST_SITES)
+        drawn = side_by_side(self.analysis, self.name, self.language, most=most)
+        while most and console.measure(drawn, options=options.update_width(UNBOUNDED)).maximum > options.max_width:
+            most -= 1
+            drawn = side_by_side(self.analysis, self.name, self.language, most=most)
+        yield drawn
 
 
-def side_by_side(analysis: Analysis, name: str, language: Language, *, most_sites: int) -> RenderableType:
-    """Rows of the leading table: federation, pooled rows, difference, and hospitals alone."""
+def side_by_side(analysis: Analysis, name: str, language: Language, *, most: int) -> Lines:
+    """Rows of the leading table: federation, pooled rows, difference, and the first `most` hospitals alone."""
     result, table = analysis.federation, analysis.federation.tables[name]
     column = Column(main_columns(table)[0], label(main_columns(table)[0]))
     others, alone = [side for side in sides(analysis) if name in side.result.tables], able(analysis, name)
     caption = f"{story.caption_of(table.caption, name).within(language)}: {column.head.within(language)}"
-    drawn = new_table(caption, [label(n).within(language) for n in labels_of(table)])
+    drawn = new_table(caption, [label(n).within(language) for n in labels_of(table)], widest=LONGEST_LABEL)
     heads = [say("federation"), *(side.name for side in others), *([say("difference")] if others else [])]
-    for head in (*heads, *map(as_is, list(alone)[:most_sites])):
-        drawn.add_column(Text(head.within(language)), justify="right", no_wrap=True)
+    for head in (*heads, *map(as_is, list(alone)[:most])):
+        text = head.within(language)
+        drawn.add_column(Text(text if len(text) <= LONGEST_HEAD else text.replace(" ", "\n")), justify="right", no_wrap=True)
     gaps = row_differences(table, others[0].result.tables[name]) if others else []
     for i in range(min(height(table), MOST_ROWS)):
         names = (table.columns[n][i] for n in labels_of(table))
         texts = [level_name(str(name)).within(language) if name is not None else "–" for name in names]
         texts += numbers_in_row(result, name, column, i, [side.result for side in others], language)
         texts += [numerals.difference(gaps[i])] if others else []
-        texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:most_sites]]
+        texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:most]]
         drawn.add_row(*map(Text, texts))
-    more = len(alone) - most_sites
-    if more > 0:
-        drawn.caption = Text(say("term_more_sites", count=more).within(language))
+    more = len(alone) - most
+    unsaid = [say("term_more_sites", count=more)] if more > 0 else []
+    if height(table) > MOST_ROWS:
+        unsaid.append(say("term_more_rows", count=height(table) - MOST_ROWS))
+    if unsaid:
+        drawn.caption = Text(" · ".join(phrase.within(language) for phrase in unsaid))
         drawn.caption_justify = "right"
     return drawn
 
@@ -141,7 +150,7 @@ def lines(grid: Grid, language: Language) -> RenderableType:
     for row in grid.rows[:MOST_ROWS]:
         drawn.add_row(*(Text(cell_words(cell.text, cell.note, language)) for cell in row))
     if len(grid.rows) > MOST_ROWS:
-        drawn.caption = Text(say("all_rows", count=len(grid.rows)).within(language))
+        drawn.caption = Text(say("term_more_rows", count=len(grid.rows) - MOST_ROWS).within(language))
     if grid.foot:
         drawn.add_section()
         drawn.add_row(*(Text(cell_words(cell.text, cell.note, language), style="bold") for cell in grid.foot))
@@ -153,9 +162,9 @@ def cell_words(text: Phrase, note: str, language: Language) -> str:
     return f"{text.within(language)} {note}".rstrip()
 
 
-def new_table(caption: str, heads: Sequence[str]) -> Lines:
+def new_table(caption: str, heads: Sequence[str], widest: int | None = None) -> Lines:
     """An empty table in the terminal's calm style; words are shown as they stand, never read as markup."""
     drawn = Lines(title=Text(caption, style="italic"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        drawn.add_column(Text(head), overflow="fold")
+        drawn.add_column(Text(head), overflow="fold", max_width=widest)
     return drawn

@@ -157,7 +157,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "cannot_estimate": ("Could not be estimated alone", "无法单独估计"),
     "failed": ("No answer", "没有答案"),
     "failed_why": ("This analysis has no answer: {reason}", "该分析没有答案：{reason}"),
-    "all_rows": ("Every row ({count})", "全部行（{count}）"),
     "withheld": ("withheld", "保留不发"),
     "withheld_help": ("withheld by a hospital's policy", "按医院的披露策略保留不发"),
     "not_given": ("not estimable or not given", "无法估计或未给出"),
@@ -281,7 +280,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "seconds": ("{count} s", "{count} 秒"),
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     # The terminal
-    "term_more_sites": ("{count} more in the report", "报告中另有 {count} 家"),
+    "term_more_sites": ("{count} more hospitals in the report", "报告中另有 {count} 家医院"),
+    "term_more_rows": ("{count} more rows in the report", "报告中另有 {count} 行"),
     # Names of methods
     "name.summary": ("Description", "描述统计"),
     "name.tabulate": ("Counts", "计数表"),

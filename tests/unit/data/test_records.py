@@ -5,12 +5,14 @@ import os
 import re
 import traceback
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from huizhen.data import tablefile
 from huizhen.data.declared import doubts
 from huizhen.data.examples import SITE, Categories, Numbers
 from huizhen.data.labels import is_missing
@@ -436,3 +438,12 @@ def test_declared_levels_hold_for_tables_in_memory_too():
     assert "found other values in 1 of 2 rows" in refused(lambda: table({"sex": ["f", SECRET]}, variables=levels, site="n"))
     assert isinstance(table({"sex": ["f", "m"]}, variables=levels, site="n").columns["sex"], Categories)
     assert isinstance(table({"sex": [0, 1]}, variables={"sex": NUMBER}, site="n").columns["sex"], Numbers)
+
+
+@pytest.mark.parametrize("said", [RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error: Interrupted!")])
+def test_ctrl_c_while_a_file_is_read_stays_ctrl_c(write, said):
+    def interrupted(_):
+        raise said
+
+    with pytest.raises(KeyboardInterrupt):
+        tablefile._run(write("age\n1\n"), interrupted)

@@ -106,6 +106,9 @@ def test_a_file_that_is_not_toml_or_not_there_is_said(tmp_path):
     (tmp_path / "bad.toml").write_text("[study\n")
     with pytest.raises(StudyError, match="not TOML"):
         Study.read(tmp_path / "bad.toml")
+    (tmp_path / "chinese.toml").write_text("[variables.年龄]\n", encoding="utf-8")
+    with pytest.raises(StudyError, match="in quotes"):
+        Study.read(tmp_path / "chinese.toml")
     (tmp_path / "latin.toml").write_bytes(b"title = '\xff'")
     with pytest.raises(StudyError, match="not UTF-8"):
         Study.read(tmp_path / "latin.toml")

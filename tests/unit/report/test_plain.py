@@ -20,8 +20,8 @@ def printed(content, language, width=150):
 
 def test_the_story_is_told_in_english(content):
     text = printed(content, "en")
-    assert "Federation   Pooled rows" in text
-    assert "2 more in the report" in text
+    assert "Federation" in text
+    assert "2 more hospitals in the report" in text
     assert "completely separated by biomarker" in text
     assert "What left each hospital" in text
     assert "did not answer within 60 s" in text
@@ -49,5 +49,11 @@ def test_words_in_brackets_are_printed_as_they_stand(content):
     assert "[b]l" in text
 
 
-def test_a_narrow_terminal_is_no_obstacle(content):
-    assert max(len(line) for line in printed(content, "en", width=60).splitlines()) <= 60
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_shows_fewer_hospitals_and_every_number_in_full(content, width):
+    text = printed(content, "en", width)
+    assert max(len(line) for line in text.splitlines()) <= width
+    numbers, in_full = ({w for w in t.split() if w.lstrip("−").startswith("0.")} for t in (text, printed(content, "en", 300)))
+    assert numbers
+    assert numbers <= in_full
+    assert "more hospitals in the report" in text
