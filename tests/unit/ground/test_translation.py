@@ -38,6 +38,7 @@ NOT_SENTENCES = {
     "all accepted",  # a value of the study file
     "10 min",  # a value of the study file
     "when appended", "when settled",  # when a ledger becomes durable: a word of the program
+    "no answer: {}", "{} rows of {} sites", "<Finding {}: {}>", "<Findings of {}: {}>",  # what Python shows a programmer
     "after round {}",  # a checkpoint in the event log
     "huizhen ledger entry 1",  # what a signature begins with
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
