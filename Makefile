@@ -27,7 +27,7 @@ docs: $(VENV)/.check
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m pytest benchmarks --benchmark-only -n 0 -p no:xdist
+	$(BIN)/python -m pytest benchmarks --benchmark-disable -s -p no:xdist
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

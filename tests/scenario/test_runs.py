@@ -107,3 +107,10 @@ def test_the_demos_equal_the_pooled_rows_and_the_independent_libraries():
             assert analysis.difference < 1e-10, analysis.label
             assert analysis.reference_difference is not None, analysis.label
             assert analysis.reference_difference < 1e-8, analysis.label
+
+
+def test_values_outside_a_declared_range_are_said_to_the_site_and_stand_in_no_report():
+    study = Study.parse({**MEAN, "variables": {"age": {"range": [18, 70]}}})
+    findings = run(study, {"a": rows(1, 40), "b": rows(2, 25)})
+    assert any("site a, column 'age': found values outside the declared range" in str(doubt) for doubt in findings.doubts)
+    assert "outside the declared range" not in page.render(story(findings))

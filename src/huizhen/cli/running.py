@@ -102,6 +102,10 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
         console.print(renderable)
     for label, reason in findings.failures.items():
         console.print(say("no answer", spoken, label=label, reason=translate(reason, spoken)), style="bold red", markup=False)
+    if findings.doubts:
+        console.print(say("doubts", spoken), style="bold", markup=False)
+    for doubt in findings.doubts:
+        console.print(f"  {translate(str(doubt), spoken)}", markup=False)
     path = folder / "report.html"
     page.write(content, path)
     console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)

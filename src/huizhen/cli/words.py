@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}",
     ),
     "report written": ("Report", "报告"),
-    "ledgers in": ("Ledgers", "账本"),
+    "doubts": ("For the sites' own eyes, and in no report:", "仅供站点自查，不写入报告："),
     "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
     "left out": ("{site} took no part in {label}: {reason}", "{site} 未参加 {label}：{reason}"),
     "interrupted": (

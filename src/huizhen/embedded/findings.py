@@ -119,6 +119,7 @@ class Findings:
     policies: Mapping[str, DisclosurePolicy]
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
+    doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
 
     def __repr__(self) -> str:
         return f"<Findings of {self.study.title!r}: {', '.join(map(repr, self.findings))}>"

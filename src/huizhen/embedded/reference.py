@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from huizhen.data.examples import SITE
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.privacy.result import Result, Table
 
@@ -17,17 +18,20 @@ __all__ = ["with_references"]
 
 def with_references(findings: Findings, sites: Mapping[str, Any]) -> Findings:
     """The same findings, with an independent library's result beside each one that has any; `sites` are pandas DataFrames."""
-    described = {label: _second_opinion(finding, sites) for label, finding in findings.findings.items()}
+    described = {}
+    for analysis in findings.study.analyses:
+        needs = [name for name in findings.study.needs(analysis) if name != SITE]
+        described[analysis.label] = _second_opinion(findings[analysis.label], sites, needs)
     return replace(findings, findings=described)
 
 
-def _second_opinion(finding: Finding, sites: Mapping[str, Any]) -> Finding:
+def _second_opinion(finding: Finding, sites: Mapping[str, Any], needs: list[str]) -> Finding:
     ask = LIBRARIES.get(finding.result.method)
     if ask is None or finding.result.failure:
         return finding
     import pandas
 
-    rows = [sites[site].assign(site=site) for site in finding.outcome.roster]
+    rows = [sites[site].assign(site=site).dropna(subset=needs) for site in finding.outcome.roster]
     result, name = ask(pandas.concat(rows, ignore_index=True), finding.result)
     return replace(finding, reference=result, reference_name=name)
 

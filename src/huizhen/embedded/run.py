@@ -9,6 +9,7 @@ print(findings["cox"].summary())
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,19 @@ def run(
         MachineError: the folder cannot be written.
     """
     _check_names(study, sites)
-    tables, variables = open_tables(study, sites)
-    return run_tables(
-        study, tables, variables=variables, policy=policy, policies=policies, out=out, compare=compare, watch=watch, clock=clock
+    opened = open_tables(study, sites)
+    findings = run_tables(
+        study,
+        opened.tables,
+        variables=opened.variables,
+        policy=policy,
+        policies=policies,
+        out=out,
+        compare=compare,
+        watch=watch,
+        clock=clock,
     )
+    return replace(findings, doubts=opened.doubts)
 
 
 def run_tables(

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.declared import doubts
 from huizhen.data.examples import SITE, Examples, Numbers
 from huizhen.data.records import open_source, table
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
 
-__all__ = ["Table", "as_read", "open_tables"]
+__all__ = ["Opened", "Table", "as_read", "open_tables"]
 
 STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
 
-def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Examples], dict[str, Variable]]:
-    """Every site's rows, with the variables that the study reads, and how they were read.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Every site's rows, with the variables that the study reads.
+
+    Attributes:
+        variables: how they were read.
+        doubts: what deserves a look at the source and is no error; for the sites' own eyes, so in no report.
+    """
+
+    tables: dict[str, Examples]
+    variables: dict[str, Variable]
+    doubts: tuple[Problem, ...]
+
+
+def open_tables(study: Study, sites: Mapping[str, Table]) -> Opened:
+    """Opens every site's table.
 
     Raises:
         DataError: every problem of every site.
@@ -37,17 +52,23 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> tuple[dict[str, Exa
             problems += _at(site, error)
     variables = _settle(study, sources)
     tables: dict[str, Examples] = {}
+    found: list[Problem] = []
     for site, source in sources.items():
         try:
             tables[site] = source.read(variables, site=site)
+            found += [_of(site, doubt) for doubt in (*source.warnings, *doubts(tables[site], variables))]
         except DataError as error:
             problems += _at(site, error)
     if problems:
         raise DataError("The sites' data cannot be read as the study needs them.", problems)
-    return tables, variables
+    return Opened(tables, variables, tuple(found))
 
 
 class _Source(Protocol):
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is left out of the source, and why."""
+
     def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         """How much of each column is text and no number, 0 to 1; columns that are not there are left out."""
 
@@ -58,6 +79,10 @@ class _Source(Protocol):
 class _File:
     def __init__(self, path: str | Path) -> None:
         self._source = open_source(path)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return self._source.warnings
 
     def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         columns = [column for column in self._source.columns if column.name in names]
@@ -70,6 +95,10 @@ class _File:
 class _Frame:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return ()
 
     def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         there = set(map(str, self._frame.columns if hasattr(self._frame, "columns") else self._frame))
@@ -125,4 +154,8 @@ def _declared(study: Study, name: str, variable: Variable) -> Variable:
 def _at(site: str, error: DataError) -> list[Problem]:
     if not error.problems:
         return [Problem(f"site {site}", error.message, "a readable table")]
-    return [replace(problem, where=f"site {site}, {problem.where}") for problem in error.problems]
+    return [_of(site, problem) for problem in error.problems]
+
+
+def _of(site: str, problem: Problem) -> Problem:
+    return replace(problem, where=f"site {site}, {problem.where}")

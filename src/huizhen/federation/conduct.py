@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 
 from huizhen import units
 from huizhen.clock import Clock
@@ -247,9 +248,9 @@ class _Conduct:
         return units.seconds(self.run.study.participants.round_deadline)
 
     def _kept_totals(self) -> Generator[Total, None, None]:
-        """Totals of an interrupted run of this very roster and these very rows."""
+        """Totals of an interrupted run of this very roster, these very rows and this version of the program."""
         rows = {site: self.rows[site] for site in self.roster}
-        mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data}
+        mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data, "program": version("huizhen")}
         header = self.run.checkpoints.load(self._total_name(0))
         if header is None or {key: header.get(key) for key in mine} != mine:
             self.token = new_id("totals")  # totals under another token are of another run
