@@ -161,6 +161,8 @@ def test_a_tampered_ledger_names_the_first_bad_entry(huizhen, hospitals):
     assert "entry 2" in said.err
     again = huizhen(*hospitals)
     assert again.code == 3, "no run goes on with a ledger that does not verify"
+    assert "the ledger of site east-gate" in again.err
+    assert "entry 2" in again.err
 
 
 def test_a_ledger_that_is_not_there_and_a_study_file_that_is(huizhen, hospitals):

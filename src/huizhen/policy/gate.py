@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from huizhen.clock import Clock
-from huizhen.errors import LedgerError, MachineError
+from huizhen.errors import LedgerError, MachineError, Problem
 from huizhen.ledger.chain import EMPTY, Entry, linked
 from huizhen.ledger.store import LedgerStore
 from huizhen.policy.decision import Context, Decision
@@ -50,7 +50,12 @@ class Gate:
         self._ledger = ledger
         self._clock = clock
         self._lock = threading.Lock()
-        self._masked = _rosters(ledger)
+        try:
+            self._masked = _rosters(ledger)
+        except LedgerError as error:
+            remedy = "Find out who changed it, and restore it from a copy, or begin with a new folder"
+            problem = Problem(f"the ledger of site {site}", error.message, "a ledger as it was written", remedy)
+            raise LedgerError("A site's ledger does not verify.", [problem]) from None
         self._admitted: dict[tuple[str, str, tuple[str, ...]], Decision] = {}
         self._described: dict[tuple[Any, ...], list[Any]] = {}
 

@@ -24,7 +24,8 @@ def table_one_grid(result: Result) -> Grid | None:
     if result.method != "table_one" or result.failure or (numbers is None and not cells):
         return None
     groups = groups_of(numbers, cells)
-    rows = [row for name in variables_of(numbers) for row in number_rows(result, name, groups)]
+    rows = size_rows(numbers, groups)
+    rows += [row for name in variables_of(numbers) for row in number_rows(result, name, groups)]
     rows += [row for name, table in cells.items() for row in category_rows(result, name, table, groups)]
     tested = any("p_value" in table.columns for table in result.tables.values())
     heads = [Head(say("characteristic"), numeric=False), *(Head(level_name(g) if g else say("overall")) for g in groups)]
@@ -47,6 +48,25 @@ def groups_of(numbers: Table | None, cells: Mapping[str, CellTable]) -> tuple[st
         return found or ("",)
     first = next(iter(cells.values()))
     return first.columns if first.column_variable else ("",)
+
+
+def size_rows(numbers: Table | None, groups: tuple[str, ...]) -> list[tuple[Cell, ...]]:
+    """How many patients each group has: those with a value of a variable and those without; none where all are kept back."""
+    sizes = [group_size(numbers, group) for group in groups]
+    if not any(sizes):
+        return []
+    return [(Cell(label("n")), *(Cell(as_is(str(size)) if size else NOTHING) for size in sizes), *empty(2))]
+
+
+def group_size(numbers: Table | None, group: str) -> int | None:
+    """Patients of one group, where both counts of some variable are published."""
+    for name in variables_of(numbers):
+        row = find(numbers, variable=name, group=group)
+        if numbers is not None and row is not None and {"n", "missing"} <= numbers.columns.keys():
+            with_value, without = numbers.columns["n"][row], numbers.columns["missing"][row]
+            if with_value is not None and without is not None:
+                return int(with_value) + int(without)
+    return None
 
 
 def find(table: Table | None, **wanted: Any) -> int | None:

@@ -51,7 +51,6 @@ NOT_SENTENCES = {
     "an entry of kind {} is written by releasing alone",  # the same
     "an entry needs an aware time, found one without time zone",  # the same
     "no flow through cell {}, although everything may be held back",  # the same
-    "no answer: {}", "{} rows of {} sites", "<Finding {}: {}>", "<Findings of {}: {}>",  # what a notebook shows
     "Input should be ", "Value error, ",  # cut off from pydantic's messages
 }  # fmt: skip
 SAYING = {"Problem", "add", "Withheld", "NotEstimable"}  # calls whose words are shown even if there is only one

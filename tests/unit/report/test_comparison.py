@@ -131,6 +131,7 @@ def test_table_one_is_put_together_from_its_pieces(content):
     grid = table_one_grid(content.analyses[0].federation)
     assert [head.text.en for head in grid.heads] == ["Characteristic", "1", "2", "p", "Standardised difference"]
     assert [texts(row) for row in grid.rows] == [
+        ["n", "138", "90", "", ""],
         ["age, mean (SD)", "63.3 (9.1)", "61.1 (8.8)", "0.064", "0.25"],
         ["age, median [IQR]", "64 [57–70]", "61 [55, 67–69]", "", ""],
         ["ph.ecog, n (%)", "", "", "–", "–"],
