@@ -9,7 +9,7 @@ import pytest
 
 from huizhen import DisclosurePolicy, Study, run
 from huizhen.embedded.story import story
-from huizhen.errors import CallerError, FederationError, NotEstimable
+from huizhen.errors import CallerError, DataError, FederationError, NotEstimable
 from huizhen.report import page
 
 MEAN = {"method": {"summary": {"variables": ["age"]}}}
@@ -114,3 +114,9 @@ def test_values_outside_a_declared_range_are_said_to_the_site_and_stand_in_no_re
     findings = run(study, {"a": rows(1, 40), "b": rows(2, 25)})
     assert any("site a, column 'age': found values outside the declared range" in str(doubt) for doubt in findings.doubts)
     assert "outside the declared range" not in page.render(story(findings))
+
+
+@pytest.mark.parametrize("table", [[1, 2], 5, None, {"age": 5}, {"age": "x"}, {"age": [[1, 2], [3, 4]]}, {"b": [1, 2]}])
+def test_what_is_no_table_is_said(table):
+    with pytest.raises(DataError, match="site a"):
+        run(Study.parse(MEAN), {"a": table})

@@ -68,7 +68,11 @@ def table(frame: Any, *, variables: Mapping[str, Declared], site: str) -> Exampl
 
 
 def _length(frame: Any) -> int:
-    return len(frame) if hasattr(frame, "columns") else max((len(frame[name]) for name in frame), default=0)
+    return (
+        len(frame)
+        if hasattr(frame, "columns")
+        else max((len(frame[name]) for name in frame if hasattr(frame[name], "__len__")), default=0)
+    )
 
 
 def _column(where: str, cells: Any, variable: Declared) -> tuple[Column | None, list[Problem]]:

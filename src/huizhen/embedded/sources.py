@@ -94,6 +94,9 @@ class _File:
 
 class _Frame:
     def __init__(self, frame: Any) -> None:
+        if not isinstance(frame, Mapping) and not hasattr(frame, "columns"):
+            expected = "the path of a table, a pandas DataFrame, or a mapping of columns"
+            raise DataError("This is no table.", [Problem("table", f"a {type(frame).__name__}", expected)])
         self._frame = frame
 
     @property
@@ -109,7 +112,7 @@ class _Frame:
 
 
 def _share_of_text(values: NDArray[Any]) -> float:
-    if values.dtype.kind != "O":
+    if values.dtype.kind != "O" or values.ndim != 1:
         return 0.0 if values.dtype.kind in "biuf" else 1.0
     present = [value for value in values.tolist() if value is not None and value == value]
     return sum(not isinstance(value, int | float) for value in present) / max(len(present), 1)
