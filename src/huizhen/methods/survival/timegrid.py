@@ -4,7 +4,7 @@ Times fall into fine public intervals ((k - 1) resolution, k resolution], k = 1,
 up how many patients left by an event, and how many by censoring, in each fine interval. The hub merges neighbours, events and
 censorings each for themselves, until every joint interval of events holds at least the minimum number of events, and every joint
 interval of censorings at least that many censorings. An event moves to the right end of its interval, a censoring to that of its
-own. Between two times of a curve then nobody leaves or at least the minimum number do: no smaller number can be had by subtraction.
+own, and never to before events that move past it. Between two times of a curve then nobody leaves or at least the minimum number do: no smaller number can be had by subtraction.
 
 With a minimum of 1 and times that are multiples of the resolution, the grid is the set of distinct times, and whatever is computed
 on it equals the pooled rows' answer. Otherwise it equals the answer on the pooled rows' times moved as above.
@@ -136,10 +136,11 @@ def merge(counts: NDArray[np.int64], resolution: float, min_cell_count: int) -> 
     Raises:
         NotEstimable: there are fewer events, or fewer censorings, than the minimum, but more than none.
     """
-    runs = [_run_ends(kind.sum(axis=0), min_cell_count) for kind in counts]
-    ends = np.union1d(*runs).astype(np.int64)
-    events, censored = (_moved(kind, own, ends) for kind, own in zip(counts, runs))
-    return TimeGrid(resolution, ends, events, censored)
+    dying, leaving = counts.sum(axis=1)
+    event_starts, event_ends = _runs(dying, min_cell_count)
+    _, censored_ends = _runs(_held(leaving, event_starts, event_ends), min_cell_count)
+    ends = np.union1d(event_ends, censored_ends).astype(np.int64)
+    return TimeGrid(resolution, ends, _moved(counts[0], event_ends, ends), _moved(counts[1], censored_ends, ends))
 
 
 def fine_interval(time: NDArray[np.float64], resolution: float) -> NDArray[np.int64]:
@@ -194,24 +195,37 @@ def _cap(beyond: NDArray[np.int64], spec: SurvivalSpec) -> int:
     return 1 << int(np.flatnonzero(beyond == 0)[0])
 
 
-def _run_ends(counts: NDArray[np.int64], least: int) -> NDArray[np.int64]:
-    """Last fine interval of each of the shortest runs that hold `least`; what is left at the end joins the run before it."""
+def _runs(counts: NDArray[np.int64], least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last fine interval of each of the shortest runs that hold `least`; what is left at the end joins the last run."""
     used = np.flatnonzero(counts)
     if not len(used):
-        return used
-    ends, running = [], 0
-    for place in used.tolist():
+        return used, used
+    starts, ends, running = [int(used[0])], [], 0
+    for place, after in zip(used.tolist(), [*used[1:].tolist(), None]):
         running += int(counts[place])
         if running >= least:
             ends.append(place)
             running = 0
+            starts += [] if after is None else [after]
     if not ends:
         raise NotEstimable(
             f"in some group fewer than {least} patients had the event, or fewer than {least} were censored, "
             "the least that may be shown. Merge groups, or leave a group out with a cohort condition"
         )
     ends[-1] = max(ends[-1], int(used[-1]))
-    return np.array(ends, np.int64)
+    return np.array(starts[: len(ends)], np.int64), np.array(ends, np.int64)
+
+
+def _held(censored: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Censorings, those between the first and the last event of a run held at its end.
+
+    Events of the run move past them; were they to leave before, those at risk would be too few and the curve would fall too far.
+    """
+    held = censored.copy()
+    for first, last in zip(starts.tolist(), ends.tolist()):
+        held[last] += held[first:last].sum()
+        held[first:last] = 0
+    return held
 
 
 def _moved(counts: NDArray[np.int64], own: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -53,6 +53,17 @@ def test_merging_loses_nobody_and_moves_nobody_back(cells, least):
         assert (merged == again).all()
 
 
+def test_who_is_censored_between_events_that_are_moved_together_stays_at_risk_for_them():
+    counts = np.zeros((2, 1, 12), np.int64)
+    counts[0, 0, [1, 5, 6, 7, 8, 9]] = [5, 1, 1, 1, 1, 1]  # five events at 1; five, one by one, from 5 to 9
+    counts[1, 0, [3, 6, 7]] = [2, 2, 2]  # of the six censorings four come between them
+    grid = merge(counts, 1.0, 5)
+    assert grid.ends.tolist() == [1, 9]
+    assert grid.events.tolist() == [[5, 5]]
+    assert grid.censored.tolist() == [[0, 6]]
+    assert grid.at_risk.tolist() == [[16, 11]], "so the curve falls to 6/11 of what it was, and not to nothing"
+
+
 @given(COUNTS)
 def test_with_a_minimum_of_one_the_grid_is_the_set_of_distinct_times(cells):
     counts = exits(cells)
