@@ -4,7 +4,8 @@ Times fall into fine public intervals ((k - 1) resolution, k resolution], k = 1,
 up how many patients left by an event, and how many by censoring, in each fine interval. The hub merges neighbours, events and
 censorings each for themselves, until every joint interval of events holds at least the minimum number of events, and every joint
 interval of censorings at least that many censorings. An event moves to the right end of its interval, a censoring to that of its
-own, and never to before events that move past it. Between two times of a curve then nobody leaves or at least the minimum number do: no smaller number can be had by subtraction.
+own, and never to before events that move past it. Between two times of a curve then nobody leaves or at least the minimum number
+do: no smaller number can be had by subtraction.
 
 With a minimum of 1 and times that are multiples of the resolution, the grid is the set of distinct times, and whatever is computed
 on it equals the pooled rows' answer. Otherwise it equals the answer on the pooled rows' times moved as above.
