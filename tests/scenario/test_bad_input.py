@@ -246,3 +246,11 @@ def test_no_marked_value_leaves_in_any_file_or_line(huizhen, hospitals):
                 assert value not in content, path
     for value in ("98.7654321", "123.4567891", "SECRET-4711"):
         assert value not in said.all
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_demo_begins(huizhen):
+    Path("taken").write_text("a file")
+    said = huizhen("demo", "--out", "taken/below")
+    assert said.code == 4
+    assert "folder" in said.err
+    assert "NCCTG" not in said.out

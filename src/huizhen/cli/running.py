@@ -17,7 +17,7 @@ from huizhen.cli.words import Language, say
 from huizhen.embedded.findings import Findings
 from huizhen.embedded.run import run
 from huizhen.embedded.story import story
-from huizhen.errors import CallerError, Problem
+from huizhen.errors import CallerError, MachineError, Problem
 from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
@@ -61,6 +61,7 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
     from huizhen.embedded.reference import with_references
 
     console, failed = Terminal(), False
+    _make_ready(out)
     for each in DEMOS:
         study = each.study()
         console.rule(f"[bold]{escape(study.title)}[/]")
@@ -74,6 +75,17 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
     console.print(say("demo next", context.obj), markup=False)
     if failed:
         raise typer.Exit(1)
+
+
+def _make_ready(folder: Path) -> None:
+    """A folder that cannot be written is said before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        found = error.strerror or type(error).__name__
+        raise MachineError(
+            "The run's folder cannot be made.", [Problem(str(folder), found, "a folder that can be written")]
+        ) from None
 
 
 def _watched(
