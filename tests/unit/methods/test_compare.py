@@ -11,31 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.oneway import anova_oneway
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods.compare import COMPARE, CompareSpec
 from huizhen.privacy.release import Terms, Variable
+from tables import shares
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/heart_disease"
 TERMS = Terms(variables={"x": Variable("number"), "arm": Variable("category"), "ward": Variable("category")})
 # datasets::sleep, extra hours of sleep of ten patients under two drugs
 SLEEP = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0, 1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
-
-
-def shares(frame, parts):
-    """One table for each site; every row knows its site."""
-    named = frame.assign(site=[f"s{part}" for part in parts])
-    return {site: hospital(rows) for site, rows in named.groupby("site")}
 
 
 def patients(n=300, seed=1, mean=50.0):

@@ -14,7 +14,6 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 from huizhen.canonical import decode, encode
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import NotEstimable, StudyError
 from huizhen.methods.alone import alone
 from huizhen.methods.compare import COMPARE, CompareSpec
@@ -22,26 +21,10 @@ from huizhen.methods.meta import META, MetaSpec, meta
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Answer, Part, Question, Terms, Variable
 from huizhen.privacy.result import Result, Table
+from tables import hospital, shares
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/heart_disease"
 TERMS = Terms(variables={"x": Variable("number"), "arm": Variable("category")}, max_degrees=0.33)
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
-
-
-def shares(frame, parts):
-    """One table for each site; every row knows its site."""
-    named = frame.assign(site=[f"s{part}" for part in parts])
-    return {site: hospital(rows) for site, rows in named.groupby("site")}
 
 
 def patients(n=400, seed=1, sites=5):

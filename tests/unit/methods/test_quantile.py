@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods import quantile as quantile_module
 from huizhen.methods.alone import total_of_one
 from huizhen.methods.quantile import QUANTILE, QuantileSpec
 from huizhen.privacy.release import Terms, Variable
+from tables import hospital, shares
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/heart_disease"
 NINE = [0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0]
@@ -22,23 +22,6 @@ NINE = [0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0]
 
 def terms(at_least, *names):
     return Terms(min_cell_count=at_least, variables={name: Variable("number") for name in names})
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
-
-
-def shares(frame, parts):
-    """One table for each site; every row knows its site."""
-    named = frame.assign(site=[f"s{part}" for part in parts])
-    return {site: hospital(rows) for site, rows in named.groupby("site")}
 
 
 def values(result):

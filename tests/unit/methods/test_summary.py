@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError
 from huizhen.methods.description import moments as moments_module
 from huizhen.methods.summary import SUMMARY, SummarySpec
 from huizhen.privacy.release import Terms, Variable
+from tables import hospital
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/heart_disease"
 TERMS = Terms(
@@ -26,17 +26,6 @@ TERMS = Terms(
         "arm": Variable("category", ("control", "drug", "placebo")),
     }
 )
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
 
 
 def shares(frame, parts):

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods.table_one import TABLE_ONE, TableOneSpec
 from huizhen.privacy.release import Terms, Variable
+from tables import shares
 
 TERMS = Terms(
     variables={
@@ -18,23 +18,6 @@ TERMS = Terms(
         "arm": Variable("category"),
     }
 )
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
-
-
-def shares(frame, parts):
-    """One table for each site; every row knows its site."""
-    named = frame.assign(site=[f"s{part}" for part in parts])
-    return {site: hospital(rows) for site, rows in named.groupby("site")}
 
 
 def patients(n=300, seed=1):

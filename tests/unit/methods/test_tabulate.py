@@ -11,33 +11,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.methods import tabulate as tabulate_module
 from huizhen.methods.description.contingency import fisher, pearson
 from huizhen.methods.description.levels import in_order
 from huizhen.methods.description.stratified import cochran_mantel_haenszel, mantel_haenszel, stratum_terms
 from huizhen.methods.tabulate import TABULATE, TabulateSpec
 from huizhen.privacy.release import Terms, Variable
+from tables import hospital, shares
 
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data/heart_disease"
 TERMS = Terms(variables={name: Variable("category") for name in ("smoker", "cough", "stage", "ward")})
-
-
-def hospital(frame):
-    columns = {}
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[name] = Numbers(frame[name].to_numpy(float))
-        else:
-            codes, levels = pd.factorize(frame[name], sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(map(str, levels)))
-    return Examples(columns, len(frame))
-
-
-def shares(frame, parts):
-    """One table for each site; every row knows its site."""
-    named = frame.assign(site=[f"s{part}" for part in parts])
-    return {site: hospital(rows) for site, rows in named.groupby("site")}
 
 
 def patients(n=400, seed=3):
