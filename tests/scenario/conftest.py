@@ -51,9 +51,9 @@ def start(tmp_path):
     """Starts the console script as a process of its own, to be interrupted or limited."""
 
     def begin(*arguments: str, before: str = "pass") -> subprocess.Popen[str]:
-        program = (
-            f"{before}\nimport sys\nsys.argv = ['huizhen', *{list(map(str, arguments))!r}]\nfrom huizhen.cli import main\nmain()"
-        )
+        # A program that a shell without job control starts in the background ignores Ctrl-C; this one must not.
+        heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        program = f"{heed}\n{before}\nimport sys\nsys.argv = ['huizhen', *{list(map(str, arguments))!r}]\nfrom huizhen.cli import main\nmain()"
         return subprocess.Popen(
             [sys.executable, "-c", program], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

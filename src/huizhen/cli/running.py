@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from huizhen.cli.interruption import Interruption
 from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
 from huizhen.cli.terminal import Terminal
@@ -18,6 +19,7 @@ from huizhen.embedded.findings import Findings
 from huizhen.embedded.run import run
 from huizhen.embedded.story import story
 from huizhen.errors import CallerError, MachineError, Problem
+from huizhen.federation.events import Event
 from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
@@ -100,8 +102,13 @@ def _watched(
     compare: bool = True,
 ) -> Findings:
     try:
-        with RoundBars(console, spoken) as bars:
-            return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=bars.watch)
+        with Interruption() as interruption, RoundBars(console, spoken) as bars:
+
+            def watch(event: Event) -> None:
+                interruption.heed()
+                bars.watch(event)
+
+            return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=watch)
     except KeyboardInterrupt:
         resume = say("resume", spoken) if folder else ""
         Terminal(stderr=True).print(say("interrupted", spoken, resume=resume))
