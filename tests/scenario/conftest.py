@@ -53,7 +53,8 @@ def start(tmp_path):
     def begin(*arguments: str, before: str = "pass") -> subprocess.Popen[str]:
         # A program that a shell without job control starts in the background ignores Ctrl-C; this one must not.
         heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        program = f"{heed}\n{before}\nimport sys\nsys.argv = ['huizhen', *{list(map(str, arguments))!r}]\nfrom huizhen.cli import main\nmain()"
+        typed = f"import sys; sys.argv = ['huizhen', *{list(map(str, arguments))!r}]"
+        program = "\n".join((heed, before, typed, "from huizhen.cli import main", "main()"))
         return subprocess.Popen(
             [sys.executable, "-c", program], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
