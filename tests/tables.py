@@ -23,3 +23,8 @@ def shares(frame, parts):
     """One table for each site; every row knows its site."""
     named = frame.assign(site=[f"s{part}" for part in parts])
     return {site: hospital(rows) for site, rows in named.groupby("site")}
+
+
+def by_site(frame):
+    """One table for each site, as the column ``site`` says."""
+    return {site: hospital(rows) for site, rows in frame.groupby("site", sort=True)}

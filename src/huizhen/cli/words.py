@@ -10,7 +10,6 @@ __all__ = ["WORDS", "Language", "language", "say"]
 Language = Literal["en", "zh"]
 
 WORDS: dict[str, tuple[str, str]] = {
-    "cannot": ("Huizhen cannot do this yet:", "会诊无法执行："),
     "found": ("found", "发现"),
     "expected": ("expected", "应为"),
     "remedy": ("what to do", "处理办法"),
@@ -25,7 +24,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "report written": ("Report", "报告"),
     "doubts": ("For the sites' own eyes, and in no report:", "仅供站点自查，不写入报告："),
     "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
-    "left out": ("{site} took no part in {label}: {reason}", "{site} 未参加 {label}：{reason}"),
     "interrupted": (
         "Interrupted. The ledgers are whole{resume}.",
         "已中断。账本完整{resume}。",
@@ -42,12 +40,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "demo question": ("Question", "问题"),
     "demo data": ("Data", "数据"),
     "card of": ("Card of {name}", "{name} 的数据卡片"),
-    "card too few": (
-        "fewer rows than the policy's minimum of {minimum}: nothing is described",
-        "行数少于策略规定的最小值 {minimum}：不作任何描述",
-    ),
     "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
-    "took": ("{seconds:.1f} s", "用时 {seconds:.1f} 秒"),
 }
 
 

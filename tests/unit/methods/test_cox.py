@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from lifelines import CoxPHFitter
 from lifelines.datasets import load_lung, load_rossi
 from lifelines.statistics import proportional_hazard_test
 from statsmodels.duration.hazard_regression import PHReg
 
-from huizhen.data.examples import Categories, Examples, Numbers
+from huizhen.data.examples import Examples, Numbers
 from huizhen.methods.cox import COX
 from huizhen.methods.hazards.prediction import linear_predictor, partial_hazard, survival
 from huizhen.methods.survival.timegrid import merge
 from huizhen.privacy.release import Terms, Variable
+from tables import by_site, hospital
 
 TERMS = Terms(min_cell_count=1)
 # lifelines looks at the relative gain in likelihood first and so stops at seven to eight digits, whatever it is told
 PRECISE = {"fit_options": {"precision": 1e-14, "r_precision": 1e-15, "step_size": 1.0}}
 TRANSFORMS = ("identity", "log", "km", "rank")
-
-
-def examples_of(frame):
-    columns = {}
-    for name, values in frame.items():
-        if pd.api.types.is_numeric_dtype(values):
-            columns[name] = Numbers(values.to_numpy(np.float64))
-        else:
-            codes, levels = pd.factorize(values, sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(str(level) for level in levels))
-    return Examples(columns, len(frame))
-
-
-def by_site(frame):
-    return {site: examples_of(rows.reset_index(drop=True)) for site, rows in frame.groupby("site", sort=True)}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +98,7 @@ def test_robust_errors_are_those_of_r(lung, known, fit):
 
 
 def test_strata_by_site_are_those_of_r_and_need_no_grid(known, fit):
-    for sites in (by_site(known), {"pooled": examples_of(known)}):
+    for sites in (by_site(known), {"pooled": hospital(known)}):
         result = fit(sites, strata="site", resolution=1000.0)
         estimate, error = coefficients(result)
         np.testing.assert_allclose(estimate, [0.0095613416965579096, -0.5473566768489542822, 0.5972532446804122985], rtol=1e-12)
@@ -217,7 +202,7 @@ def test_lifelines_gives_the_same_on_other_data(fit):
     baseline = result.tables["baseline"].columns
     steps = fitted.baseline_cumulative_hazard_.loc[list(baseline["time"])].iloc[:, 0]
     np.testing.assert_allclose(baseline["breslow"], steps, rtol=1e-7)
-    everyone = examples_of(rossi)
+    everyone = hospital(rossi)
     np.testing.assert_allclose(linear_predictor(result, everyone), fitted.predict_log_partial_hazard(rossi), atol=1e-7)
     np.testing.assert_allclose(partial_hazard(result, everyone), fitted.predict_partial_hazard(rossi), rtol=1e-7)
     assert abs(result.facts["concordance"] - fitted.concordance_index_) <= result.facts["concordance_error_bound"]

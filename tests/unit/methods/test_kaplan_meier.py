@@ -11,27 +11,12 @@ from lifelines import KaplanMeierFitter
 from lifelines.datasets import load_lung
 from lifelines.statistics import multivariate_logrank_test, pairwise_logrank_test
 
-from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError
 from huizhen.methods.kaplan_meier import KAPLAN_MEIER
 from huizhen.privacy.release import Terms, Variable
+from tables import by_site, hospital
 
 TERMS = Terms(min_cell_count=1, variables={"sex": Variable("number"), "ph.ecog": Variable("number")})
-
-
-def examples_of(frame):
-    columns = {}
-    for name, values in frame.items():
-        if pd.api.types.is_numeric_dtype(values):
-            columns[name] = Numbers(values.to_numpy(np.float64))
-        else:
-            codes, levels = pd.factorize(values, sort=True)
-            columns[name] = Categories(codes.astype(np.int32), tuple(str(level) for level in levels))
-    return Examples(columns, len(frame))
-
-
-def by_site(frame):
-    return {site: examples_of(rows.reset_index(drop=True)) for site, rows in frame.groupby("site", sort=True)}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +89,7 @@ def test_the_log_rank_test_is_that_of_r_and_lifelines(federate):
 
 def test_the_test_stratified_by_site_needs_no_grid_and_is_that_of_r(lung, federate):
     settings = spec(by="sex", strata="site", resolution=100.0)  # a coarse grid blurs the curves, not the test
-    for sites in (by_site(lung), {"pooled": examples_of(lung)}):
+    for sites in (by_site(lung), {"pooled": hospital(lung)}):
         result = federate(KAPLAN_MEIER, settings, TERMS, sites)
         # R: survdiff(Surv(time, status) ~ sex + strata(inst), lung)
         assert result.facts["chi2"] == pytest.approx(8.52446736332317, rel=1e-12)
@@ -131,7 +116,7 @@ def test_a_stratified_test_without_sites_is_the_sum_over_strata_of_pooled_tests(
     rows = lung[lung["ph.ecog"] < 3].dropna(subset=["ph.ecog"])
     result = federate(KAPLAN_MEIER, spec(by="sex", strata=["ph.ecog"]), TERMS, by_site(rows))
     pooled = rows.assign(site="s" + rows["ph.ecog"].astype(str))
-    same = federate(KAPLAN_MEIER, spec(by="sex", strata="site"), TERMS, {"pooled": examples_of(pooled)})
+    same = federate(KAPLAN_MEIER, spec(by="sex", strata="site"), TERMS, {"pooled": hospital(pooled)})
     assert result.facts["chi2"] == pytest.approx(same.facts["chi2"], rel=1e-12)
 
 
