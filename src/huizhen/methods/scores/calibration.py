@@ -47,7 +47,7 @@ def recalibrate(positives: Floats, negatives: Floats) -> Line | None:
         hessian = (x * (rows * share * (1.0 - share))) @ x.T
         if np.linalg.det(hessian) <= FLATTEST * hessian[0, 0] * hessian[1, 1]:
             return None
-        step = np.linalg.solve(hessian, x @ (events - rows * share))
+        step = np.asarray(np.linalg.solve(hessian, x @ (events - rows * share)), np.float64)
         line, likelihood, moved = _climb(line, step, likelihood, x, events, rows)
         if abs(line[1]) > STEEPEST:
             return None
@@ -57,9 +57,7 @@ def recalibrate(positives: Floats, negatives: Floats) -> Line | None:
     return None
 
 
-def _climb(
-    line: Floats, step: Floats, likelihood: float, x: Floats, events: Floats, rows: Floats
-) -> tuple[Floats, float, float]:
+def _climb(line: Floats, step: Floats, likelihood: float, x: Floats, events: Floats, rows: Floats) -> tuple[Floats, float, float]:
     """A Newton step, halved until the likelihood does not fall; the new line, its likelihood and how far it moved."""
     for _ in range(40):
         eta = (line + step) @ x

@@ -101,8 +101,12 @@ def _of_label(sums: Mapping[str, Floats], i: int, z: float) -> Iterator[Estimate
     else:
         limits = normal("auc", found.value, found.error or 0.0, z, smallest, low=0.0, high=1.0)
         # Pairs within a bin may lie on either side: the limits hold whichever way they fall.
-        low, high = (None, None) if limits.low is None or limits.high is None else (limits.low - found.bound, limits.high + found.bound)
-        yield Estimate("auc", found.value, low if low is None else max(0.0, low), high if high is None else min(1.0, high), smallest)
+        low, high = (
+            (None, None) if limits.low is None or limits.high is None else (limits.low - found.bound, limits.high + found.bound)
+        )
+        yield Estimate(
+            "auc", found.value, low if low is None else max(0.0, low), high if high is None else min(1.0, high), smallest
+        )
     for measure, value, error in (
         ("calibration_slope", line and line.slope, line and line.slope_error),
         ("calibration_intercept", line and line.intercept, line and line.intercept_error),
@@ -114,7 +118,9 @@ def _macro(sums: Mapping[str, Floats], by_label: Sequence[Sequence[Estimate]], z
     """The mean area over the labels; its standard error is at most the mean of theirs, which is taken."""
     found = [area(p, n) for p, n in zip(sums["positives"], sums["negatives"])]
     known = [one for one in found if one.value is not None]
-    smallest = min((one.smallest for label in by_label for one in label if one.measure == "auc" and one.value is not None), default=0.0)
+    smallest = min(
+        (one.smallest for label in by_label for one in label if one.measure == "auc" and one.value is not None), default=0.0
+    )
     if not known:
         yield absent("auc").of(MACRO)
         return
@@ -143,7 +149,7 @@ def _curve(aim: Aim, sums: Mapping[str, Floats], i: int, minimum: int) -> tuple[
     risk = middles(width)[1]
     stack = [sums["positives"][i], sums["negatives"][i]]
     stack += [raw(sums, "positives", "positive_rows")[i], raw(sums, "negatives", "negative_rows")[i]]
-    falling = np.stack(stack + [risk * (stack[0] + stack[1])])[:, ::-1]
+    falling = np.stack([*stack, risk * (stack[0] + stack[1])])[:, ::-1]
     chosen = None
     if aim.task != "multiclass" and _least(raw(sums, "decided", "decided_rows")[i]) >= minimum:
         falling, chosen = _split(falling, sums, i)

@@ -7,8 +7,8 @@ bin, nobody knows which scored higher; such a pair counts one half, so the area 
 
 off that of the rows themselves, and the bound is computed from the very histogram.
 
-Bins are even in ``u = 1/2 + z / (2 sqrt(z^2 + 16))`` of the logit z: 0.0005 wide about 0 with 16,384 bins, 0.0055 at 8 or -8, and still
-apart at 100, where a probability is 1 to the last digit. No site needs to know another's scores to place its own.
+Bins are even in ``u = 1/2 + z / (2 sqrt(z^2 + 16))`` of the logit z: 0.0005 wide about 0 with 16,384 bins, 0.0055 at 8 or -8, and
+still apart at 100, where a probability is 1 to the last digit. No site needs to know another's scores to place its own.
 
 Sources: J. A. Hanley and B. J. McNeil, Radiology 143 (1982) 29; the variance is that of E. R. DeLong, D. M. DeLong and
 D. L. Clarke-Pearson, Biometrics 44 (1988) 837, equations 4 to 6, where rows of a bin share their placement.

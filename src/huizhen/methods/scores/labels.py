@@ -75,8 +75,8 @@ Read = tuple[Floats, Floats, Floats, dict[str, Floats]]
 
 def _labels(aim: Aim, outputs: Floats, targets: NDArray[np.generic]) -> Read:
     """Logits, truth and decision (row, label); squared error and log loss (row, label)."""
-    logits = outputs.reshape(len(outputs), -1)
-    truth = np.asarray(targets, np.float64).reshape(len(outputs), -1)
+    logits = outputs.reshape(len(outputs), aim.outputs)
+    truth = np.asarray(targets, np.float64).reshape(len(outputs), aim.outputs)
     share = expit(logits)
     signed = np.where(truth > 0, -logits, logits)
     losses = {"brier": (share - truth) ** 2, "log_loss": np.logaddexp(0.0, signed)}

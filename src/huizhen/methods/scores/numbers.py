@@ -37,7 +37,8 @@ def number_estimates(sums: Mapping[str, Floats], z: float) -> list[Estimate]:
     if count <= 0:
         return [absent(measure) for measure in ("rmse", "mae", "r2", "bias")]
     squared = mean("rmse", sums["squared"], count, z)
-    root = Estimate("rmse", *(None if one is None else float(np.sqrt(one)) for one in (squared.value, squared.low, squared.high)), count)
+    value, low, high = (None if one is None else float(np.sqrt(one)) for one in (squared.value, squared.low, squared.high))
+    root = Estimate("rmse", value, low, high, count)
     bias = mean("bias", np.array([sums["powers"][6], sums["squared"][0]]), count, z, low=-np.inf)
     return [root, mean("mae", sums["absolute"], count, z), _explained(sums, count, z), bias]
 

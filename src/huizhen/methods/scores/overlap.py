@@ -61,5 +61,5 @@ def overlap_estimates(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Es
     half = [(one.high - one.low) / 2.0 for one in drawn if one.high is not None and one.low is not None]
     # The half-width of a mean is at most the mean of the half-widths.
     reach = float(np.mean(half)) if len(half) == len(drawn) else None
-    limits = (None, None) if reach is None else (max(0.0, value - reach), min(1.0, value + reach))
-    return [Estimate("dice", value, *limits, min(one.smallest for one in drawn), "macro"), *found]
+    low, high = (None, None) if reach is None else (max(0.0, value - reach), min(1.0, value + reach))
+    return [Estimate("dice", value, low, high, min(one.smallest for one in drawn), "macro"), *found]
