@@ -79,34 +79,34 @@ Asking = Callable[[int, Mapping[str, Any], Any], Question]  # level, growing tre
 
 
 def grow_trees(
-    asking: Asking, outputs: int, binning: Binning, rules: Rules, shape: Shape
-) -> Generator[Question, Total, tuple[tuple[Tree, ...], Total]]:
-    """One tree for each output, and the total of the first round, with the loss before these trees."""
+    asking: Asking, enough: Callable[[Total], bool], outputs: int, binning: Binning, rules: Rules, shape: Shape
+) -> Generator[Question, Total, tuple[Tree, ...]]:
+    """One tree for each output; none where the first round's total, with the loss before these trees, is `enough`."""
     trees = [_Growing(output, [Node(0, 0, 0)]) for output in range(outputs)]
-    first: Total | None = None
     open_: list[tuple[int, int]] = [(output, 0) for output in range(outputs)]
-    wanted, siblings = open_, {}
+    wanted = open_
+    siblings: dict[tuple[int, int], tuple[int, int]] = {}
     for level in range(shape.depth):
         growing = trees_facts([each.tree(binning, rules, 0.0) for each in trees])
         at_once = max(1, MOST_CELLS // int(binning.offsets[-1]))
         for start in range(0, len(wanted), at_once):
             some = wanted[start : start + at_once]
             total = yield asking(level if start == 0 else max(level, 1), growing, np.array(some, np.int32))
-            first = first or total
+            if level == 0 and start == 0 and enough(total):
+                return ()
             for place, (output, node) in enumerate(some):
                 sums = (total.sums[name][place] for name in ("gradients", "hessians", "rows"))
                 trees[output].histograms[node] = Histogram(*sums)
         for (output, node), (parent, smaller) in siblings.items():
             tree = trees[output]
-            tree.histograms[node] = tree.histograms[parent] - tree.histograms[smaller]
+            tree.histograms[node] = tree.histograms.pop(parent) - tree.histograms[smaller]
         if level == 0:
             _fill_roots(trees, binning)
         open_ = _split_nodes(trees, open_, binning, rules)
         open_, wanted, siblings = _next(trees, open_, rules)
         if not wanted:
             break
-    assert first is not None
-    return tuple(each.tree(binning, rules, shape.learning_rate) for each in trees), first
+    return tuple(each.tree(binning, rules, shape.learning_rate) for each in trees)
 
 
 def _fill_roots(trees: list[_Growing], binning: Binning) -> None:

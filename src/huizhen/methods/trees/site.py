@@ -23,7 +23,7 @@ from huizhen.methods.trees.objective import derivatives, losses
 from huizhen.methods.trees.rows import FOLDS, Places, read_outcome, risk_of
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["GROW", "RISK", "SITE_STEPS"]
+__all__ = ["GROW", "RISK", "SITE_STEPS", "grower"]
 
 GROW, RISK = "boosting.grow", "boosting.risk"
 Floats = NDArray[np.float64]
@@ -148,11 +148,13 @@ class Grower:
                 loss = loss * weight
                 if self.task != "cox":
                     gradient, hessian = gradient * weight, hessian * weight
+            learns = fold == TRAINING
+            if not learns.all():
+                gradient, hessian = gradient * learns, hessian * learns  # what is set aside may be far off any scale
             whole = fixed(gradient, scales["gradient"])
             self.pairs[:, rows, 0] = whole
             self.pairs[:, rows, 1] = fixed(hessian, scales["hessian"]) + (1 << scales["shift"])
             lost = fixed(loss, loss_scale)
-            learns = fold == TRAINING
             if learns.all():
                 total[0] += lost.sum()
                 magnitude += int(np.abs(whole).sum())
@@ -168,6 +170,12 @@ class Grower:
         """Sums of relative hazards by fold and place, int64 (fold, place)."""
         assert self.places is not None
         whole = risk_of(self.margins[0], self.outcome.weight, scale)
+        return np.stack([self.places.sums(whole, self.outcome.fold == fold) for fold in FOLDS])
+
+    def died(self, scale: int) -> Integers:
+        """Sums of the weights of events by fold and place, int64 (fold, place)."""
+        assert self.places is not None
+        whole = fixed(self.outcome.target * self.outcome.weights(), scale)
         return np.stack([self.places.sums(whole, self.outcome.fold == fold) for fold in FOLDS])
 
     def _hazard(self, joint: Mapping[str, Any] | None, scale: int) -> tuple[Floats, Floats]:
@@ -223,7 +231,7 @@ def _continues(tree: Tree, earlier: Tree) -> bool:
     return all(np.array_equal(getattr(tree, name)[split], getattr(earlier, name)[split]) for name in names)
 
 
-def _grower(question: Question, examples: Examples, local: Local) -> Grower:
+def grower(question: Question, examples: Examples, local: Local) -> Grower:
     setting = question.facts["setting"]
     known = local.memo.get("grower")
     if known is None or known.setting["key"] != setting["key"]:
@@ -234,16 +242,16 @@ def _grower(question: Question, examples: Examples, local: Local) -> Grower:
 
 def grow(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """At a site: histograms of some nodes; with those of the roots the loss so far."""
-    facts, grower = question.facts, _grower(question, examples, local)
+    facts, known = question.facts, grower(question, examples, local)
     parts: dict[str, Part] = {}
-    rows = len(grower.training)
-    if facts["level"] == 0 or grower.weighed != grower.known:
-        loss = grower.weigh(facts["hazard"], loss_scale=facts["loss_scale"], risk_scale=facts["risk_scale"])
-        grower.weighed = grower.known
+    rows = len(known.training)
+    if facts["level"] == 0 or known.weighed != known.known:
+        loss = known.weigh(facts["hazard"], loss_scale=facts["loss_scale"], risk_scale=facts["risk_scale"])
+        known.weighed = known.known
         if facts["level"] == 0:
             parts["loss"] = Part(loss, examples.rows)
-    grower.follow(trees_from(facts["growing"]))
-    gradients, hessians, counts = grower.histograms(np.asarray(facts["wanted"]))
+    known.follow(trees_from(facts["growing"]))
+    gradients, hessians, counts = known.histograms(np.asarray(facts["wanted"]))
     parts["gradients"] = Part(gradients, rows)
     parts["hessians"] = Part(hessians, rows)
     parts["rows"] = Part(counts, rows, cells=True)
@@ -252,8 +260,9 @@ def grow(question: Question, examples: Examples, local: Local, _rng: np.random.G
 
 def risk(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """At a site: sums of relative hazards by joint interval of time."""
-    grower = _grower(question, examples, local)
-    return Answer({"risk": Part(grower.risk(question.facts["scale"]), examples.rows)}, examples.rows), local
+    known = grower(question, examples, local)
+    sums = {"risk": known.risk(question.facts["scale"]), "events": known.died(question.facts["scale"])}
+    return Answer({name: Part(values, examples.rows) for name, values in sums.items()}, examples.rows), local
 
 
 SITE_STEPS: Mapping[str, Step] = {GROW: grow, RISK: risk}
