@@ -1,7 +1,7 @@
 """How covariates become bins: cut points near joint quantiles, joint levels of categories, and one bin for the missing.
 
     binning, notes = yield from agree_binning("boosting", covariates, terms, bins=256)
-    codes = binning.encode(examples, rows)
+    codes = binning.encode(examples)
 
 The same bins come out however the rows are split over sites.
 """
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples
+from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
-from huizhen.methods.description.levels import ask_levels, coder, locate
+from huizhen.methods.description.levels import ask_levels, locate
 from huizhen.methods.method import Local, Step
 from huizhen.methods.trees.kernels import kernels
-from huizhen.methods.trees.lattice import LARGEST, WHOLE, Cells, count_keys, cuts_between, keys_of, refine
+from huizhen.methods.trees.lattice import WHOLE, Cells, count_keys, cuts_between, keys_of, refine
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = ["BINNING_STEPS", "CELLS", "Binning", "agree_binning"]
@@ -60,15 +60,19 @@ class Binning:
         """Where the bins of each covariate begin in a histogram, int64 (covariate + 1,)."""
         return np.concatenate([[0], np.cumsum(self.sizes + 1)])
 
-    def encode(self, examples: Examples, rows: slice, out: NDArray[np.uint8]) -> None:
-        """Writes the bin of each row and covariate into `out`, uint8 (row, covariate or more)."""
+    def encode(self, examples: Examples) -> NDArray[np.uint8]:
+        """The bin of each row, uint8 (covariate, row)."""
+        codes = np.empty((len(self.names), examples.rows), np.uint8)
         for place, (name, cuts, levels) in enumerate(zip(self.names, self.cuts, self.levels)):
             missing = int(self.sizes[place])
-            if self.categorical[place]:
-                codes = locate(examples, name, levels)(rows)
-                out[:, place] = np.where(codes < 0, missing, codes)
-            else:
-                kernels().encode(examples.number(name)[rows], cuts, missing, out[:, place])
+            if not self.categorical[place]:
+                kernels().encode(examples.number(name), cuts, missing, codes[place])
+                continue
+            code = locate(examples, name, levels)
+            for rows in chunks(examples.rows):
+                found = code(rows)
+                codes[place, rows] = np.where(found < 0, missing, found)
+        return codes
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""

@@ -17,7 +17,8 @@ Keys = NDArray[np.uint32]
 Counts = NDArray[np.int64]
 FIRST_PARTS = 12  # log2 of the cells of the first round: sign, exponent and three bits of the fraction
 FEWEST_PARTS, MOST_PARTS = 4, 10  # log2 of the parts of one cell: fewer cost rounds, more cost bytes
-LARGEST = float(np.finfo(np.float32).max)
+HIGHEST_KEY = np.uint32(0xFF7FFFFF)  # of the largest finite float32
+LOWEST_KEY = np.uint32(0x00800000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,11 @@ WHOLE = Cells(np.zeros(1, np.int64), np.full(1, 32, np.int64), np.full(1, np.iin
 
 def keys_of(values: NDArray[np.float64]) -> Keys:
     """Keys of numbers that are not missing, uint32 (row,); numbers too large for float32 count as its largest."""
-    bits = (np.clip(values, -LARGEST, LARGEST).astype(np.float32) + np.float32(0.0)).view(np.uint32)  # minus zero is zero
-    return np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
+    with np.errstate(over="ignore"):
+        bits = (values.astype(np.float32) + np.float32(0.0)).view(np.uint32)  # minus zero is zero
+    # All bits of a negative number turn, and the sign of a positive one.
+    turned = bits ^ ((bits.view(np.int32) >> 31).view(np.uint32) | np.uint32(1 << 31))
+    return np.clip(turned, LOWEST_KEY, HIGHEST_KEY)
 
 
 def values_of(keys: Counts) -> NDArray[np.float64]:

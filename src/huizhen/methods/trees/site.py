@@ -43,10 +43,11 @@ class Grower:
         self.binning = Binning.from_facts(setting["binning"])
         self.outcome = read_outcome(examples, setting)
         self.places = self._places(examples)
-        covariates = len(self.binning.names)
+        self.columns = self.binning.encode(examples)
+        covariates = len(self.columns)
         self.codes = np.zeros((examples.rows, -(-covariates // 8) * 8), np.uint8)
         for rows in chunks(examples.rows):
-            self.binning.encode(examples, rows, self.codes[rows])
+            self.codes[rows, :covariates] = self.columns[:, rows].T
         sizes = self.binning.sizes
         self.slots = np.concatenate([place * SLOTS + np.arange(size + 1) for place, size in enumerate(sizes.tolist())])
         self.training = np.flatnonzero(self.outcome.fold == TRAINING).astype(np.int32)
@@ -102,7 +103,7 @@ class Grower:
                     continue
                 low, high = segments[node]
                 table = goes_left(tree, node, int(self.binning.sizes[covariate]))
-                middle = low + kernels().partition(self.codes, order[low:high], covariate, table)
+                middle = low + kernels().partition(self.columns[covariate], order[low:high], table)
                 segments[child], segments[child + 1] = (low, middle), (middle, high)
         self.growing = tuple(growing)
 
@@ -117,7 +118,7 @@ class Grower:
             elif child not in segments:
                 table = goes_left(tree, node, int(self.binning.sizes[covariate]))
                 values = (float(tree.value[child]), float(tree.value[child + 1]))
-                kernels().add_leaves(self.codes, order[low:high], covariate, table, values, margins)
+                kernels().add_leaves(self.columns[covariate], order[low:high], table, values, margins)
 
     def _add(self, tree: Tree, chosen: NDArray[np.intp] | None) -> None:
         margins, sizes = self.margins[tree.output], self.binning.sizes
