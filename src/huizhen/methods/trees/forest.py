@@ -18,7 +18,7 @@ from huizhen.methods.description.levels import locate
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.trees.objective import probabilities
 
-__all__ = ["LEAF", "SET_BYTES", "Forest", "Tree", "begins_with", "goes_left", "leaf_values", "margins", "predict", "trees_facts", "trees_from"]
+__all__ = ["LEAF", "SET_BYTES", "Forest", "Tree", "begins_with", "goes_left", "inputs", "leaf_values", "margins", "predict", "trees_facts", "trees_from"]
 
 LEAF = -1  # in place of a covariate
 SET_BYTES = 32  # a bit for each of 256 levels
@@ -179,7 +179,7 @@ def margins(forest: Forest, examples: Examples) -> NDArray[np.float64]:
     """Sums of leaf values, raw as `Aim.outputs` says: float64 (row, output)."""
     found = np.empty((examples.rows, len(forest.base)))
     for rows in chunks(examples.rows):
-        numbers = _as_read(forest, examples, rows)
+        numbers = inputs(forest, examples, rows)
         here = np.tile(forest.base, (numbers.shape[0], 1))
         for tree in forest.trees:
             here[:, tree.output] += tree.value[_leaves(forest, tree, numbers)]
@@ -193,8 +193,11 @@ def predict(forest: Forest, examples: Examples) -> NDArray[np.float64]:
     return found if forest.aim.task == "multiclass" else np.ascontiguousarray(found[:, 0])
 
 
-def _as_read(forest: Forest, examples: Examples, rows: slice) -> NDArray[np.float32]:
-    """Numbers, and codes of levels, float32 (row, covariate); not a number where missing or not known."""
+def inputs(forest: Forest, examples: Examples, rows: slice) -> NDArray[np.float32]:
+    """What the forest, and its exports, take: numbers, and codes of levels from 0, float32 (row, covariate).
+
+    Not a number where a value is missing, or a level is none of the forest's.
+    """
     read = np.empty((rows.stop - rows.start, len(forest.names)), np.float32)
     for place, (name, levels, category) in enumerate(zip(forest.names, forest.levels, forest.categorical)):
         if category:
