@@ -27,12 +27,12 @@ from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels
 from huizhen.methods.method import Milestone, Names, ScriptedMethod, Spec, Use
 from huizhen.methods.scores.aim import Aim, outcome_uses
 from huizhen.methods.scores.measure import quality, remarks
+from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
-from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.trees.binning import BINNING_STEPS, Binning, agree_binning
-from huizhen.methods.trees.fixedpoint import LIMIT, scale_for
-from huizhen.methods.trees.forest import LEAF, Forest, Tree, trees_facts
+from huizhen.methods.trees.fixedpoint import scale_for
+from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
 from huizhen.methods.trees.growing import Shape, grow_trees
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
@@ -394,7 +394,9 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
     variables = tuple(use.name for use in _reads(spec))
     if len(growth.losses) <= rounds:
         asking = yield from _asking(spec, growth)
-        total = yield Question(NAME, GROW, {**asking.facts, "level": 0, "growing": trees_facts([]), "wanted": np.zeros((0, 2), np.int32)}, variables)
+        total = yield Question(
+            NAME, GROW, {**asking.facts, "level": 0, "growing": trees_facts([]), "wanted": np.zeros((0, 2), np.int32)}, variables
+        )
         growth = replace(growth, losses=(*growth.losses, _losses(growth, total, asking.hazard_loss, asking.loss_scale)))
     forest, chosen = growth.forest, rounds
     if spec.early_stopping:
@@ -444,6 +446,4 @@ def _importance(forest: Forest) -> Table:
 
 
 STEPS = {**LEVELS_STEPS, **GRID_STEPS, **START_STEPS, **BINNING_STEPS, **SITE_STEPS, **JUDGING_STEPS}
-BOOSTING = ScriptedMethod(
-    name=NAME, spec=BoostingSpec, program=_program, steps=STEPS, reads=_reads, needs=_needs, resume=_resume
-)
+BOOSTING = ScriptedMethod(name=NAME, spec=BoostingSpec, program=_program, steps=STEPS, reads=_reads, needs=_needs, resume=_resume)

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
-from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import ask_levels, locate
 from huizhen.methods.method import Local, Step
 from huizhen.methods.trees.kernels import kernels
@@ -51,7 +50,10 @@ class Binning:
     def sizes(self) -> NDArray[np.int64]:
         """Bins of values of each covariate, int64 (covariate,); the missing have the next one."""
         return np.array(
-            [len(levels) if category else len(cuts) + 1 for cuts, levels, category in zip(self.cuts, self.levels, self.categorical)],
+            [
+                len(levels) if category else len(cuts) + 1
+                for cuts, levels, category in zip(self.cuts, self.levels, self.categorical)
+            ],
             np.int64,
         )
 

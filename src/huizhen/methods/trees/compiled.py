@@ -136,7 +136,5 @@ class CompiledKernels:
     def partition(self, column: Bytes, rows: Rows, left: Bytes) -> int:
         return int(_partition(column, rows, left, np.empty(len(rows) + 1, np.int32)))
 
-    def add_leaves(
-        self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]
-    ) -> None:
+    def add_leaves(self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]) -> None:
         _add_leaves(column, rows, left, values[0], values[1], margins)

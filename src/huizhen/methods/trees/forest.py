@@ -18,7 +18,20 @@ from huizhen.methods.description.levels import locate
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.trees.objective import probabilities
 
-__all__ = ["LEAF", "SET_BYTES", "Forest", "Tree", "begins_with", "goes_left", "inputs", "leaf_values", "margins", "predict", "trees_facts", "trees_from"]
+__all__ = [
+    "LEAF",
+    "SET_BYTES",
+    "Forest",
+    "Tree",
+    "begins_with",
+    "goes_left",
+    "inputs",
+    "leaf_values",
+    "margins",
+    "predict",
+    "trees_facts",
+    "trees_from",
+]
 
 LEAF = -1  # in place of a covariate
 SET_BYTES = 32  # a bit for each of 256 levels

@@ -117,9 +117,7 @@ def _fill_roots(trees: list[_Growing], binning: Binning) -> None:
         tree.nodes[0] = Node(int(root.gradient[bins].sum()), int(root.hessian[bins].sum()), int(root.rows[bins].sum()))
 
 
-def _split_nodes(
-    trees: list[_Growing], open_: list[tuple[int, int]], binning: Binning, rules: Rules
-) -> list[tuple[int, int]]:
+def _split_nodes(trees: list[_Growing], open_: list[tuple[int, int]], binning: Binning, rules: Rules) -> list[tuple[int, int]]:
     """Splits what can be split; the nodes that were."""
     histograms = [trees[output].histograms[node] for output, node in open_]
     splits = best_splits(binning, histograms, [trees[output].nodes[node] for output, node in open_], rules)

@@ -42,9 +42,7 @@ class Kernels(Protocol):
     def partition(self, column: Bytes, rows: Rows, left: Bytes) -> int:
         """Puts rows whose bin goes left (`left` is 1 at it, uint8 (256,)) before the others, both in order; how many they are."""
 
-    def add_leaves(
-        self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]
-    ) -> None:
+    def add_leaves(self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]) -> None:
         """Adds to the margin of each row the value of the leaf on its side."""
 
 
@@ -86,9 +84,5 @@ class NumpyKernels:
         rows[:] = np.concatenate([rows[goes], rows[~goes]])
         return there
 
-    def add_leaves(
-        self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]
-    ) -> None:
+    def add_leaves(self, column: Bytes, rows: Rows, left: Bytes, values: tuple[float, float], margins: NDArray[np.float64]) -> None:
         margins[rows] += np.where(left[column[rows]], values[0], values[1])
-
-

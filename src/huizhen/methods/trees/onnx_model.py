@@ -54,7 +54,7 @@ def _attributes(forest: Forest) -> dict[str, list[Any]]:
     names = ("nodeids", "featureids", "modes", "values", "truenodeids", "falsenodeids", "missing_value_tracks_true")
     found: dict[str, list[Any]] = {f"nodes_{name}": [] for name in ("treeids", *names)}
     found |= {f"target_{name}": [] for name in ("treeids", "nodeids", "ids", "weights")}
-    trees = forest.trees or (_nothing(),)
+    trees = forest.trees or tuple(map(_nothing, range(len(forest.base))))
     for number, tree in enumerate(trees):
         for node in _nodes(forest, tree):
             found["nodes_treeids"].append(number)
@@ -95,7 +95,7 @@ def _chain(tree: Tree, node: int, levels: int) -> list[int]:
     return np.flatnonzero(goes != tree.missing_left[node]).tolist() or [levels]
 
 
-def _nothing() -> Tree:
-    """A tree of one leaf that adds 0: an ensemble may not be empty."""
+def _nothing(output: int) -> Tree:
+    """A tree of one leaf that adds 0: an output without a tree would lose its base."""
     whole, half = np.zeros(1, np.int32), np.zeros(1, np.float32)
-    return Tree(0, whole - 1, whole, half, np.zeros(1, np.uint8), whole, half, half, np.zeros((1, 32), np.uint8))
+    return Tree(output, whole - 1, whole, half, np.zeros(1, np.uint8), whole, half, half, np.zeros((1, 32), np.uint8))

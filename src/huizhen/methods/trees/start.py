@@ -1,6 +1,6 @@
 """What is agreed before the first tree: what the rows are, how large sums may become, and where margins begin.
 
-    start = yield from agree_start("boosting", facts, aim, variables, terms)
+start = yield from agree_start("boosting", facts, aim, variables, terms)
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def agree_start(
         # No step of boosting makes the sum of squares larger, and |g| adds up to at most sqrt(weight * squares).
         most_gradient = math.sqrt(most_weight * bound(total.sums["squares"]))
         if most_gradient == 0:
-            raise NotEstimable(f"{aim.outcome[0]}: all rows have the same outcome, so nothing can be learnt about what it depends on")
+            raise NotEstimable(
+                f"{aim.outcome[0]}: all rows have the same outcome, so nothing can be learnt about what it depends on"
+            )
     limit = min(LIMIT, PACKED - rows[TRAINING].bit_length())
     agreed = {
         "gradient": scale_for(most_gradient),
@@ -95,12 +97,12 @@ def agree_start(
 
 def _refuse(aim: Aim, facts: Mapping[str, Any], total: Total, rows: tuple[int, ...], terms: Terms) -> None:
     if total.sums["flags"][0]:
-        raise NotEstimable(
-            f"{facts['weights']}: some weights are negative or not finite; a weight must be 0 or a positive number"
-        )
+        raise NotEstimable(f"{facts['weights']}: some weights are negative or not finite; a weight must be 0 or a positive number")
     for count, rule, name in zip(rows, (1, *facts["aside"]), FOLD_NAMES):
         if rule and count < max(terms.min_cell_count, 1):
-            raise NotEstimable(f"fewer than {max(terms.min_cell_count, 1)} rows are for {name}: expected more; change validation or test")
+            raise NotEstimable(
+                f"fewer than {max(terms.min_cell_count, 1)} rows are for {name}: expected more; change validation or test"
+            )
     if "classes" in total.sums and np.count_nonzero(total.sums["classes"]) < len(aim.levels):
         raise NotEstimable(
             f"{aim.outcome[0]}: some class has no row to learn from; expected rows of every class. Declare fewer levels, or set "
