@@ -1,11 +1,12 @@
 """Gradient-boosted trees over all sites: the forest that grows on the pooled rows with the same bins, split for split.
 
-Sites add up histograms of gradients (T. Chen and C. Guestrin, "XGBoost", KDD 2016, algorithm 1 on weighted quantiles agreed once). Bins
-are agreed jointly; gradients and hessians are summed as whole numbers, so that no split depends on the order of adding; of two
-children the sites are asked for the smaller one's histogram alone.
+Sites add up histograms of gradients (T. Chen and C. Guestrin, "XGBoost", KDD 2016). Bins are agreed jointly; gradients and hessians
+are summed as whole numbers, so that no split depends on the order of adding; of two children the sites are asked for the smaller
+one's histogram alone.
 
-Facts of the result: ``task``, ``rows``, ``trees``, ``chosen_tree``, ``stopped_early``, ``depth``, ``judged_on``. Tables: ``learning``
-(loss by tree), ``importance`` (gain and splits by covariate), ``quality`` and what goes with it. `Result.model` is the forest.
+Facts of the result: ``task``, ``rows``, ``trees``, ``chosen_tree``, ``stopped_early``, ``depth``, ``judged_on``. Tables:
+``learning`` (loss by tree), ``importance`` (gain and splits by covariate), ``quality`` and what goes with it. `Result.model` is the
+forest.
 """
 
 from __future__ import annotations
@@ -345,7 +346,7 @@ def _asking(spec: BoostingSpec, growth: _Growth) -> Generator[Question, Total, _
         "risk_scale": 0,
         "hazard": None,
     }
-    hazard_loss = (0.0, 0.0)
+    hazard_loss: tuple[float, ...] = (0.0, 0.0)
     if task == "cox":
         facts["risk_scale"] = _risk_scale(agreed["most_weight"], reach)
         if growth.setting["grid"]:
@@ -359,7 +360,7 @@ def _risk_scale(most_weight: float, reach: float) -> int:
     scale = RISK_LIMIT - math.ceil(reach / math.log(2.0)) - math.frexp(most_weight)[1]
     if scale < FEWEST_BITS:
         raise NotEstimable(
-            "the log hazards have grown too far apart to be summed exactly; choose fewer trees, a lower learning_rate or a larger l2"
+            "the log hazards have grown too far apart to be summed exactly; choose fewer trees, a lower learning_rate or more l2"
         )
     return scale
 

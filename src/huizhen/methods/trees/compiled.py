@@ -16,8 +16,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from huizhen.data.examples import chunks
-from huizhen.methods.trees.kernels import SLOTS
-from huizhen.methods.trees.lattice import keys_of
+from huizhen.methods.trees.lattice import SLOTS, keys_of
 
 __all__ = ["CompiledKernels"]
 
@@ -29,8 +28,8 @@ GATHERED = 4096  # rows gathered at once: their words and pairs stay in the seco
 PREFIX = 14  # leading bits of a float32 by which its bin is first looked up: sign, exponent, five bits of the fraction
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _add_pair(_context: Any, sums: Any, place: Any, first: Any, second: Any) -> Any:
+@intrinsic
+def _add_pair(_context: Any, sums: Any, place: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
     """sums[place] += (first, second), both at once; `sums` is int64 (place, 2), C-contiguous."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -47,7 +46,7 @@ def _add_pair(_context: Any, sums: Any, place: Any, first: Any, second: Any) -> 
     return types.void(sums, types.uint64, types.int64, types.int64), generate
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _accumulate(words, rows, pairs, sums, gathered, chosen):  # type: ignore[no-untyped-def]
     sums[:] = 0
     width = words.shape[1]
@@ -64,11 +63,11 @@ def _accumulate(words, rows, pairs, sums, gathered, chosen):  # type: ignore[no-
             for place in range(count):
                 word, first, second = gathered[place, column], chosen[place, 0], chosen[place, 1]
                 for covariate in range(8):
-                    _add_pair(sums, base | (U(covariate) << U(8)) | (word & U(255)), first, second)
+                    _add_pair(sums, base | (U(covariate) << U(8)) | (word & U(255)), first, second)  # type: ignore[call-arg]
                     word >>= U(8)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _unpack(sums, slots, shift, gradient, hessian, rows):  # type: ignore[no-untyped-def]
     mask = (np.int64(1) << shift) - 1
     for place in range(len(slots)):
@@ -79,7 +78,7 @@ def _unpack(sums, slots, shift, gradient, hessian, rows):  # type: ignore[no-unt
         rows[place] = packed >> shift
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _partition(column, rows, left, scratch):  # type: ignore[no-untyped-def]
     there, others = U(0), U(0)
     for place in range(len(rows)):
@@ -95,14 +94,14 @@ def _partition(column, rows, left, scratch):  # type: ignore[no-untyped-def]
     return there
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _add_leaves(column, rows, left, here, there, margins):  # type: ignore[no-untyped-def]
     for place in range(len(rows)):
         row = U(rows[place])
         margins[row] += here if left[column[row]] else there
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _encode(values, bits, cuts, first, missing, out):  # type: ignore[no-untyped-def]
     """`first`: how many cuts lie below all values of each prefix, int32 (prefix + 1,)."""
     for place in range(len(values)):

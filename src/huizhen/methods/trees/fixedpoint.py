@@ -1,8 +1,8 @@
 """Whole numbers in place of fractions, so that sums do not depend on the order of adding.
 
 A number x stands as the whole number nearest to x * 2**scale. One scale is agreed jointly, as large as it may be while no sum of
-magnitudes reaches 2**LIMIT: below that float64 adds whole numbers without rounding, as int64 does. What sums may reach is bounded from
-counts of rows by power of two, which are whole numbers themselves.
+magnitudes reaches 2**LIMIT: below that float64 adds whole numbers without rounding, as int64 does. What sums may reach is bounded
+from counts of rows by power of two, which are whole numbers themselves.
 """
 
 from __future__ import annotations

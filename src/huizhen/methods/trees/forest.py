@@ -1,7 +1,7 @@
 """A forest: what boosting has learned, and what it says about new rows.
 
-Thresholds and leaf values are float32 numbers, as in XGBoost and ONNX, so that a row goes the same way everywhere. No number of rows
-stands in it.
+Thresholds and leaf values are float32 numbers, as in XGBoost and ONNX, so that a row goes the same way everywhere. No number of
+rows stands in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Growing trees, one for each output, level by level, from joint histograms.
 
-In each round the sites are asked for the histograms of the smaller child of each split; its sibling's is the parent's less it, exactly,
-because the sums are whole numbers.
+In each round the sites are asked for the histograms of the smaller child of each split; its sibling's is the parent's less it,
+exactly, because the sums are whole numbers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The inner loops of boosting at a site: bins, histograms, rows by node. Compiled where numba is installed, else numpy; equal bit for bit.
+"""The inner loops of boosting at a site: bins, histograms, rows by node; compiled where numba is installed, else numpy.
 
-Sums are sums of whole numbers below 2**53, so that no order of adding, and no way of adding, changes them.
+Both are equal bit for bit: sums are sums of whole numbers below 2**53, so that no order and no way of adding changes them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import chunks
+from huizhen.methods.trees.lattice import SLOTS
 
-__all__ = ["SLOTS", "Kernels", "NumpyKernels", "kernels"]
+__all__ = ["Kernels", "NumpyKernels", "kernels"]
 
-SLOTS = 256  # bins that each covariate has room for in a row of bins
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int32]
 Pairs = NDArray[np.int64]
@@ -24,8 +24,8 @@ Pairs = NDArray[np.int64]
 class Kernels(Protocol):
     """What a site computes row by row.
 
-    `codes` is uint8 (row, covariate padded to a multiple of 8), C-contiguous: the bins of a row beside each other, for sums over all
-    covariates. `column` is uint8 (row,): the bins of one covariate, for going left or right.
+    `codes` is uint8 (row, covariate padded to a multiple of 8), C-contiguous: the bins of a row beside each other, for sums over
+    all covariates. `column` is uint8 (row,): the bins of one covariate, for going left or right.
     """
 
     def encode(self, values: NDArray[np.float64], cuts: NDArray[np.float32], missing: int, out: Bytes) -> None:

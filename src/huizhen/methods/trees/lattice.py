@@ -1,7 +1,8 @@
 """Numbers as whole numbers in the same order: float32 by its bits, cut into cells that halve and halve again.
 
-A value of float32 is one of 2**32 keys, and the keys stand in the order of the values. Cells of keys need no range and no spread to be
-agreed first, so that a column with a heavy tail is cut as well as any other, and cells do not depend on how rows are split over sites.
+A value of float32 is one of 2**32 keys, and the keys stand in the order of the values. Cells of keys need no range and no spread to
+be agreed first, so that a column with a heavy tail is cut as well as any other, and cells do not depend on how rows are split over
+sites.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WHOLE", "Cells", "count_keys", "cuts_between", "keys_of", "refine", "values_of"]
+__all__ = ["SLOTS", "WHOLE", "Cells", "count_keys", "cuts_between", "keys_of", "refine", "values_of"]
 
 Keys = NDArray[np.uint32]
 Counts = NDArray[np.int64]
+SLOTS = 256  # bins that a covariate has room for: a bin is a byte
 FIRST_PARTS = 12  # log2 of the cells of the first round: sign, exponent and three bits of the fraction
 FEWEST_PARTS, MOST_PARTS = 4, 10  # log2 of the parts of one cell: fewer cost rounds, more cost bytes
 HIGHEST_KEY = np.uint32(0xFF7FFFFF)  # of the largest finite float32
@@ -40,7 +42,7 @@ class Cells:
         return (self.rows > more_than) & (self.log2_sizes > 0)
 
     def parts(self, more_than: int) -> Counts:
-        """log2 of the parts that each heavy cell is cut into, so that an even one would have few rows in each; int64 (heavy cell,)."""
+        """log2 of the parts that each heavy cell is cut into, so that each has few rows if they lie evenly; int64 (heavy cell,)."""
         heavy = self.heavy(more_than)
         if len(self.starts) == 1 and self.log2_sizes[0] == 32:
             return np.array([FIRST_PARTS], np.int64)

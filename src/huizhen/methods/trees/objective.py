@@ -71,7 +71,7 @@ def losses(task: str, margins: Floats, target: Floats, gradient: Floats) -> Floa
     if task == "regression":
         return np.asarray(0.5 * gradient[0] ** 2)
     if task == "cox":
-        return -target * margins[0]
+        return np.asarray(-target * margins[0])
     of = 0 if task == "binary" else (target.astype(np.int64), np.arange(len(target)))
     return np.asarray(-np.log(np.maximum(1.0 - np.abs(gradient[of]), FLATTEST)))
 

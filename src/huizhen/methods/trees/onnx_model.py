@@ -1,8 +1,8 @@
 """A forest as an ONNX model, for any runtime beside the patient.
 
-Input ``inputs``: float32 (row, covariate), as `forest.inputs` gives it (a category is the code of its level, a missing value is not a
-number). Outputs ``margins``: float32 (row, output), raw; ``predictions``: probabilities of the positive level or of each class, means,
-hazard ratios. Format: ai.onnx.ml, operator TreeEnsembleRegressor, version 3.
+Input ``inputs``: float32 (row, covariate), as `forest.inputs` gives it (a category is the code of its level, a missing value is not
+a number). Outputs ``margins``: float32 (row, output), raw; ``predictions``: probabilities of the positive level or of each class,
+means, hazard ratios. Format: ai.onnx.ml, operator TreeEnsembleRegressor, version 3.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def to_onnx(forest: Forest) -> bytes:
         problem = Problem("package onnx", "not installed", "installed", "Run: pip install 'huizhen[boosting]'")
         raise MachineError("A forest cannot be written as ONNX.", [problem]) from None
     outputs = len(forest.base)
+    attributes: dict[str, Any] = _attributes(forest)
     trees = helper.make_node(
         "TreeEnsembleRegressor", ["inputs"], ["margins"], domain="ai.onnx.ml", n_targets=outputs,
-        base_values=forest.base.astype(np.float32).tolist(), post_transform="NONE", aggregate_function="SUM", **_attributes(forest),
+        base_values=forest.base.astype(np.float32).tolist(), post_transform="NONE", aggregate_function="SUM", **attributes,
     )  # fmt: skip
     last = helper.make_node(LAST_STEP[forest.aim.task], ["margins"], ["predictions"])
     graph = helper.make_graph(

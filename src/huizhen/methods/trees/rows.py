@@ -1,7 +1,7 @@
 """What boosting reads from a site's rows: outcome, weight, fold, and for Cox the place of each row among the times of events.
 
-The place of a row is the number, less one, of the event times of its stratum that it was under observation at: the risk set of event
-time j is the rows of a stratum whose place is at least j.
+The place of a row is the number, less one, of the event times of its stratum that it was under observation at: the risk set of
+event time j is the rows of a stratum whose place is at least j.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from huizhen.methods.method import Local, Step
 from huizhen.methods.trees.binning import Binning
 from huizhen.methods.trees.fixedpoint import LIMIT, fixed
 from huizhen.methods.trees.forest import LEAF, Tree, begins_with, goes_left, leaf_values, trees_from
-from huizhen.methods.trees.kernels import SLOTS, kernels
+from huizhen.methods.trees.kernels import kernels
+from huizhen.methods.trees.lattice import SLOTS
 from huizhen.methods.trees.objective import derivatives, losses
 from huizhen.methods.trees.rows import FOLDS, Places, read_outcome, risk_of
 from huizhen.privacy.release import Answer, Part, Question
@@ -193,7 +194,7 @@ class Grower:
         whole = risk_of(self.margins[0], self.outcome.weight, scale)
         died = fixed(self.outcome.target * self.outcome.weights(), scale)
         risk = self.places.at_risk(self.places.sums(whole, chosen)) * 2.0**-scale
-        return self.places.sums(died, chosen) * 2.0**-scale, risk
+        return np.asarray(self.places.sums(died, chosen) * 2.0**-scale), np.asarray(risk)
 
     def _own_log_risk(self, loss_scale: int, scale: int) -> Integers:
         """What the risk sets of the site's own strata add to the loss, by fold; nothing where risk sets are joint."""

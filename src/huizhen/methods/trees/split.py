@@ -1,8 +1,9 @@
 """Where nodes are best split, from joint histograms: pure, over arrays of nodes.
 
-The gain is that of XGBoost (T. Chen and C. Guestrin, KDD 2016, equation 7, times two and without gamma): score of the left child plus
-score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better. Levels of a category
-are put in order of G / (H + l2), and cut as numbers are: no other partition of them is better (W. D. Fisher, JASA 53 (1958) 789).
+The gain is that of XGBoost (T. Chen and C. Guestrin, KDD 2016, equation 7, times two and without gamma): score of the left child
+plus score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better. Levels of a
+category are put in order of G / (H + l2), and cut as numbers are: no other partition of them is better (W. D. Fisher, JASA 53
+(1958) 789).
 Ties go to the first covariate, then the lowest cut, then the missing on the right.
 """
 

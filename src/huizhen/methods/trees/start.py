@@ -73,8 +73,8 @@ def agree_start(
     squared = float(total.sums["squared"][0]) * 2.0 ** -scales["squared"]
     if facts["weights"] and weights[0].sum() ** 2 < terms.min_cell_count * squared:
         raise NotEstimable(
-            f"{facts['weights']}: the weights make fewer than {terms.min_cell_count} patients outweigh all others, so that the model "
-            "would describe those few; choose other weights"
+            f"{facts['weights']}: the weights make fewer than {terms.min_cell_count} patients outweigh all others, so that the "
+            "model would describe those few; choose other weights"
         )
     base = _base(aim, weights[0], float(total.sums["targets"][0]) * 2.0 ** -scales["target"])
     most_gradient = most_weight if aim.task != "cox" else 2.0 * most_weight

@@ -22,7 +22,8 @@ def whole_table(rows=ROWS, seed=5):
     days = np.ceil(200 * rng.exponential(np.exp(-eta)))
     bmi[rng.random(rows) < 0.1], stage[rng.random(rows) < 0.05] = np.nan, -1
     columns = {
-        "age": Numbers(age), "bmi": Numbers(bmi), "grade": Numbers(grade), "stage": Categories(stage, ("I", "II", "III", "IV", "V")),
+        "age": Numbers(age), "bmi": Numbers(bmi), "grade": Numbers(grade),
+        "stage": Categories(stage, ("I", "II", "III", "IV", "V")),
         "died": Numbers(died), "kind": Categories(kind, ("mild", "plain", "severe")), "pressure": Numbers(120 + 8 * eta),
         "days": Numbers(days), "weight": Numbers(rng.integers(1, 4, rows).astype(float)),
     }  # fmt: skip

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from huizhen.methods.trees.kernels import SLOTS, NumpyKernels
-from huizhen.methods.trees.lattice import keys_of
+from huizhen.methods.trees.kernels import NumpyKernels
+from huizhen.methods.trees.lattice import SLOTS, keys_of
 
 compiled = pytest.importorskip("huizhen.methods.trees.compiled")
 
