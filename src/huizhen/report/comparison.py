@@ -41,6 +41,7 @@ __all__ = [
     "fact_cell",
     "facts_grid",
     "height",
+    "label_cell",
     "main_columns",
     "matching",
     "row_differences",
