@@ -69,11 +69,15 @@ class Features:
 
     def _images(self, examples: Examples, rows: Places) -> NDArray[Any]:
         stored = examples.image(self.image)
-        chosen = stored if len(rows) == len(stored) else stored[rows]
+        chosen: NDArray[Any] = stored if len(rows) == len(stored) else stored[rows]
         if chosen.dtype == np.uint8:
             return chosen  # scaled batch by batch, where it is used
         shape = (1, -1, *(1 for _ in chosen.shape[2:]))
-        return ((chosen - self.mean.reshape(shape)) / self.sd.reshape(shape)).astype(np.float32)
+        mean, sd = self.mean.reshape(shape).astype(np.float32), self.sd.reshape(shape).astype(np.float32)
+        scaled: NDArray[np.float32] = chosen.astype(np.float32)
+        scaled -= mean
+        scaled /= sd
+        return scaled
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -48,7 +49,7 @@ class AveragingSpec(Spec):
     """
 
     network: str = "mlp"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     task: Literal["classification", "multilabel", "regression", "cox", "discrete_time", "segmentation"] = "classification"
     outcome: Names = ()
     time: str = ""
@@ -174,4 +175,4 @@ def _of_training(spec: AveragingSpec) -> list[str]:
 
 
 def _rise(ends: tuple[float, ...]) -> bool:
-    return all(low < high for low, high in zip(ends, ends[1:]))
+    return all(low < high for low, high in pairwise(ends))
