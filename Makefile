@@ -36,11 +36,16 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install -q -e .[demo]
 	touch $@
 
+# Without torch in place, a package that needs it would bring the newest build for GPUs, several gigabytes of it.
+TORCH := torch==2.13.0
+
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q $(TORCH)
 	$(BIN)/pip install -q -e .[check]
 	touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q $(TORCH)
 	$(BIN)/pip install -q -e .[bench]
 	touch $@
 

@@ -154,8 +154,10 @@ def _columns(table: Readable | Examples, variables: Mapping[str, Declared]) -> I
 def _describe(part: Examples | None, name: str, rule: Rule, declared: Declared | None) -> VariableCard:
     unit = declared.unit if declared else ""
     if part is None or part.columns[name].missing().all():
-        return VariableCard(name, declared.kind if declared else "category", unit, note="no value in any row")
-    column = part.columns[name]
+        return VariableCard(
+            name, declared.kind if declared and declared.kind != "image" else "category", unit, note="no value in any row"
+        )
+    column = part.tabular(name)
     counted = cells(column, rule)
     card = VariableCard(name, "number", unit, counted.missing, counted.missing_share, note=counted.note)
     if part.rows - int(column.missing().sum()) < rule.min_rows:

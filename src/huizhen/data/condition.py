@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Categories, Examples, Numbers
+from huizhen.data.examples import Categories, Examples, Images, Numbers
 from huizhen.data.labels import normal_label
 from huizhen.errors import DataError, Problem, StudyError
 
@@ -239,7 +239,10 @@ def _column(examples: Examples, name: str) -> Numbers | Categories:
         there = ", ".join(list(examples.columns)[:20])
         problem = Problem(f"variable {name!r}", "no such column", f"one of: {there}")
         raise DataError("a condition reads a variable that is not there", [problem])
-    return examples.columns[name]
+    column = examples.columns[name]
+    if isinstance(column, Images):
+        raise _wrong_kind(name, "an image", "a number or a category")
+    return column
 
 
 def _number(examples: Examples, name: str) -> NDArray[np.float64]:

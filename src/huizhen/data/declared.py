@@ -23,8 +23,8 @@ class Declared(Protocol):
     """A variable as all participants agreed to read it; `huizhen.privacy.release.Variable` is one."""
 
     @property
-    def kind(self) -> Literal["number", "category"]:
-        """``number`` or ``category``."""
+    def kind(self) -> Literal["number", "category", "image"]:
+        """``number``, ``category`` or ``image``."""
 
     @property
     def levels(self) -> tuple[str, ...]:

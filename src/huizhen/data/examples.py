@@ -9,12 +9,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK", "SITE", "Categories", "Column", "Examples", "Numbers", "chunks", "concatenate", "show_number"]
+__all__ = [
+    "CHUNK",
+    "SITE",
+    "Categories",
+    "Column",
+    "Examples",
+    "Images",
+    "Numbers",
+    "Tabular",
+    "chunks",
+    "concatenate",
+    "show_number",
+]
 
 SITE = "site"  # the column that every table has: the name of the site that holds the row
 CHUNK = 16_384  # rows worked on at once: 20 columns of float64 stay within a core's second-level cache
@@ -41,7 +54,18 @@ class Categories:
         return self.codes < 0
 
 
-Column = Numbers | Categories
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images, or label maps: uint8, int16 or float32 (row, channel, *space); a row without one is no row."""
+
+    values: NDArray[Any]
+
+    def missing(self) -> NDArray[np.bool_]:
+        return np.zeros(len(self.values), dtype=bool)
+
+
+Tabular = Numbers | Categories
+Column = Tabular | Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +79,27 @@ class Examples:
         """Values of a numeric variable, float64 (row,)."""
         column = self.columns[name]
         if not isinstance(column, Numbers):
-            raise TypeError(f"variable {name!r} is a category where a number is needed")
+            raise TypeError(f"variable {name!r} is no number where one is needed")
         return column.values
 
     def category(self, name: str) -> Categories:
         """Codes and levels of a categorical variable. A numeric variable is read as categories by its values."""
-        column = self.columns[name]
+        column = self.tabular(name)
         return column if isinstance(column, Categories) else _categorise(column)
+
+    def tabular(self, name: str) -> Tabular:
+        """A variable of numbers or of labels."""
+        column = self.columns[name]
+        if isinstance(column, Images):
+            raise TypeError(f"variable {name!r} is an image where a number or a label is needed")
+        return column
+
+    def image(self, name: str) -> NDArray[Any]:
+        """Images as they are stored: uint8, int16 or float32 (row, channel, *space)."""
+        column = self.columns[name]
+        if not isinstance(column, Images):
+            raise TypeError(f"variable {name!r} is no image")
+        return column.values
 
     def complete(self, names: Iterable[str]) -> NDArray[np.bool_]:
         """Which rows miss none of the variables, bool (row,)."""
@@ -104,15 +142,18 @@ def _categorise(column: Numbers) -> Categories:
 
 
 def _take(column: Column, mask: NDArray[np.bool_]) -> Column:
-    if isinstance(column, Numbers):
-        return Numbers(column.values[mask])
-    return Categories(column.codes[mask], column.levels)
+    if isinstance(column, Categories):
+        return Categories(column.codes[mask], column.levels)
+    return replace(column, values=column.values[mask])
 
 
 def _join(columns: Sequence[Column]) -> Column:
     if all(isinstance(column, Numbers) for column in columns):
         return Numbers(np.concatenate([column.values for column in columns if isinstance(column, Numbers)]))
-    parts = [column if isinstance(column, Categories) else _categorise(column) for column in columns]
+    if any(isinstance(column, Images) for column in columns):
+        return Images(np.concatenate([column.values for column in columns if isinstance(column, Images)]))
+    tabular = [column for column in columns if not isinstance(column, Images)]
+    parts = [_categorise(column) if isinstance(column, Numbers) else column for column in tabular]
     levels = tuple(sorted({level for part in parts for level in part.levels}))
     place = {level: code for code, level in enumerate(levels)}
     recoded = [np.array([*(place[level] for level in part.levels), -1], np.int32)[part.codes] for part in parts]

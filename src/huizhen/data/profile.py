@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Categories, Column, Numbers
+from huizhen.data.examples import Categories, Numbers, Tabular
 
 __all__ = [
     "Cells",
@@ -70,7 +70,7 @@ class Spread:
     note: str = ""
 
 
-def cells(column: Column, rule: Rule) -> Cells:
+def cells(column: Tabular, rule: Rule) -> Cells:
     """How many rows are missing and, for a category, how many have each level.
 
     The cells add up to the rows, which are told; so with one cell withheld its size would follow. The smallest cell that could be
@@ -114,7 +114,7 @@ def spread(values: NDArray[np.float64], rule: Rule) -> Spread:
     return Spread(_to(float(present.mean()), step), _to(sd, step), low, None if high is None else -high + 0.0, note)
 
 
-def is_identifier(column: Column) -> bool:
+def is_identifier(column: Tabular) -> bool:
     """Whether nearly every row has a value of its own: any text, or whole numbers."""
     if isinstance(column, Numbers):
         present = column.values[~np.isnan(column.values)]

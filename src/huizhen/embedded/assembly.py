@@ -93,7 +93,9 @@ class Federation:
         self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch]
     ) -> tuple[Outcome, ...]:
         scheme = PlainSum(lane="embedded")
-        checkpoints = MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints")
+        checkpoints = (
+            MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints", self.study.digest[:12])
+        )
         engine = InProcessEngine(
             {
                 site: Participant(site, self.study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)

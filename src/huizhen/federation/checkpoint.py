@@ -43,9 +43,10 @@ class MemoryCheckpoints:
 
 @dataclass(frozen=True, slots=True)
 class FileCheckpoints:
-    """One file for each name in a folder, replaced atomically."""
+    """One file for each name in a folder, replaced atomically; `study` keeps the files of one study from those of another."""
 
     folder: Path
+    study: str = ""
 
     def save(self, name: str, value: Any) -> None:
         path = self._path(name)
@@ -74,7 +75,7 @@ class FileCheckpoints:
             ) from None
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.checkpoint"
+        return self.folder / f"{self.study}{'.' if self.study else ''}{name}.checkpoint"
 
 
 def total_to(total: Total) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 from huizhen import units
 from huizhen.clock import Clock
-from huizhen.errors import FederationError
+from huizhen.errors import FederationError, Problem
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints, total_from, total_to
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
@@ -21,7 +22,7 @@ from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdenti
 from huizhen.federation.selection import muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
 from huizhen.ids import new_id
-from huizhen.methods.method import Finished
+from huizhen.methods.method import Finished, Milestone
 from huizhen.policy.disclosure import judge_total
 from huizhen.policy.publication import publish
 from huizhen.privacy.release import Answer, Question, Terms, Total
@@ -86,7 +87,10 @@ class _Conduct:
     roster: tuple[str, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
+    mine: Mapping[str, Any] = field(default_factory=dict)  # what a checkpoint must say to be gone on from
     token: str = ""
+    milestone: Milestone | None = None
+    folded: int = 0  # totals since the milestone
 
     def analysis_to_its_end(self) -> Generator[Event, None, Outcome]:
         try:
@@ -119,21 +123,13 @@ class _Conduct:
         method, published = self.analysis.method, None
         while published is None:
             terms = self.run.terms(self.roster)
-            state = method.begin(self.analysis.spec, terms)
-            folded = 0
-            for total in self._kept_totals():
-                self.round, folded = self.round + 1, folded + 1
-                state = method.fold(state, total)
-            if folded:
-                yield self._event("resumed", detail=f"after round {self.round}")
+            state = yield from self._begin(terms)
             while not isinstance(asked := method.ask(state), Finished):
                 total_or_none = yield from self._answered(asked, terms)
                 if total_or_none is None:
                     break  # a site was lost: anew, with the roster that is left
-                folded += 1
-                self._keep_total(folded, total_or_none)
-                state = method.fold(state, total_or_none)
-                yield self._event("folded", step=asked.step)
+                state = self._fold(state, total_or_none)
+                yield self._event("folded", step=asked.step, progress=asked.progress)
             else:
                 published = publish(asked.result, terms)
         return published
@@ -153,6 +149,7 @@ class _Conduct:
             enough = not self.analysis.method.exact and len(result.rows) >= self.run.study.participants.quorum
             if not result.losses or (enough and result.total is not None):
                 assert result.total is not None
+                self.losses += [replace(loss, round=self.round) for loss in result.losses]
                 return self._judged(question, result, terms)
             if patience:
                 yield self._event("waiting", detail=_names(result.losses), step=question.step)
@@ -247,22 +244,50 @@ class _Conduct:
     def _deadline_s(self) -> float:
         return units.seconds(self.run.study.participants.round_deadline)
 
-    def _kept_totals(self) -> Generator[Total, None, None]:
-        """Totals of an interrupted run of this very roster, these very rows and this version of the program."""
+    def _begin(self, terms: Terms) -> Generator[Event, None, Any]:
+        """The state to go on from: of an interrupted run of this very roster, these very rows and this version, or the first."""
+        method = self.analysis.method
         rows = {site: self.rows[site] for site in self.roster}
-        mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data, "program": version("huizhen")}
+        self.mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data, "program": version("huizhen")}
         header = self.run.checkpoints.load(self._total_name(0))
-        if header is None or {key: header.get(key) for key in mine} != mine:
-            self.token = new_id("totals")  # totals under another token are of another run
-            self.run.checkpoints.save(self._total_name(0), {**mine, "token": self.token})
-            return
-        self.token, place = header["token"], 1
-        while (kept := self.run.checkpoints.load(self._total_name(place))) is not None and kept["token"] == self.token:
-            yield total_from(kept["total"])
-            place += 1
+        if header is None or not self._is_mine(header):
+            self._open(None)
+            return method.begin(self.analysis.spec, terms)
+        self.token, self.round = header["token"], header["round"]
+        self.milestone = None if header["milestone"] is None else Milestone(header["milestone"]["value"])
+        state, self.folded = method.begin(self.analysis.spec, terms, self.milestone), 0
+        while (kept := self.run.checkpoints.load(self._total_name(self.folded + 1))) is not None and kept["token"] == self.token:
+            self.round, self.folded = self.round + 1, self.folded + 1
+            state = method.fold(state, total_from(kept["total"]))
+        if self.folded or self.milestone:
+            yield self._event("resumed", detail=f"after round {self.round}")
+        return state
 
-    def _keep_total(self, place: int, total: Total) -> None:
-        self.run.checkpoints.save(self._total_name(place), {"token": self.token, "total": total_to(total)})
+    def _is_mine(self, header: Mapping[str, Any]) -> bool:
+        if header.get("study") != self.run.study.digest:
+            name, remedy = self._total_name(0), "Use another folder, or remove the file"
+            found = Problem(name, "the checkpoint of another study", "a checkpoint of this study", remedy)
+            raise FederationError("The run cannot be resumed from this checkpoint.", [found])
+        return {key: header.get(key) for key in self.mine} == self.mine
+
+    def _open(self, milestone: Milestone | None) -> None:
+        """From here on totals are kept anew; those under an earlier token do not count any more."""
+        self.token, self.milestone, self.folded = new_id("totals"), milestone, 0
+        kept = None if milestone is None else {"value": milestone.value}
+        header = {**self.mine, "token": self.token, "round": self.round, "milestone": kept}
+        self.run.checkpoints.save(self._total_name(0), header)
+
+    def _fold(self, state: Any, total: Total) -> Any:
+        """The next state, which is kept before anything is asked of it."""
+        method = self.analysis.method
+        after = method.fold(state, total)
+        passed = method.milestone(after)
+        if passed is not self.milestone:
+            self._open(passed)
+        else:
+            self.folded += 1
+            self.run.checkpoints.save(self._total_name(self.folded), {"token": self.token, "total": total_to(total)})
+        return after
 
     def _total_name(self, place: int) -> str:
         return f"{self.analysis.label}.{self.attempt}.{place:05d}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from huizhen.privacy.release import Answer
+from huizhen.privacy.release import Answer, Progress
 from huizhen.privacy.result import Result
 
 __all__ = ["Event", "Leaving", "Loss", "Outcome", "leaving"]
@@ -47,6 +47,7 @@ class Event:
         detail: a reason or remark in plain words.
         leaving: what left the site (kind ``answered`` only).
         cpu_s: processor time the site spent (kind ``answered`` only).
+        progress: how far a long method is (kind ``folded`` only).
     """
 
     kind: EventKind
@@ -58,15 +59,22 @@ class Event:
     detail: str = ""
     leaving: tuple[Leaving, ...] = ()
     cpu_s: float = 0.0
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A site that took no part, or no part to the end, and why. `kind`: ``left out`` by the policy's minimum, or lost."""
+    """A site that took no part, or no part to the end, or none in one round, and why.
+
+    Attributes:
+        kind: ``left out`` by the policy's minimum, or how it was lost.
+        round: the one round that went on without it; 0 where it was lost for good.
+    """
 
     site: str
     kind: Literal["left out", "silent", "failed", "refused"]
     reason: str
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,9 +244,9 @@ class Study:
         return canonical.digest(self.content)
 
     @property
-    def uses(self) -> Mapping[str, Literal["number", "category", "any"]]:
+    def uses(self) -> Mapping[str, Literal["number", "category", "any", "image"]]:
         """Every variable that the study reads, and as what; what its declaration says wins."""
-        kinds: dict[str, Literal["number", "category", "any"]] = {}
+        kinds: dict[str, Literal["number", "category", "any", "image"]] = {}
         for use in _all_uses(self.analyses, [*self.conditions, *self.exclusions]):
             if kinds.get(use.name, "any") == "any":
                 kinds[use.name] = use.kind

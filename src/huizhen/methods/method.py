@@ -8,7 +8,8 @@ on its rows) and `fold`. Most methods are easier to read as one program that ask
         return Result("mean", facts={"mean": float(total.sums["sum"] / total.sums["n"])})
 
 `ScriptedMethod` makes the four functions from it. The state is the history of totals: frozen, small, and enough to replay the
-program to the same question, after a crash, in an audit or in the twin.
+program to the same question, after a crash, in an audit or in the twin. A program of many large totals (the trees of a forest, the
+rounds of a network) also yields a `Milestone` now and then: what it can be begun again from, so that older totals may go.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from huizhen.errors import NotEstimable
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result
 
-__all__ = ["Finished", "History", "Local", "Method", "Names", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
+__all__ = ["Finished", "History", "Local", "Method", "Milestone", "Names", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
 
 
 class Spec(BaseModel):
@@ -47,10 +48,10 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A variable that a method reads, and as what: a number, a category, or as either."""
+    """A variable that a method reads, and as what: a number, a category, either of them, or an image."""
 
     name: str
-    kind: Literal["number", "category", "any"]
+    kind: Literal["number", "category", "any", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,13 @@ class Finished:
     result: Result
 
 
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """What a program can be begun again from, in place of the totals before it: canonical values only."""
+
+    value: Any
+
+
 class Method(Protocol):
     """A joint computation. `exact`: it equals the pooled answer and keeps one roster for a whole run."""
 
@@ -91,8 +99,11 @@ class Method(Protocol):
     def complete(self, spec: Any) -> tuple[str, ...]:
         """The variables that a row must not miss to take part; other variables may be missing in it."""
 
-    def begin(self, spec: Any, terms: Terms) -> Any:
-        """The state before the first question."""
+    def begin(self, spec: Any, terms: Terms, milestone: Milestone | None = None) -> Any:
+        """The state before the first question, or at a milestone."""
+
+    def milestone(self, state: Any) -> Milestone | None:
+        """The last milestone that the state has passed; totals before it are not needed any more."""
 
     def ask(self, state: Any) -> Question | Finished:
         """What every participant is asked next."""
@@ -104,22 +115,25 @@ class Method(Protocol):
         """The state after a round."""
 
 
-Program = Callable[[Any, Terms], Generator[Question, Total, Result]]
+Script = Generator[Question | Milestone, Any, Result]  # is sent the total of each question, None at a milestone
+Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class History:
-    """The state of a scripted method: everything it was told so far."""
+    """The state of a scripted method: everything it was told so far, or since its last milestone."""
 
     spec: Any
     terms: Terms
     totals: tuple[Total, ...] = ()
+    milestone: Milestone | None = None
 
 
 class _Live(NamedTuple):
-    program: Generator[Question, Total, Result]
+    program: Script
     asked: Question | Finished
+    passed: Milestone | None  # on the way to this question; one before the first total saves nothing and is not kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +146,7 @@ class ScriptedMethod:
         steps: what answers a question, by `Question.step`.
         reads: the variables it reads, from its spec.
         needs: the variables that a row must not miss, from its spec; by default all that it reads.
+        resume: the program begun at a milestone's value; for programs that yield milestones.
     """
 
     name: str
@@ -141,6 +156,7 @@ class ScriptedMethod:
     reads: Callable[[Any], Iterable[Use]]
     needs: Callable[[Any], Iterable[str]] | None = None
     exact: bool = True
+    resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
@@ -149,8 +165,11 @@ class ScriptedMethod:
     def complete(self, spec: Any) -> tuple[str, ...]:
         return tuple(self.needs(spec)) if self.needs else tuple(dict.fromkeys(use.name for use in self.reads(spec)))
 
-    def begin(self, spec: Any, terms: Terms) -> History:
-        return History(spec, terms)
+    def begin(self, spec: Any, terms: Terms, milestone: Milestone | None = None) -> History:
+        return History(spec, terms, (), milestone)
+
+    def milestone(self, state: History) -> Milestone | None:
+        return state.milestone
 
     def ask(self, state: History) -> Question | Finished:
         if state not in self._running:
@@ -162,20 +181,35 @@ class ScriptedMethod:
 
     def fold(self, state: History, total: Total) -> History:
         live = self._running.pop(state, None) or self._replay(state)
-        after = History(state.spec, state.terms, (*state.totals, total))
-        self._running[after] = self._tell(live.program, total)
+        live = self._tell(live.program, total)
+        if live.passed is None:
+            after = History(state.spec, state.terms, (*state.totals, total), state.milestone)
+        else:
+            after = History(state.spec, state.terms, (), live.passed)
+        self._running[after] = live
         return after
 
     def _replay(self, state: History) -> _Live:
-        live = self._tell(self.program(state.spec, state.terms), None)
+        live = self._tell(self._begun(state), None)
         for total in state.totals:
             live = self._tell(live.program, total)
         return live
 
-    def _tell(self, program: Generator[Question, Total, Result], total: Total | None) -> _Live:
+    def _begun(self, state: History) -> Script:
+        if state.milestone is None:
+            return self.program(state.spec, state.terms)
+        assert self.resume is not None, f"{self.name} yields milestones and cannot be resumed"
+        return self.resume(state.spec, state.terms, state.milestone.value)
+
+    def _tell(self, program: Script, total: Total | None) -> _Live:
+        passed = None
         try:
-            return _Live(program, next(program) if total is None else program.send(total))
+            said = next(program) if total is None else program.send(total)
+            while isinstance(said, Milestone):
+                passed = said
+                said = next(program)
+            return _Live(program, said, passed)
         except StopIteration as stop:
-            return _Live(program, Finished(stop.value))
+            return _Live(program, Finished(stop.value), passed)
         except NotEstimable as reason:
-            return _Live(program, Finished(Result(self.name, failure=str(reason))))
+            return _Live(program, Finished(Result(self.name, failure=str(reason))), passed)

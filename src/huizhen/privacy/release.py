@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "Part", "Question", "Terms", "Total", "Variable"]
+__all__ = ["Answer", "Part", "Progress", "Question", "Terms", "Total", "Variable"]
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,16 +23,18 @@ class Variable:
     """A variable as all participants agreed to read it.
 
     Attributes:
-        kind: ``number`` (float64, NaN where missing) or ``category`` (labels).
+        kind: ``number`` (float64, NaN where missing), ``category`` (labels) or ``image`` (an array for each row).
         levels: the declared labels in order, first = reference; empty: to be agreed jointly.
         unit: UCUM-like unit for a reader, e.g. ``a`` or ``mg/dL``.
         range: declared smallest and largest plausible value (a public fact, not read from the data), or None.
+        shape: of an image, (channel, *space); () for the others.
     """
 
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category", "image"]
     levels: tuple[str, ...] = ()
     unit: str = ""
     range: tuple[float, float] | None = None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,20 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long method is, for people who wait.
+
+    Attributes:
+        done, of: steps done and planned, in the method's own unit (trees, rounds of averaging).
+        measures: the newest joint measures by name, e.g. ``auc``.
+    """
+
+    done: int
+    of: int
+    measures: Mapping[str, float] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What every participant is asked in one round.
 
@@ -69,6 +85,7 @@ class Question:
         facts: what the step needs: None, bool, int, float, str, lists, string-keyed mappings and numeric arrays only.
         variables: the variables that the answer is computed from.
         degrees: the number of model parameters estimated from the answer; 0 for a description.
+        progress: for people only; no answer depends on it.
     """
 
     method: str
@@ -76,6 +93,7 @@ class Question:
     facts: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     variables: tuple[str, ...] = ()
     degrees: int = 0
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +101,7 @@ class Part:
     """One array of an answer.
 
     Attributes:
-        values: float64 or int64, any shape. With `keys`: one number for each key.
+        values: float64 or int64 (float32 where a network's weights change), any shape. With `keys`: one number for each key.
         rows: the rows behind it.
         kind: ``addend`` or ``individual``.
         cells: True where every entry is a number of patients (a policy judges each entry).

@@ -45,6 +45,8 @@ NOT_SENTENCES = {
     "{} and {}", " and ", " or ", " or: ",  # lists of names
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
     "observed {}", "expected {}", "variance {}", "survival {}={}", "survival {}",  # names of tables and arrays
+    "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
+    "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
     "bold red", "huizhen {}", "DejaVu Sans", "{} TB", "{} of {}", " of {}", " to ", "DejaVu Sans Mono", "g{}",
     "--policy {}=", "--site {}",
     "a {} has no text",  # a broken rule of the program

@@ -145,7 +145,7 @@ def coder(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
 
 def locate(examples: Examples, name: str, levels: Sequence[str]) -> Coder:
     """As `coder`, but -2 where a row holds a label that is not among `levels`."""
-    column = examples.columns[name]
+    column = examples.tabular(name)
     if isinstance(column, Numbers):
         return _number_coder(column.values, levels)
     place = {level: code for code, level in enumerate(levels)}
@@ -171,7 +171,7 @@ def label_counts(examples: Examples, name: str) -> Mapping[str, int]:
     Raises:
         DataError: more than `MOST_LEVELS` labels occur.
     """
-    column = examples.columns[name]
+    column = examples.tabular(name)
     counts: dict[str, int] = {}
     for piece in chunks(examples.rows):
         if isinstance(column, Numbers):

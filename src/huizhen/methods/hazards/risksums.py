@@ -246,7 +246,7 @@ def _chunks(within: slice) -> Iterator[slice]:
 def _take(examples: Examples, names: Sequence[str], places: NDArray[np.int64]) -> Examples:
     columns: dict[str, Column] = {}
     for name in names:
-        column = examples.columns[name]
+        column = examples.tabular(name)
         if isinstance(column, Numbers):
             columns[name] = Numbers(column.values[places])
         else:

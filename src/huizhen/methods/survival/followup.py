@@ -136,7 +136,7 @@ def count_unusable(time: NDArray[np.float64]) -> int:
 
 
 def _must_be_binary(examples: Examples, name: str) -> None:
-    column = examples.columns[name]
+    column = examples.tabular(name)
     if isinstance(column, Numbers):
         binary = bool(np.isin(column.values, (0.0, 1.0)).all())
     else:

@@ -1,0 +1,119 @@
+"""Which rows are kept from training: by a condition on the row, or by a draw from its content.
+
+A share is drawn by a hash of what the row holds, so a row falls into the same fold at whatever site and place it stands, equal rows
+fall together, and a pooled comparison sets the same rows aside.
+
+>>> import numpy as np
+>>> from huizhen.data.examples import Examples, Numbers
+>>> rows = Examples({"age": Numbers(np.arange(1000.0))}, 1000)
+>>> np.bincount(Aside(validation=0.1, test=0.2).fold(rows, ["age"])).tolist()
+[701, 106, 193]
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.cohort import joint_uses, parse
+from huizhen.data.examples import Categories, Column, Examples, Images, Numbers, chunks
+
+__all__ = ["TEST", "TRAINING", "VALIDATION", "Aside", "content_hash"]
+
+TRAINING, VALIDATION, TEST = 0, 1, 2
+Rule = float | str  # a share of the rows, 0 for none, or a condition; "" for none
+Hashes = NDArray[np.uint64]
+FEW = 256  # images hashed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """The rows that no model learns from.
+
+    Attributes:
+        validation: rows that early stopping looks at.
+        test: rows that only the last judgement looks at; a row that meets both rules is one of these.
+    """
+
+    validation: Rule = 0.0
+    test: Rule = 0.0
+
+    @property
+    def rules(self) -> tuple[Rule, Rule]:
+        return self.validation, self.test
+
+    @property
+    def uses(self) -> Mapping[str, Literal["number", "category", "any"]]:
+        """The variables that conditions read, and as what.
+
+        Raises:
+            StudyError: a condition cannot be read.
+        """
+        return joint_uses([parse(rule) for rule in self.rules if isinstance(rule, str) and rule])
+
+    def fold(self, examples: Examples, names: Iterable[str]) -> NDArray[np.int8]:
+        """The fold of each row: int8 (row,), 0 training, 1 validation, 2 test.
+
+        Args:
+            names: the variables whose content a draw looks at.
+        """
+        fold = np.zeros(examples.rows, np.int8)
+        draw = content_hash(examples, names) if any(isinstance(rule, float) and rule > 0 for rule in self.rules) else None
+        start = 0.0
+        for place, rule in ((VALIDATION, self.validation), (TEST, self.test)):
+            if isinstance(rule, str):
+                if rule:
+                    fold[parse(rule).evaluate(examples) == 1] = place
+            elif rule > 0 and draw is not None:
+                share = draw / 2.0**64
+                fold[(share >= start) & (share < start + rule)] = place
+                start += rule
+        return fold
+
+
+def content_hash(examples: Examples, names: Iterable[str]) -> Hashes:
+    """A hash of what each row holds in the named variables, uint64 (row,), evenly spread; the order of names does not matter.
+
+    Not for secrets: it is a mixing function (the finaliser of SplitMix64; Steele et al. 2014, figure 8), not a cryptographic one.
+    """
+    total = np.zeros(examples.rows, np.uint64)
+    for name in sorted(set(names)):
+        total = _mix(total ^ _hashes(examples.columns[name], _seed(name)))
+    return total
+
+
+def _hashes(column: Column, seed: np.uint64) -> Hashes:
+    if isinstance(column, Numbers):
+        values = column.values + 0.0  # minus zero is zero
+        values[np.isnan(values)] = np.nan
+        return _mix(values.view(np.uint64) + seed)
+    if isinstance(column, Categories):
+        by_level = np.array([_seed(level) for level in (*column.levels, "")], np.uint64)
+        return _mix(by_level[column.codes] + seed)  # a missing one, -1, takes the last
+    return _of_images(column, seed)
+
+
+def _of_images(column: Images, seed: np.uint64) -> Hashes:
+    found = np.empty(len(column.values), np.uint64)
+    for rows in chunks(len(found), FEW):
+        flat = np.ascontiguousarray(column.values[rows]).reshape(rows.stop - rows.start, -1).view(np.uint8)
+        padded = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+        place = np.arange(padded.shape[1], dtype=np.uint64) + seed
+        found[rows] = _mix(np.add.reduce(_mix(padded ^ _mix(place)), axis=1, dtype=np.uint64))
+    return found
+
+
+def _seed(text: str) -> np.uint64:
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+
+
+def _mix(x: Hashes) -> Hashes:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
