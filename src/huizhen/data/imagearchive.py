@@ -101,7 +101,9 @@ class ImageArchive:
     def _values(self, name: str) -> NDArray[Any]:
         if name == SPLIT and self.splits:
             return np.repeat(list(self.splits), list(self.splits.values()))
-        array, at = next((array, at) for array, parts in self.parts.items() for at, each in enumerate(_variables(array, parts)) if each == name)
+        array, at = next(
+            (array, at) for array, parts in self.parts.items() for at, each in enumerate(_variables(array, parts)) if each == name
+        )
         if _is_image(self.parts[array]):
             return read(self.path, self.parts[array])
         return self._tables(array).reshape(self.rows, -1)[:, at]
@@ -124,11 +126,14 @@ def open_archive(path: Path) -> ImageArchive:
     """
     found = members(path)
     single = [member.name for member in found if not member.header.shape]
-    warned = [Problem(f"{path.name}, array {short(name)!r}", "a single value", "one value for each row", "It is left out") for name in single]
+    warned = [
+        Problem(f"{path.name}, array {short(name)!r}", "a single value", "one value for each row", "It is left out")
+        for name in single
+    ]
     whole = [member for member in found if member.header.shape]
     splits = _splits(whole)
     parts = {name: tuple(each.values()) for name, each in splits.items()} if splits else {each.name: (each,) for each in whole}
-    problems = _no_table(path, whole, splits) or [problem for name, each in parts.items() for problem in _unlike(path, name, each)]
+    problems = _no_table(path, whole, splits) or [problem for each in parts.values() for problem in _unlike(path, each)]
     twice = repeated(path.name, tuple(each for name, member in parts.items() for each in _variables(name, member)))
     if problems or twice:
         raise DataError(f"{path.name} cannot be opened as a table", problems or ([twice] if twice else []))
@@ -160,7 +165,11 @@ def _no_table(path: Path, whole: Sequence[Member], splits: Mapping[str, Mapping[
     for group in by_split.values():
         rows = group[0].header.shape[0]
         problems += [
-            Problem(f"{path.name}, array {short(member.name)!r}", f"{member.header.shape[0]} rows", f"{rows} rows as in {group[0].name!r}")
+            Problem(
+                f"{path.name}, array {short(member.name)!r}",
+                f"{member.header.shape[0]} rows",
+                f"{rows} rows as in {group[0].name!r}",
+            )
             for member in group
             if member.header.shape[0] != rows
         ]
@@ -169,11 +178,13 @@ def _no_table(path: Path, whole: Sequence[Member], splits: Mapping[str, Mapping[
     if not problems and not sum(group[0].header.shape[0] for group in by_split.values()):
         problems = [Problem(path.name, "no rows", "at least one row")]
     if splits and SPLIT in splits:
-        problems.append(Problem(path.name, f"an array for a column {SPLIT!r}", "another name: the archive's splits are that column"))
+        problems.append(
+            Problem(path.name, f"an array for a column {SPLIT!r}", "another name: the archive's splits are that column")
+        )
     return problems
 
 
-def _unlike(path: Path, name: str, parts: Sequence[Member]) -> Iterator[Problem]:
+def _unlike(path: Path, parts: Sequence[Member]) -> Iterator[Problem]:
     first = parts[0].header
     for part in parts:
         header, where = part.header, f"{path.name}, array {short(part.name)!r}"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from huizhen.data.images import ImageFacts, as_images, sized
 from huizhen.data.examples import Images
+from huizhen.data.images import ImageFacts, as_images, sized
 from huizhen.data.pixels import decode, look, one_by_one
 from huizhen.errors import Problem
 
@@ -55,7 +55,10 @@ def _agreed(folder: Path, files: Sequence[str], shape: tuple[int, ...]) -> tuple
         elif first is None:
             first = file, facts
         elif facts.shape != first[1].shape:
-            expected, remedy = f"an image of {sized(first[1].shape)}, as {first[0]}", "Bring them all to one size and one number of channels"
+            expected, remedy = (
+                f"an image of {sized(first[1].shape)}, as {first[0]}",
+                "Bring them all to one size and one number of channels",
+            )
             problems.append(Problem(file, f"an image of {sized(facts.shape)}", expected, remedy))
         elif facts.stored != first[1].stored:
             expected = f"pixels of {first[1].stored}, as in {first[0]}"

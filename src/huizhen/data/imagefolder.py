@@ -116,11 +116,18 @@ class ImageFolder:
         wanted = {name: variable for name, variable in variables.items() if name != SITE}
         problems = [no_column(self.path.name, name, self.names) for name in wanted if name not in self.names]
         problems += [
-            Problem(f"{self.path.name}, column {short(name)!r}", *(("no images", "files of images") if is_image else ("images", "numbers or text")))
+            Problem(
+                f"{self.path.name}, column {short(name)!r}",
+                *(("no images", "files of images") if is_image else ("images", "numbers or text")),
+            )
             for name, variable in wanted.items()
             if name in self.names and (is_image := variable.kind == "image") != (name in self.files)
         ]
-        fit = {name: variable for name, variable in wanted.items() if name in self.names and (variable.kind == "image") == (name in self.files)}
+        fit = {
+            name: variable
+            for name, variable in wanted.items()
+            if name in self.names and (variable.kind == "image") == (name in self.files)
+        }
         columns: dict[str, Column] = {}
         try:
             rest = self.others({name: variable for name, variable in fit.items() if name not in self.files}, site)
@@ -147,7 +154,7 @@ class ImageFolder:
 def image_paths(folder: Path) -> list[str]:
     """Every image below a folder, hidden ones left out, as sorted paths below it."""
     found = (file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
-    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
+    return sorted(path.as_posix() for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
 
 
 def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
@@ -161,7 +168,9 @@ def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
     stray = [path for path, each in zip(paths, parts) if len(each) != depth]
     if stray:
         expected = f"each image in the folder of its class, such as benign/a.png, or a table labels.csv with a column {FILE!r}"
-        raise DataError(f"{folder.name} cannot be opened as a table", [_named(folder.name, "images without a label", stray, expected)])
+        raise DataError(
+            f"{folder.name} cannot be opened as a table", [_named(folder.name, "images without a label", stray, expected)]
+        )
     labels: dict[str, NDArray[Any]] = {LABEL: np.array([each[-2] for each in parts])}
     if depth == 3:
         labels[SPLIT] = np.array([SPLITS[each[0]] for each in parts])
@@ -192,7 +201,9 @@ def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Ca
         files[IMAGE if name == FILE else name] = cells
         problems += _bad_cells(f"{where}, column {short(name)!r}", cells, there, line)
     if IMAGE in labels.names:
-        problems.append(Problem(where, f"columns {FILE!r} and {IMAGE!r}", f"{FILE!r} alone: it becomes {IMAGE!r}", "Rename the other"))
+        problems.append(
+            Problem(where, f"columns {FILE!r} and {IMAGE!r}", f"{FILE!r} alone: it becomes {IMAGE!r}", "Rename the other")
+        )
     unnamed = sorted(there - {cell for cells in files.values() for cell in cells})
     if unnamed and not problems:
         problems.append(_named(folder.name, "images without a row", unnamed, f"a row of {labels.path.name} for each image"))
@@ -221,7 +232,9 @@ def _image_columns(labels: LabelTable) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _bad_cells(where: str, cells: Sequence[str], there: set[str], line: Callable[[int], str]) -> Iterator[Problem]:
     """Cells that name no image, by their kind; what stands in them is not repeated, as it may name a patient."""
-    outside = [at for at, cell in enumerate(cells) if cell and (cell[0] in "/\\" or ".." in PurePosixPath(cell).parts or ":" in cell)]
+    outside = [
+        at for at, cell in enumerate(cells) if cell and (cell[0] in "/\\" or ".." in PurePosixPath(cell).parts or ":" in cell)
+    ]
     empty = [at for at, cell in enumerate(cells) if not cell]
     absent = [at for at, cell in enumerate(cells) if cell and cell not in there and at not in set(outside)]
     for rows, found, expected in (

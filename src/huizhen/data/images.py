@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from huizhen.data.examples import Images, chunks
 from huizhen.errors import Problem
 
-__all__ = ["AT_ONCE", "ImageFacts", "as_images", "disagreements", "image_facts", "label_map", "sized", "with_channel"]
+__all__ = ["ImageFacts", "as_images", "disagreements", "image_facts", "sized", "unfit"]
 
 CHANNELS = 4  # an axis of at most so many entries may be the channel
 AT_ONCE = 64  # images looked at, copied or converted at once
@@ -65,14 +65,8 @@ def image_facts(shape: Sequence[int], dtype: np.dtype[Any], declared: Sequence[i
     axis, stored = _channel_axis(tuple(shape), tuple(declared)), _stored(dtype)
     if axis is None or stored is None or 0 in shape:
         return None
-    seen = {"none": (1, *shape), "first": tuple(shape), "last": (*shape[-1:], *shape[:-1])}[axis]
+    seen: tuple[int, ...] = {"none": (1, *shape), "first": tuple(shape), "last": (*shape[-1:], *shape[:-1])}[axis]
     return ImageFacts(seen, stored)
-
-
-def with_channel(values: NDArray[Any], declared: Sequence[int] = ()) -> NDArray[Any]:
-    """A view of (row, ...) images as (row, channel, *space)."""
-    axis = _channel_axis(values.shape[1:], tuple(declared))
-    return values[:, None] if axis == "none" else np.moveaxis(values, -1, 1) if axis == "last" else values
 
 
 def as_images(where: str, values: NDArray[Any], declared: Sequence[int] = (), levels: int = 0) -> Images | Problem:
@@ -88,10 +82,10 @@ def as_images(where: str, values: NDArray[Any], declared: Sequence[int] = (), le
     facts = image_facts(values.shape[1:], values.dtype, declared)
     if facts is None:
         return unfit(where, values.shape[1:], values.dtype, declared)
-    kept, wrong = converted(where, values, np.dtype(facts.stored))
+    kept, wrong = _converted(where, values, np.dtype(facts.stored))
     if wrong is None and levels:
-        wrong = label_map(where, kept, levels)
-    return wrong or Images(with_channel(kept, declared))
+        wrong = _no_label_map(where, kept, levels)
+    return wrong or Images(_with_channel(kept, declared))
 
 
 def unfit(where: str, shape: Sequence[int], dtype: np.dtype[Any], declared: Sequence[int] = ()) -> Problem:
@@ -103,30 +97,6 @@ def unfit(where: str, shape: Sequence[int], dtype: np.dtype[Any], declared: Sequ
     if declared:
         return Problem(where, f"images of {sized(shape)}", f"images of {sized(declared)}", "Bring them all to one size")
     return Problem(where, f"an array of {len(shape) + 1} dimensions", LAYOUTS, "Declare its shape as [channel, height, width]")
-
-
-def converted(where: str, values: NDArray[Any], stored: np.dtype[Any]) -> tuple[NDArray[Any], Problem | None]:
-    """The pixels as they are kept, and what forbids that."""
-    if stored == np.uint8:
-        return values.view(np.uint8), None
-    rows = [part for part in chunks(len(values), AT_ONCE) if not _fits(values[part], stored)]
-    if rows:
-        first = next(at for at in range(rows[0].start, rows[0].stop) if not _fits(values[at], stored))
-        if stored == np.float32:
-            return values, Problem(f"row {first}, {where}", "pixels that are no finite number", "finite numbers")
-        remedy = "Take an offset away, divide, or store real numbers"
-        return values, Problem(f"row {first}, {where}", "pixels outside -32768 to 32767", "integers of 16 bits with a sign", remedy)
-    if values.dtype == np.uint16:
-        return values.view(np.int16), None
-    return values.astype(stored, copy=False), None
-
-
-def label_map(where: str, values: NDArray[Any], levels: int) -> Problem | None:
-    """Pixels that name no class: a label map holds the whole numbers from 0."""
-    if values.dtype != np.float32 and all(0 <= part.min() and part.max() < levels for part in _parts(values)):
-        return None
-    found = "real numbers in a label map" if values.dtype == np.float32 else "other numbers in a label map"
-    return Problem(where, found, f"whole numbers from 0 to {levels - 1}, one for each declared level")
 
 
 def disagreements(name: str, found: Mapping[str, ImageFacts], declared: Sequence[int] = ()) -> dict[str, Problem]:
@@ -145,6 +115,36 @@ def disagreements(name: str, found: Mapping[str, ImageFacts], declared: Sequence
             expected = f"pixels of {stored}, as at site {first}"
             wrong[site] = Problem(f"column {name!r}", f"pixels of {facts.stored}", expected, "Store the images of all sites alike")
     return wrong
+
+
+def _converted(where: str, values: NDArray[Any], stored: np.dtype[Any]) -> tuple[NDArray[Any], Problem | None]:
+    """The pixels as they are kept, and what forbids that."""
+    if stored == np.uint8:
+        return values.view(np.uint8), None
+    rows = [part for part in chunks(len(values), AT_ONCE) if not _fits(values[part], stored)]
+    if rows:
+        first = next(at for at in range(rows[0].start, rows[0].stop) if not _fits(values[at], stored))
+        if stored == np.float32:
+            return values, Problem(f"row {first}, {where}", "pixels that are no finite number", "finite numbers")
+        remedy = "Take an offset away, divide, or store real numbers"
+        return values, Problem(f"row {first}, {where}", "pixels outside -32768 to 32767", "integers of 16 bits with a sign", remedy)
+    if values.dtype == np.uint16:
+        return values.view(np.int16), None
+    return values.astype(stored, copy=False), None
+
+
+def _no_label_map(where: str, values: NDArray[Any], levels: int) -> Problem | None:
+    """Pixels that name no class: a label map holds the whole numbers from 0."""
+    parts = (values[rows] for rows in chunks(len(values), AT_ONCE))
+    if all(part.min() >= 0 and part.max() < levels and np.array_equal(part, np.trunc(part)) for part in parts):
+        return None
+    return Problem(where, "other values in a label map", f"whole numbers from 0 to {levels - 1}, one for each declared level")
+
+
+def _with_channel(values: NDArray[Any], declared: Sequence[int]) -> NDArray[Any]:
+    """A view of (row, ...) images as (row, channel, *space)."""
+    axis = _channel_axis(values.shape[1:], tuple(declared))
+    return values[:, None] if axis == "none" else np.moveaxis(values, -1, 1) if axis == "last" else values
 
 
 Axis = Literal["none", "first", "last"]
@@ -178,7 +178,3 @@ def _fits(values: NDArray[Any], stored: np.dtype[Any]) -> bool:
     if values.dtype in (np.int8, np.int16):
         return True
     return bool(INT16.min <= values.min() and values.max() <= INT16.max)
-
-
-def _parts(values: NDArray[Any]) -> list[NDArray[Any]]:
-    return [values[part] for part in chunks(len(values), AT_ONCE)]

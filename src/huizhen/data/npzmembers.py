@@ -51,10 +51,12 @@ def members(path: Path) -> tuple[Member, ...]:
     Raises:
         DataError: no archive, a damaged one, or one that should not be opened; all that is wrong with it.
     """
+    found: list[Member | Problem]
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            found = [_bad_list(path, entries)] if _bad_list(path, entries) else [_member(path.name, archive, each) for each in entries]
+            bad = _bad_list(path, entries)
+            found = [bad] if bad else [_member(path.name, archive, each) for each in entries]
     except BROKEN:
         found = [Problem(path.name, "a damaged file, or none in npz format", "a whole file written by numpy.savez", COPY)]
     problems = [each for each in found if isinstance(each, Problem)]
@@ -98,12 +100,11 @@ def _read_into(archive: zipfile.ZipFile, member: Member, target: NDArray[Any]) -
     with archive.open(member.file) as stream:
         stream.read(header.at)
         for start in range(0, len(space), BLOCK):
-            block = memoryview(space[start : start + BLOCK])
-            while len(block):
-                count = stream.readinto(block)
-                if not count:
-                    raise EOFError
-                block = block[count:]
+            block = space[start : start + BLOCK]
+            told = stream.read(len(block))
+            if len(told) < len(block):
+                raise EOFError
+            block[:] = np.frombuffer(told, np.uint8)
         if stream.read(1):  # the end, where the checksum is compared
             raise ValueError
     if not direct:
@@ -116,7 +117,9 @@ def _bad_list(path: Path, entries: Sequence[zipfile.ZipInfo]) -> Problem | None:
         return Problem(path.name, "an empty archive", "arrays written by numpy.savez")
     strange = [name for name in names if not name.endswith(".npy") or {"/", "\\", "\0"} & set(name) or name.startswith(".")]
     if strange:
-        return Problem(path.name, f"{len(strange)} of {len(names)} entries that are no arrays", "arrays written by numpy.savez alone")
+        return Problem(
+            path.name, f"{len(strange)} of {len(names)} entries that are no arrays", "arrays written by numpy.savez alone"
+        )
     if any(count > 1 for count in Counter(names).values()):
         return Problem(path.name, "two arrays of one name", "names that differ", "Save it again with numpy.savez")
     if any(entry.flag_bits & 1 for entry in entries):
@@ -142,4 +145,3 @@ def _member(where: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Mem
         found = f"a header that promises {header.bytes} bytes of values, and {max(entry.file_size - header.at, 0)} of them"
         return Problem(where, found, "values as its header promises", COPY)
     return Member(name, entry.filename, header)
-

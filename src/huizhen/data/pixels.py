@@ -1,7 +1,7 @@
 """One image in one file: PNG, JPEG and TIFF through Pillow, volumes as ``.npy``; nothing else decodes pixels.
 
-What is read is what the file holds, never a conversion that would lose something: 8-bit grey, RGB, 16-bit grey, real numbers. Alpha,
-CMYK, palettes and several pages are named and refused. What a decoder says of a damaged file is dropped, as it may quote it.
+What is read is what the file holds, never a conversion that would lose something: 8-bit grey, RGB, 16-bit grey, real numbers.
+Alpha, CMYK, palettes and several pages are named and refused. What a decoder says of a damaged file is dropped: it may quote it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def decode(path: Path, where: str) -> NDArray[Any] | Problem:
 def _refused(image: Image.Image, where: str) -> Problem | None:
     if getattr(image, "n_frames", 1) > 1:
         return Problem(where, "several pages", "one image", "Save a volume as .npy, an array of depth x height x width")
-    if image.mode == "RGB" and ";16" in repr(image.tile):  # Pillow would halve the bits without a word
+    if image.mode == "RGB" and ";16" in repr(getattr(image, "tile", "")):  # Pillow would halve the bits without a word
         return Problem(where, "16-bit RGB", PLAIN, "Save it as 8-bit RGB, or as an array (.npy)")
     if image.mode in TYPES:
         return None
