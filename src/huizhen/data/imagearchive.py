@@ -133,7 +133,8 @@ def open_archive(path: Path) -> ImageArchive:
     whole = [member for member in found if member.header.shape]
     splits = _splits(whole)
     parts = {name: tuple(each.values()) for name, each in splits.items()} if splits else {each.name: (each,) for each in whole}
-    problems = _no_table(path, whole, splits) or [problem for each in parts.values() for problem in _unlike(path, each)]
+    problems = _no_table(path, whole, splits)
+    problems += [problem for each in parts.values() for problem in _unlike(path, each)]
     twice = repeated(path.name, tuple(each for name, member in parts.items() for each in _variables(name, member)))
     if problems or twice:
         raise DataError(f"{path.name} cannot be opened as a table", problems or ([twice] if twice else []))
@@ -173,7 +174,12 @@ def _no_table(path: Path, whole: Sequence[Member], splits: Mapping[str, Mapping[
             for member in group
             if member.header.shape[0] != rows
         ]
-    lacking = [f"{split}_{column}" for column, each in splits.items() for split in by_split if split not in each]
+    lacking = [
+        f"{split}_{next(iter(each.values())).name.partition('_')[2]}"
+        for each in splits.values()
+        for split in by_split
+        if split not in each
+    ]
     problems += [Problem(path.name, f"no array {name!r}", "the same arrays in every split") for name in lacking]
     if not problems and not sum(group[0].header.shape[0] for group in by_split.values()):
         problems = [Problem(path.name, "no rows", "at least one row")]
