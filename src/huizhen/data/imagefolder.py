@@ -169,7 +169,8 @@ def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
     if stray:
         expected = f"each image in the folder of its class, such as benign/a.png, or a table labels.csv with a column {FILE!r}"
         raise DataError(
-            f"{folder.name} cannot be opened as a table", [_named(folder.name, "images without a label", stray, expected)]
+            f"{folder.name} cannot be opened as a table",
+            [Problem(folder.name, f"{len(stray)} images without a label: {_listed(stray)}", expected)],
         )
     labels: dict[str, NDArray[Any]] = {LABEL: np.array([each[-2] for each in parts])}
     if depth == 3:
@@ -206,7 +207,8 @@ def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Ca
         )
     unnamed = sorted(there - {cell for cells in files.values() for cell in cells})
     if unnamed and not problems:
-        problems.append(_named(folder.name, "images without a row", unnamed, f"a row of {labels.path.name} for each image"))
+        found = f"{len(unnamed)} images without a row: {_listed(unnamed)}"
+        problems.append(Problem(folder.name, found, f"a row of {labels.path.name} for each image"))
     if problems:
         raise DataError(f"{folder.name} cannot be opened as a table", problems)
     others = tuple(name for name in labels.names if name != FILE and name not in files)
@@ -246,6 +248,5 @@ def _bad_cells(where: str, cells: Sequence[str], there: set[str], line: Callable
             yield Problem(f"{where}, {line(rows[0])}", f"{found} (in {len(rows)} of {len(cells)} rows)", expected)
 
 
-def _named(where: str, found: str, files: Sequence[str], expected: str) -> Problem:
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return Problem(where, f"{len(files)} {found}: {', '.join(files[:SHOWN])}{more}", expected)
+def _listed(files: Sequence[str]) -> str:
+    return ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")

@@ -27,7 +27,20 @@ from huizhen.errors import NotEstimable
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result
 
-__all__ = ["Finished", "History", "Local", "Method", "Milestone", "Names", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
+__all__ = [
+    "Export",
+    "Finished",
+    "History",
+    "Local",
+    "Method",
+    "Milestone",
+    "Names",
+    "Program",
+    "ScriptedMethod",
+    "Spec",
+    "Step",
+    "Use",
+]
 
 
 class Spec(BaseModel):
@@ -117,6 +130,7 @@ class Method(Protocol):
 
 Script = Generator[Question | Milestone, Any, Result]  # is sent the total of each question, None at a milestone
 Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
+Export = Callable[[Result], Mapping[str, bytes]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
 
 
@@ -146,6 +160,7 @@ class ScriptedMethod:
         steps: what answers a question, by `Question.step`.
         reads: the variables it reads, from its spec.
         needs: the variables that a row must not miss, from its spec; by default all that it reads.
+        export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
         resume: the program begun at a milestone's value; for programs that yield milestones.
     """
 
@@ -155,6 +170,7 @@ class ScriptedMethod:
     steps: Mapping[str, Step]
     reads: Callable[[Any], Iterable[Use]]
     needs: Callable[[Any], Iterable[str]] | None = None
+    export: Export | None = None
     exact: bool = True
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
