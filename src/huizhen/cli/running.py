@@ -108,11 +108,15 @@ def _watched(
     compare: bool = True,
 ) -> Findings:
     try:
-        with Interruption() as interruption, RoundBars(console, spoken) as bars:
+        finishing = Terminal(stderr=True)
+        with (
+            RoundBars(console, spoken) as bars,
+            Interruption(lambda: finishing.print(say("finishing", spoken))) as interruption,
+        ):
 
             def watch(event: Event) -> None:
-                interruption.heed()
                 bars.watch(event)
+                interruption.heed(event)
 
             return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=watch)
     except KeyboardInterrupt:

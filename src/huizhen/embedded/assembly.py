@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ class Federation:
     def terms(self, roster: tuple[str, ...]) -> Terms:
         """What the participants can agree to."""
         policies = [self.policies[site] for site in roster]
-        return strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+        terms = strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+        return replace(terms, seed=self.study.about.seed)
 
     def conduct(self, watch: Watch | None) -> Told:
         """The whole study. Ctrl-C ends it between two entries of each ledger, and is recorded there."""

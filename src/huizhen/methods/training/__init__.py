@@ -2,3 +2,21 @@
 
 The methods' own: only `huizhen.methods` enters.
 """
+
+from huizhen.methods.networks import Network
+from huizhen.methods.training.learner import Learner, Trained, learner_of
+from huizhen.methods.training.recipe import Recipe
+from huizhen.methods.training.together import Sites, TrainedTogether, average_many, site_seeds, train_many
+
+__all__ = [
+    "Learner",
+    "Network",
+    "Recipe",
+    "Sites",
+    "Trained",
+    "TrainedTogether",
+    "average_many",
+    "learner_of",
+    "site_seeds",
+    "train_many",
+]

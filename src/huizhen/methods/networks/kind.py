@@ -1,0 +1,143 @@
+"""What stands behind a name of the zoo: the settings it knows, the inputs it can read, and how it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from huizhen.errors import MachineError, Problem, StudyError
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+__all__ = ["Kind", "Settings", "require_torch"]
+
+LARGEST_EDGE = 1024  # up to which a smallest image is looked for
+MISFITS = (RuntimeError, ValueError, IndexError)  # what torch raises where a map has become smaller than a kernel
+
+
+class Settings(BaseModel):
+    """Settings of one network; frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of network.
+
+    Attributes:
+        name: as in the entry-point group ``huizhen.networks``.
+        settings: its settings.
+        space: numbers of axes of space that it can read, 0 for a row of features.
+        make: builds the module, with torch's own initialisation under torch's global random state.
+        dense_output: gives its outputs for every pixel, not for the image.
+    """
+
+    name: str
+    settings: type[Settings]
+    space: tuple[int, ...]
+    make: Callable[[tuple[int, ...], int, Any], Module]
+    dense_output: bool = False
+
+    def build(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Module:
+        """The module for inputs (row, *inputs), which gives (row, outputs), or (row, outputs, *space) of a dense output.
+
+        Raises:
+            StudyError: settings that are not known, or inputs that it cannot read; says the smallest image that it can.
+            MachineError: torch is not installed.
+        """
+        checked = self.check(inputs, outputs, settings)
+        return self.make(inputs, outputs, checked)
+
+    def on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Module:
+        """The same without memory for weights: shapes only (torch's meta device)."""
+        import torch
+
+        checked = self.check(inputs, outputs, settings)
+        with torch.device("meta"):
+            return self.make(inputs, outputs, checked)
+
+    def check(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Settings:
+        """The settings in full, once it is certain that the network can be built and reads such inputs."""
+        require_torch()
+        checked = self._settings(settings)
+        if len(inputs) - 1 not in self.space or min(inputs) < 1:
+            expected = " or ".join(_SHAPES[axes] for axes in self.space)
+            raise self._misfit(inputs, expected, "Choose another network")
+        if not self._reads(inputs, outputs, checked):
+            smallest = self._smallest(inputs, outputs, checked)
+            expected = f"at least {_shown((inputs[0], *smallest))}" if smallest else "a larger image"
+            raise self._misfit(inputs, expected, "Choose a smaller network, or enlarge the images")
+        return checked
+
+    def _settings(self, settings: Mapping[str, Any]) -> Settings:
+        try:
+            return self.settings.model_validate(dict(settings))
+        except ValidationError as error:
+            known = ", ".join(self.settings.model_fields) or "no settings"
+            problems = [
+                Problem(".".join([f"network.{self.name}", *map(str, each["loc"])]), "a key that is not known", f"one of: {known}")
+                if each["type"] == "extra_forbidden"
+                else Problem(
+                    ".".join([f"network.{self.name}", *map(str, each["loc"])]), repr(each["input"]), _expected(each["msg"])
+                )
+                for each in error.errors(include_url=False)
+            ]
+            raise StudyError("The network's settings are not sound.", problems) from None
+
+    def _reads(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> bool:
+        """Whether two rows of that shape go through, in training; nothing is computed."""
+        import torch
+
+        try:
+            with torch.device("meta"):
+                module = self.make(inputs, outputs, settings).train()
+                module(torch.empty(2, *inputs))
+        except MISFITS:
+            return False
+        return True
+
+    def _smallest(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> tuple[int, ...] | None:
+        """Each edge raised to the smallest that will do for all; None if even very large images do not go through."""
+
+        def raised(edge: int) -> tuple[int, ...]:
+            return tuple(max(edge, own) for own in inputs[1:])
+
+        low, high = 1, LARGEST_EDGE
+        if len(inputs) == 1 or not self._reads((inputs[0], *raised(high)), outputs, settings):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._reads((inputs[0], *raised(middle)), outputs, settings) else (middle + 1, high)
+        return raised(high)
+
+    def _misfit(self, inputs: tuple[int, ...], expected: str, remedy: str) -> StudyError:
+        return StudyError(
+            "The network does not suit its inputs.", [Problem(f"network.{self.name}", _shown(inputs), expected, remedy)]
+        )
+
+
+_SHAPES = {0: "a row of features", 2: "an image (channel, height, width)", 3: "an image (channel, depth, height, width)"}
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    if len(shape) == 1:
+        return f"a row of {shape[0]} features"
+    return f"an image of {' x '.join(map(str, shape))}"
+
+
+def _expected(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def require_torch() -> None:
+    """Raise an error that names the extra if torch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        problem = Problem("torch", "not installed", "torch 2.6 or newer, and monai", "pip install 'huizhen[networks]'")
+        raise MachineError("Networks need torch.", [problem]) from None

@@ -1,0 +1,232 @@
+"""One network on one aim: its weights, its training on the rows of one site, and what it gives for rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.examples import CHUNK
+from huizhen.errors import Problem, SiteError, StudyError
+from huizhen.methods.networks import Network, build, require_torch
+from huizhen.methods.scores.aim import Aim
+from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
+from huizhen.methods.training.losses import loss_of
+from huizhen.methods.training.optimiser import Optimiser
+from huizhen.methods.training.order import DROPOUT, Schedule, draw, row_orders, seed_of
+from huizhen.methods.training.recipe import Recipe
+from huizhen.methods.training.state import alone, diverged, memory_named
+from huizhen.methods.training.store import Store
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+__all__ = ["Learner", "Rows", "Trained", "learner_of"]
+
+Weights = NDArray[np.float32]
+Rows = NDArray[Any]
+SMALL_STEP = 2**24  # parameters times rows: a step of some 100 million operations, 10 ms on one core
+DENSE = ("activation", "batchnorm", "container", "dropout", "flatten", "linear", "normalization")  # rooms of torch.nn.modules
+AT_ONCE = 2**18  # numbers of input that are predicted on at once: 8,738 rows of 30 features, 334 images of 28 x 28
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What came of training.
+
+    Attributes:
+        weights: float32 (size,).
+        steps: steps of the optimiser.
+        loss: mean over the rows of the last epoch (over all steps' rows, where the recipe counts steps), each at the weights before
+            its step.
+        rows: rows at the site.
+        diverged: the step (from 1) in which the loss or the weights were no longer finite; 0: none.
+    """
+
+    weights: Weights
+    steps: int
+    loss: float
+    rows: int
+    diverged: int = 0
+
+
+@lru_cache(maxsize=4)
+def learner_of(network: Network, aim: Aim) -> Learner:
+    """The learner of a network and an aim, kept for the next question."""
+    return Learner(network, aim)
+
+
+class Learner:
+    """One network on one aim. Every use loads the weights it is given, so nothing is left over from the one before.
+
+    Weights stand outside the network, float32 (size,): parameters in module order, then floating-point buffers (running means and
+    variances). The same weights, rows and seed give the same bytes on the same machine.
+
+    Attributes:
+        network, aim: as given.
+        size: entries of the weights.
+        parameters: the first of them, which are learned.
+        normalisation: which entries belong to batch normalisation, bool (size,).
+        dense: fully connected, with what stands between such layers.
+        draws: draws in training (dropout).
+        names: name and shape of each piece of the weights, in order.
+
+    Raises:
+        StudyError: the network cannot be built, or gives another number of outputs than the aim has.
+        MachineError: torch is not installed.
+    """
+
+    def __init__(self, network: Network, aim: Aim) -> None:
+        require_torch()
+        import torch
+
+        if network.outputs != aim.outputs:
+            problem = Problem(f"network.{network.name}", f"{network.outputs} outputs", f"{aim.outputs}, as the aim has")
+            raise StudyError("The network does not suit the aim.", [problem])
+        self.network, self.aim = network, aim
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.loss = loss_of(aim)
+        with alone(0):
+            self.store = Store(build(network), self.device)
+        self.size, self.parameters, self.names = self.store.size, self.store.parameters, self.store.names
+        self.normalisation = self.store.normalisation
+        self.dense, self.draws = _is_dense(self.store.module), _draws(self.store.module)
+
+    def initial(self, seed: int) -> Weights:
+        """Torch's own initialisation of the layers under ``torch.manual_seed(seed)``, float32 (size,)."""
+        with alone(seed):
+            return Store(build(self.network), self.device).weights()
+
+    def train(
+        self,
+        weights: Weights,
+        inputs: Rows,
+        targets: Rows,
+        recipe: Recipe,
+        *,
+        seed: int,
+        drift: NDArray[np.float32] | None = None,
+        row_weights: NDArray[Any] | None = None,
+    ) -> Trained:
+        """The weights after training on a site's rows.
+
+        Args:
+            weights: where it starts, float32 (size,).
+            inputs: (row, *network.inputs); uint8 images are scaled to [0, 1], other numbers are taken as they are.
+            targets: as `Aim.targets` gives them.
+            recipe: how.
+            seed: of the order of rows, dropout and mirroring.
+            drift: added to every gradient, (parameters,) (Karimireddy et al. 2020, alg. 1: c - c_i).
+            row_weights: of each row in the mean that is the loss, (row,), 0 or more.
+
+        Raises:
+            SiteError: training diverged, memory ran out, or there are too few rows.
+        """
+        found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift, row_weights=row_weights)
+        if found.diverged:
+            raise diverged(found.diverged)
+        return found
+
+    def attempt(
+        self,
+        weights: Weights,
+        inputs: Rows,
+        targets: Rows,
+        recipe: Recipe,
+        *,
+        seed: int,
+        drift: NDArray[np.float32] | None = None,
+        row_weights: NDArray[Any] | None = None,
+    ) -> Trained:
+        """As `train`, but training that diverged is told in what it gives, and ends there."""
+        rows = len(inputs)
+        schedule = self.schedule(np.array([rows]), recipe)
+        order, seeds, total, seen = np.empty((1, 0), np.int64), seed_of(seed), 0.0, 0
+        with alone(int(draw(seeds, DROPOUT)[0] >> np.uint64(1)), threads=self.threads(recipe.batch)), memory_named(recipe.batch):
+            self.store.load(weights)
+            self.store.module.train()
+            start = self.store.flat
+            optimiser = Optimiser(recipe, start, None if drift is None else self.store.inward(drift))
+            for step in range(int(schedule.steps[0])):
+                if step % schedule.per_epoch[0] == 0:
+                    order = row_orders(seeds, schedule.epoch(step), schedule.rows)
+                    total, seen = (total, seen) if recipe.steps else (0.0, 0)
+                (first,), (count,) = schedule.bounds(step)
+                chosen = order[0, first : first + count]
+                flips = flips_of(seeds, schedule.epoch(step), chosen[None])[0] if recipe.augment == "flip" else None
+                shares = None if row_weights is None else np.asarray(row_weights[chosen], np.float32)
+                loss = self._gradient(inputs[chosen], targets[chosen], flips, shares)
+                if not isfinite(loss):
+                    return Trained(self.store.weights(), step + 1, loss, rows, step + 1)
+                total, seen = total + loss * int(count), seen + int(count)
+                optimiser.step(self.store.gradient)
+            after = self.store.weights()
+        steps = int(schedule.steps[0])
+        return Trained(after, steps, total / seen, rows, 0 if np.isfinite(after).all() else steps)
+
+    def outputs(self, weights: Weights, inputs: Rows) -> NDArray[np.float32]:
+        """What the network gives for rows, without dropout and with running means: float32 (row, output, *space)."""
+        import torch
+
+        at_once = max(1, min(CHUNK, AT_ONCE // prod(self.network.inputs)))
+        with alone(0, threads=self.threads(at_once)), memory_named(at_once):
+            self.store.load(weights)
+            self.store.module.eval()
+            with torch.inference_mode():
+                pieces = [self._forward(np.array(inputs[i : i + at_once])) for i in range(0, len(inputs), at_once)]
+        return np.concatenate(pieces) if pieces else np.empty((0, self.network.outputs), np.float32)
+
+    def schedule(self, rows: NDArray[np.int64], recipe: Recipe) -> Schedule:
+        """When which rows are taken, for sites with so many rows.
+
+        Raises:
+            SiteError: a site has too few rows.
+        """
+        pairs = bool(self.normalisation.any())
+        least = 2 if pairs else 1
+        if rows.min(initial=least) < least:
+            why = "batch normalisation takes its mean over two rows at least; choose norm = group, or leave the site out"
+            raise SiteError(f"found {rows.min()} rows to train on: {why}" if pairs else "found no rows to train on")
+        return Schedule.of(rows, recipe.batch, epochs=recipe.epochs, steps=recipe.steps, pairs=pairs)
+
+    def threads(self, batch: int) -> int:
+        """Threads for steps of so many rows: one where a second waits longer than it works, else as torch is set (0)."""
+        return 1 if self.dense and self.parameters * batch < SMALL_STEP else 0
+
+    def _gradient(self, inputs: Rows, targets: Rows, flips: NDArray[np.bool_] | None, row_weights: Rows | None) -> float:
+        """The loss of a batch; its gradient is in the store."""
+        import torch
+
+        x, y = inputs_of(inputs, self.device), targets_of(self.aim, targets, self.device)
+        if flips is not None:
+            x = mirrored(x, flips)
+            y = mirrored(y, flips) if self.aim.task == "segmentation" else y
+        if x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        w = torch.ones(len(x), device=self.device) if row_weights is None else inputs_of(row_weights, self.device)
+        self.store.gradient.zero_()
+        loss: Tensor = self.loss(self.store.module(x), y, w)
+        loss.backward()
+        return loss.item()
+
+    def _forward(self, inputs: Rows) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = self.store.module(inputs_of(inputs, self.device)).cpu().numpy()
+        return found
+
+
+def _is_dense(module: Module) -> bool:
+    from torch.nn import MultiheadAttention
+
+    rooms = {f"torch.nn.modules.{room}" for room in DENSE}
+    return all(type(each).__module__ in rooms and not isinstance(each, MultiheadAttention) for each in module.modules())
+
+
+def _draws(module: Module) -> bool:
+    from torch.nn.modules.dropout import _DropoutNd
+
+    return any(isinstance(each, _DropoutNd) and each.p > 0 for each in module.modules())

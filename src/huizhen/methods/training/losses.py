@@ -1,0 +1,112 @@
+"""What training makes small, for each task: a mean over the rows of a batch, in which every row has a weight.
+
+Each loss is written for one site's batch, from torch operations that `torch.func.vmap` can lay over many sites. The mean is the
+weighted sum over the sum of weights, so rows of weight 0 count for nothing, in the loss and in its gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from huizhen.methods.scores.aim import Aim
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Loss", "loss_of"]
+
+Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]  # outputs (row, output, *space), targets, weights (row,) -> ()
+SMOOTH = 1e-5  # added above and below in Dice: a class that is neither there nor foretold counts as found
+LEAST_WEIGHT = 1e-30  # log of it is finite, and it is nothing beside any weight in use
+
+
+def loss_of(aim: Aim) -> Loss:
+    """The loss of a task.
+
+    ``binary``, ``multilabel``: cross entropy of the logits (mean over labels). ``multiclass``: cross entropy. ``regression``:
+    squared error. ``cox``: Breslow's partial likelihood with risk sets within the batch. ``discrete_time``: likelihood of the
+    hazards. ``segmentation``: soft Dice and cross entropy, both with weight 1.
+    """
+    return _LOSSES[aim.task]
+
+
+def _mean(each: Tensor, weights: Tensor) -> Tensor:
+    return (each * weights).sum() / weights.sum().clamp_min(LEAST_WEIGHT)
+
+
+def _binary(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return _mean(binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="none"), weights)
+
+
+def _multilabel(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    return _mean(binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(1), weights)
+
+
+def _multiclass(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    from torch.nn.functional import cross_entropy
+
+    return _mean(cross_entropy(outputs, targets, reduction="none"), weights)
+
+
+def _regression(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    return _mean((outputs[:, 0] - targets) ** 2, weights)
+
+
+def _cox(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Minus the log partial likelihood over the sum of the batch's weights (Breslow 1974; in a batch, Kvamme et al. 2019, eq. 5).
+
+    All rows of one time are in each other's risk sets. A batch without an event has loss and gradient 0.
+    """
+    import torch
+
+    order = torch.argsort(targets[:, 0], descending=True, stable=True)
+    time, event, weight, score = targets[order, 0], targets[order, 1], weights[order], outputs[order, 0]
+    at_risk = torch.logcumsumexp(score + weight.clamp_min(LEAST_WEIGHT).log(), 0)
+    last_of_time = torch.searchsorted(-time, -time, right=True) - 1
+    return _mean(event.to(score.dtype) * (at_risk[last_of_time] - score), weight)
+
+
+def _discrete_time(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Minus the log likelihood of the hazards (Gensheimer and Narasimhan 2019, eqs. 3 and 4), mean over rows.
+
+    With h the hazards and j the row's interval: the product of 1 - h over the intervals before j, times h of j after an event, or
+    times 1 - h of j without one: who is censored has lived through the interval of the last visit (the person-period form of
+    Singer and Willett 1993).
+    """
+    import torch
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    interval, event = targets[:, :1], targets[:, 1:]
+    places = torch.arange(outputs.shape[1], device=outputs.device)
+    happened = ((places == interval) & (event > 0)).to(outputs.dtype)
+    each = binary_cross_entropy_with_logits(outputs, happened, reduction="none")
+    return _mean((each * (places <= interval)).sum(1), weights)
+
+
+def _segmentation(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean over pixels of the cross entropy, plus 1 - the soft Dice of each row, mean over classes (Sudre et al. 2017, sec. 2.1)."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    classes = torch.arange(outputs.shape[1], device=outputs.device).view(-1, *[1] * (outputs.dim() - 2))
+    truth = (targets.unsqueeze(1) == classes).to(outputs.dtype)
+    chance = outputs.softmax(1)
+    overlap, both = (chance * truth).flatten(2).sum(2), (chance + truth).flatten(2).sum(2)
+    dice = ((2 * overlap + SMOOTH) / (both + SMOOTH)).mean(1)
+    return _mean(cross_entropy(outputs, targets, reduction="none").flatten(1).mean(1) + 1 - dice, weights)
+
+
+_LOSSES: dict[str, Loss] = {
+    "binary": _binary,
+    "multilabel": _multilabel,
+    "multiclass": _multiclass,
+    "regression": _regression,
+    "cox": _cox,
+    "discrete_time": _discrete_time,
+    "segmentation": _segmentation,
+}

@@ -1,0 +1,47 @@
+"""How a site trains in one round: the optimiser, its steps, and what is added to the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Local training, the same at every site. The optimiser begins afresh in every round: nothing of it stays at the site.
+
+    Attributes:
+        optimiser: ``sgd``, ``adam`` (Kingma and Ba 2015) or ``adamw`` (Loshchilov and Hutter 2019); beta 0.9 and 0.999, eps 1e-8.
+        learning_rate: above 0.
+        momentum: of ``sgd``, in [0, 1).
+        weight_decay: times the weights, added to the gradient (``adamw``: times learning rate, taken from the weights).
+        batch: rows in a step; the last batch of an epoch has what is left.
+        epochs: passes over the rows, each in a new order.
+        steps: a fixed number of steps instead, going round the rows again and again; 0: by `epochs`.
+        proximal: mu of FedProx (Li et al. 2020, eq. 2): mu * (weights - weights at the start) is added to the gradient.
+        clip: the largest norm of the loss's gradient, before anything is added to it; 0: none.
+        augment: ``flip`` mirrors every image with probability 1/2 along its last axis (with its label map in segmentation).
+    """
+
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    batch: int = 32
+    epochs: int = 1
+    steps: int = 0
+    proximal: float = 0.0
+    clip: float = 0.0
+    augment: Literal["none", "flip"] = "none"
+
+    def facts(self) -> dict[str, Any]:
+        """As canonical values."""
+        return asdict(self)
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Recipe:
+        """The recipe behind `facts`."""
+        return cls(**facts)
