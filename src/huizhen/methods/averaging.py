@@ -25,6 +25,7 @@ from huizhen.methods.training.aggregation import Joint, advance, mean_change
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.model import appraise, export
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
@@ -234,4 +235,6 @@ AVERAGING = ScriptedMethod(
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
     exact=False,
+    appraise=appraise,
+    export=export,
 )

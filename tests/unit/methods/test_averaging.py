@@ -1,15 +1,19 @@
 """Averaging against its formulas: a logistic network on whole batches, so that every rule can be written out in a few lines."""
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from tables import by_site
 
-from huizhen.data.examples import Examples, Images, Numbers
+from huizhen.data.examples import Examples, Images, Numbers, concatenate
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
 from huizhen.methods.method import Finished, Local
+from huizhen.methods.prediction import predict, variables_of
 from huizhen.methods.training.aggregation import effective_steps
 from huizhen.privacy.release import Terms, Total, Variable
+from tables import by_site
 
 pytest.importorskip("torch")
 
@@ -261,3 +265,32 @@ def test_features_are_coded_alike_at_sites_that_have_unlike_levels(federate):
 def test_settings_that_do_not_go_together_are_said(wrong, said):
     with pytest.raises(ValueError, match=said):
         settings(**wrong)
+
+
+def test_a_learned_network_predicts_from_its_result_alone_and_so_do_its_files(federate):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    spec = settings(network="mlp", settings={"widths": [4]}, scale="joint", learning_rate=0.1)
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    new = by_site(ROWS)["north"]
+    said = predict(result, new)
+    files = AVERAGING.export(result)
+    assert set(files) == {"npz", "json", "onnx"}
+    card, weights = json.loads(files["json"]), np.load(io.BytesIO(files["npz"]))
+    design = card["features"]["design"]
+    x = ((ROWS[ROWS.site == "north"][["a", "b"]].to_numpy() - design["center"]) / design["scale"]).astype(np.float32)
+    session = onnxruntime.InferenceSession(files["onnx"])
+    assert 1 / (1 + np.exp(-session.run(None, {"inputs": x})[0][:, 0])) == pytest.approx(said, abs=1e-6)
+    first, second = (weights[name] for name in weights.files if name.endswith("weight"))
+    low, high = (weights[name] for name in weights.files if name.endswith("bias"))
+    by_hand = np.maximum(x @ first.T + low, 0) @ second.T + high
+    assert 1 / (1 + np.exp(-by_hand[:, 0])) == pytest.approx(said, abs=1e-6)
+    assert set(variables_of(result)) == {"a", "b"}
+
+
+def test_a_network_is_judged_anew_on_the_rows_of_a_fold(federate):
+    spec = settings(scale="joint", learning_rate=0.1, test="b > 0")
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    again = AVERAGING.appraise(result, spec, TERMS, concatenate(list(by_site(ROWS).values())), 2)
+    assert again["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"])
+    assert AVERAGING.appraise(result, spec, TERMS, by_site(ROWS)["east"], 1) == {}

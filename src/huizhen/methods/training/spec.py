@@ -36,7 +36,8 @@ class AveragingSpec(Spec):
         image: the input.
         scale: of the inputs: ``joint``, each ``site`` by its own training rows, or ``none``.
         validation, test: rows kept aside: a share, drawn by what a row holds, or a condition.
-        rounds: the most rounds. early_stopping: rounds without a better joint validation before the best weights are taken; 0: never.
+        rounds: the most rounds. early_stopping: rounds without a better joint validation, after which the best weights are taken; 0:
+            never.
         epochs, steps, batch, optimiser, learning_rate, momentum, weight_decay, clip, augment: local training, see `Recipe`.
         proximal: mu of FedProx; 0: none.
         control: whether control variates correct the drift of sites (SCAFFOLD).
