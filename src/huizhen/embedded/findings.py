@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.embedded.exporting import export
 from huizhen.embedded.judged import Judged
 from huizhen.errors import CallerError, MachineError, NotEstimable, Problem
 from huizhen.federation.events import Outcome
@@ -102,6 +104,17 @@ class Finding:
                 "There is no such table.", [Problem(f"{self.label}.{table}", "no table of that name", f"one of: {names}")]
             )
         return _frame(self.result.tables[table])
+
+    def export(self, folder: str | Path) -> tuple[Path, ...]:
+        """Writes the learned model into a folder, in files named by the label that other programs read; returns their paths.
+
+        Raises:
+            NotEstimable: there is no answer, so no model.
+            CallerError: the method learns no model that other programs could use.
+            MachineError: the folder cannot be written, or a package for the format is missing.
+        """
+        self._answered()
+        return export(self.result, self.label, Path(folder))
 
     @property
     def _coefficients(self) -> Table:

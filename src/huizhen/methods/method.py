@@ -29,6 +29,7 @@ from huizhen.privacy.result import Result, Table
 
 __all__ = [
     "Appraise",
+    "Export",
     "Finished",
     "History",
     "Local",
@@ -131,6 +132,7 @@ class Method(Protocol):
 Script = Generator[Question | Milestone, Any, Result]  # is sent the total of each question, None at a milestone
 Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
 Appraise = Callable[[Result, Any, Terms, Examples, int], Mapping[str, Table]]
+Export = Callable[[Result], Mapping[str, bytes]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
 
 
@@ -163,6 +165,7 @@ class ScriptedMethod:
         resume: the program begun at a milestone's value; for programs that yield milestones.
         appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
             terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
+        export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
     """
 
     name: str
@@ -174,6 +177,7 @@ class ScriptedMethod:
     exact: bool = True
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     appraise: Appraise | None = None
+    export: Export | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
