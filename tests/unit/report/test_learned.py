@@ -212,3 +212,10 @@ def test_the_terminal_shows_the_measures_beside_those_of_the_pooled_rows():
     assert "How good the predictions" in told
     assert re.search(r"AUC +0\.\d+", told)
     assert "Calibration slope" in told
+
+
+def test_a_model_that_need_not_equal_the_pooled_one_has_no_difference_told_as_an_error():
+    analysis = binary()
+    analysis = replace(analysis, pooled=replace(analysis.pooled, tables=analysis.federation.tables))
+    assert "Difference" in render(content_of(analysis))
+    assert "Difference" not in render(content_of(replace(analysis, exact=False)))
