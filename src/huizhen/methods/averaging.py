@@ -21,6 +21,7 @@ from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.scores.aim import Aim, outcome_uses
 from huizhen.methods.scores.measure import headline, learning, quality, remarks
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
+from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, Network, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
@@ -230,5 +231,6 @@ AVERAGING = ScriptedMethod(
     steps={**FEATURES_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
+    export=to_files,
     exact=False,
 )
