@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.embedded.exporting import export
+from huizhen.embedded.judged import Judged
 from huizhen.errors import CallerError, MachineError, NotEstimable, Problem
 from huizhen.federation.events import Outcome
 from huizhen.federation.study import Study
@@ -30,6 +31,7 @@ class Finding:
         outcome: the federation's result with its roster and losses.
         alone: the same method on each participant's own rows, by site.
         pooled: the same method on all participants' rows together; in one process only, to compare.
+        judged: the federation's model, every site's own and the pooled one on the rows that none learnt from.
         reference: an independent library on the pooled rows, with its name; set by the demo.
     """
 
@@ -38,6 +40,7 @@ class Finding:
     pooled: Result | None = None
     reference: Result | None = None
     reference_name: str = ""
+    judged: Judged = field(default_factory=Judged)
 
     def __repr__(self) -> str:
         said = (
@@ -70,12 +73,17 @@ class Finding:
         self._answered()
         return self.result.arrays["covariance"]
 
+    @property
+    def quality(self) -> Table | None:
+        """Every model (the sites' own, the federation's, the pooled one) on each site's rows held aside and on all of them."""
+        return self.judged.quality
+
     def summary(self) -> Any:
         """The coefficients as a pandas DataFrame, one row a term."""
         return _frame(self._coefficients)
 
     def to_pandas(self, table: str = "") -> Any:
-        """A table of the result as a pandas DataFrame; without a name, the facts as a Series.
+        """A table of the result as a pandas DataFrame; without a name, the facts as a Series. ``quality``: as `quality`, if it is.
 
         Raises:
             CallerError: there is no such table.
@@ -88,6 +96,8 @@ class Finding:
             cells = self.result.cells[table]
             frame = pandas.DataFrame(cells.counts, index=list(cells.rows), columns=list(cells.columns))
             return frame.rename_axis(index=cells.row_variable, columns=cells.column_variable).mask(frame.to_numpy() < 0)
+        if table == "quality" and self.quality is not None:
+            return _frame(self.quality)
         if table not in self.result.tables:
             names = ", ".join([*self.result.tables, *self.result.cells]) or "none"
             raise CallerError(

@@ -25,9 +25,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from huizhen.data.examples import Examples
 from huizhen.errors import NotEstimable
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import Result, Table
 
 __all__ = [
+    "Appraise",
     "Export",
     "Finished",
     "History",
@@ -130,6 +131,7 @@ class Method(Protocol):
 
 Script = Generator[Question | Milestone, Any, Result]  # is sent the total of each question, None at a milestone
 Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
+Appraise = Callable[[Result, Any, Terms, Examples, int], Mapping[str, Table]]
 Export = Callable[[Result], Mapping[str, bytes]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
 
@@ -160,8 +162,10 @@ class ScriptedMethod:
         steps: what answers a question, by `Question.step`.
         reads: the variables it reads, from its spec.
         needs: the variables that a row must not miss, from its spec; by default all that it reads.
-        export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
         resume: the program begun at a milestone's value; for programs that yield milestones.
+        appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
+            terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
+        export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
     """
 
     name: str
@@ -170,9 +174,10 @@ class ScriptedMethod:
     steps: Mapping[str, Step]
     reads: Callable[[Any], Iterable[Use]]
     needs: Callable[[Any], Iterable[str]] | None = None
-    export: Export | None = None
     exact: bool = True
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
+    appraise: Appraise | None = None
+    export: Export | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

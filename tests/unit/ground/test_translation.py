@@ -26,9 +26,14 @@ SPOKEN_OUTSIDE = ("outside.toml",)  # what other programs say, and what is put t
 OWN_WORDS = {"report/words.py", "cli/words.py"}
 # Files whose errors tell a programmer that a rule of the program was broken, or whose words stand in files for other programs.
 FOR_PROGRAMMERS = {
-    "__init__.py", "canonical.py", "clock.py", "methods/training/export.py", "policy/suppression.py", "report/svg.py",
+    "__init__.py",
+    "canonical.py",
+    "clock.py",
+    "methods/training/export.py",
+    "policy/suppression.py",
+    "report/svg.py",
     "translation.py",
-}  # fmt: skip
+}
 # SQL, regular expressions, HTML and console markup.
 CODE = re.compile(
     r"\b(SELECT|INSERT|CREATE TABLE|DROP TABLE|"

@@ -211,7 +211,7 @@ class Learner:
         w = torch.ones(len(x), device=self.device) if row_weights is None else inputs_of(row_weights, self.device)
         self.store.gradient.zero_()
         loss: Tensor = self.loss(self.store.module(x), y, w)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
     def _forward(self, inputs: Rows) -> NDArray[np.float32]:

@@ -1,12 +1,13 @@
 """Many small sites trained at once: the numbers of the plain loop, in a small part of its time.
 
 The sites' weights lie in one matrix (site, parameter), and a step takes one batch of every site through the network together
-(`torch.func.vmap` over `torch.func.grad`). Sites stand in the order of their steps, most first, so that in each step those that have
-still to move are the first of the matrix, and a site with fewer steps stands still. Batches of unlike numbers of rows are filled up with
-rows of weight 0; where a row acts on others (batch normalisation) sites with equally many rows in the batch go together instead.
+(`torch.func.vmap` over `torch.func.grad_and_value`). Sites stand in the order of their steps, most first, so that those which still
+have to move are always the first of the matrix, and a site with fewer steps stands still. Batches of unlike numbers of rows are
+filled up with rows of weight 0; where a row acts on others (batch normalisation) sites with equally many rows in the batch go
+together instead.
 
-This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So do
-networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
+This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So
+do networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
 """
 
 from __future__ import annotations
@@ -296,7 +297,7 @@ def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, 
     sizes = [prod(shape) for _, shape in names]
 
     def pieces(flat: Tensor, part: slice) -> dict[str, Tensor]:
-        split = flat.split(sizes[part], dim=1) if flat.shape[1] else ()
+        split = torch.split(flat, sizes[part], dim=1) if flat.shape[1] else ()
         return {name: each.view(-1, *shape) for (name, shape), each in zip(names[part], split)}
 
     def loss(weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
