@@ -39,7 +39,9 @@ def test_a_network_gives_its_outputs_for_a_row_and_every_weight_has_a_gradient(n
     assert all(each.grad is not None and torch.isfinite(each.grad).all() for each in module.parameters())
 
 
-@pytest.mark.parametrize(("space", "given"), [((50, 41), {"widths": [4, 8, 8]}), ((9, 12, 10), {"widths": [4, 8], "norm": "batch"})])
+@pytest.mark.parametrize(
+    ("space", "given"), [((50, 41), {"widths": [4, 8, 8]}), ((9, 12, 10), {"widths": [4, 8], "norm": "batch"})]
+)
 def test_a_unet_gives_its_outputs_for_every_pixel_of_an_image_of_any_size(space, given):
     module = build(Network("unet", (1, *space), 3, given))
     assert module(torch.randn(2, 1, *space)).shape == (2, 3, *space)
@@ -102,7 +104,11 @@ def test_the_smallest_image_is_read_and_a_smaller_one_is_not(name):
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("mlp", {"width": 3}, "network.mlp.width: found a key that is not known, expected one of: widths, activation, norm, dropout"),
+        (
+            "mlp",
+            {"width": 3},
+            "network.mlp.width: found a key that is not known, expected one of: widths, activation, norm, dropout",
+        ),
         ("mlp", {"dropout": 1.0}, "network.mlp.dropout: found 1.0, expected less than 1"),
         ("resnet", {"depth": 20}, "network.resnet.depth: found 20, expected 18, 34, 50, 101 or 152"),
         ("swin", {"heads": [3]}, "one number for each stage"),
