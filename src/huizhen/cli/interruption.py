@@ -1,18 +1,32 @@
-"""Ctrl-C that is not lost: a library may swallow the exception when it comes while the library calls back."""
+"""Ctrl-C that ends a run between two rounds, so that what was computed is kept; pressed twice it ends at once.
+
+It is never lost: a library may swallow the exception when it comes while the library calls back, and the next event raises again.
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+from huizhen.federation.events import Event
+
 __all__ = ["Interruption"]
+
+BETWEEN_ROUNDS = ("mustered", "resumed", "folded", "restarted", "finished")
 
 
 class Interruption:
-    """While it is entered, Ctrl-C raises as always and is also remembered; `heed` raises again what was swallowed."""
+    """While it is entered, Ctrl-C within a round waits for its end, and anywhere else raises as always.
 
-    def __init__(self) -> None:
+    Args:
+        waiting: is called when Ctrl-C was heard and the round is still to end; to tell the person who pressed it.
+    """
+
+    def __init__(self, waiting: Callable[[], None] = lambda: None) -> None:
+        self._waiting = waiting
+        self._in_round = False
         self._asked = False
         self._before: Any = None
 
@@ -25,15 +39,18 @@ class Interruption:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def heed(self) -> None:
-        """Called at every event of a run.
+    def heed(self, event: Event) -> None:
+        """Called at every event of a run, after it was shown.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C was pressed and nobody has ended the run for it.
+            KeyboardInterrupt: Ctrl-C was pressed, and this event ends a round.
         """
-        if self._asked:
+        self._in_round = event.kind not in BETWEEN_ROUNDS
+        if self._asked and not self._in_round:
             raise KeyboardInterrupt
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
+        again, self._asked = self._asked, True
+        if again or not self._in_round:
+            raise KeyboardInterrupt
+        self._waiting()

@@ -22,6 +22,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}",
     ),
     "report written": ("Report", "报告"),
+    "model written": ("Model of {label}", "{label} 的模型"),
     "doubts": ("For the sites' own eyes, and in no report:", "仅供站点自查，不写入报告："),
     "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
     "interrupted": (
@@ -33,6 +34,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "ledger bad": ("{path}: {reason}", "{path}：{reason}"),
     "round": ("round {number}", "第 {number} 轮"),
     "sites": ("sites", "站点"),
+    "rounds": ("rounds", "轮"),
+    "time left": ("about {time} left", "约剩 {time}"),
+    "lost": ("round {number} goes on without {site}: {reason}", "第 {number} 轮不含 {site}：{reason}"),
+    "finishing": (
+        "Ctrl-C: the run ends when this round is over. Press it again to end at once.",
+        "Ctrl-C：本轮结束后停止运行；再按一次立即停止。",
+    ),
     "demo next": (
         "Next, your own data: `huizhen study new study.toml`, then `huizhen run study.toml --site NAME=PATH --site NAME=PATH`.",
         "下一步，用自己的数据：`huizhen study new study.toml`，然后 `huizhen run study.toml --site 名称=路径 --site 名称=路径`。",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from huizhen.clock import Clock
-from huizhen.data.examples import Categories, Examples
+from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.eventlog import EventLog
 from huizhen.embedded.ledgers import open_ledgers
 from huizhen.federation.checkpoint import FileCheckpoints, MemoryCheckpoints
@@ -31,6 +31,7 @@ from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Federation", "Told", "Watch"]
 
+ROWS_AT_ONCE = 1024  # rows whose digest is taken at once
 Watch = Callable[[Event], None]
 
 
@@ -66,7 +67,8 @@ class Federation:
     def terms(self, roster: tuple[str, ...]) -> Terms:
         """What the participants can agree to."""
         policies = [self.policies[site] for site in roster]
-        return strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+        terms = strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+        return replace(terms, seed=self.study.about.seed)
 
     def conduct(self, watch: Watch | None) -> Told:
         """The whole study. Ctrl-C ends it between two entries of each ledger, and is recorded there."""
@@ -146,6 +148,7 @@ def _fingerprint(tables: Mapping[str, Examples]) -> str:
     for site, table in tables.items():
         for name, column in table.columns.items():
             levels, values = (column.levels, column.codes) if isinstance(column, Categories) else ((), column.values)
-            digest.update(repr((site, name, table.rows, levels)).encode())
-            digest.update(np.ascontiguousarray(values).data)
+            digest.update(repr((site, name, values.shape, str(values.dtype), levels)).encode())
+            for rows in chunks(table.rows, ROWS_AT_ONCE):  # images may lie with the channel last: never copied whole
+                digest.update(np.ascontiguousarray(values[rows]).data)
     return digest.hexdigest()

@@ -36,4 +36,6 @@ class EventLog:
         facts |= {name: value for name, value in (("site", event.site), ("step", event.step), ("detail", event.detail)) if value}
         if event.kind == "answered":
             facts |= {"cpu_s": round(event.cpu_s, 6), "bytes": sum(part.bytes for part in event.leaving)}
+        if event.progress is not None:
+            facts |= {"done": event.progress.done, "of": event.progress.of, "measures": dict(event.progress.measures)}
         self._log.msg(event.kind, **facts)

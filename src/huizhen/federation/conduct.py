@@ -175,7 +175,7 @@ class _Conduct:
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
         identity = QuestionIdentity.of(question, self.scope)
-        yield self._event("asked", step=question.step, detail=", ".join(self.roster))
+        yield self._event("asked", step=question.step, detail=", ".join(self.roster), progress=question.progress)
         present, losses, payloads = self.roster, [], []
         boxes: tuple[Box, ...] = ()
         for stage in self.run.scheme.stages:

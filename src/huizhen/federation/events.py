@@ -47,7 +47,7 @@ class Event:
         detail: a reason or remark in plain words.
         leaving: what left the site (kind ``answered`` only).
         cpu_s: processor time the site spent (kind ``answered`` only).
-        progress: how far a long method is (kind ``folded`` only).
+        progress: how far a long method is (kinds ``asked`` and ``folded`` only).
     """
 
     kind: EventKind

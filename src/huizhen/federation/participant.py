@@ -85,6 +85,8 @@ class Participant:
             return refusal.reply
         except HuizhenError as error:
             return Failed(str(error))
+        except MemoryError:
+            return Failed("the site ran out of memory; a smaller batch, or a smaller network, needs less")
         except Exception as error:
             return Failed(_where_it_broke(error))
 

@@ -231,13 +231,13 @@ def _variables(policy: DisclosurePolicy, variables: Iterable[str]) -> list[Decis
 
 def _malformed(name: str, part: Part) -> Decision | None:
     """Fail closed: what these rules cannot read, they do not let out."""
-    if not isinstance(part.values, np.ndarray) or part.values.dtype not in (np.float64, np.int64):
-        return Decision.refuse("form", f"part {name!r}: expected an array of float64 or int64, found another type")
+    if not isinstance(part.values, np.ndarray) or part.values.dtype not in (np.float64, np.float32, np.int64):
+        return Decision.refuse("form", f"part {name!r}: expected an array of float64, float32 or int64, found another type")
     if part.kind not in ("addend", "individual"):
         return Decision.refuse("form", f"part {name!r}: expected an addend or an individual release, found another kind")
     if part.keys is not None and (part.values.shape != (len(part.keys),) or len(set(part.keys)) != len(part.keys)):
         return Decision.refuse("form", f"part {name!r}: expected one number for each of its labels, each label once")
-    if part.values.dtype == np.float64 and not np.isfinite(part.values).all():
+    if part.values.dtype != np.int64 and not np.isfinite(part.values).all():
         return Decision.refuse(
             "finite", f"part {name!r}: expected finite numbers, found some that are not; check the variables' ranges"
         )

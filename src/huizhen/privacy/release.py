@@ -50,6 +50,7 @@ class Terms:
         allow_individual: whether every participant allows individual releases.
         variables: every variable that the study reads, by name.
         roster: the participants, in order; fixed for the run of an exact method.
+        seed: the study's, from which a method that draws starts.
     """
 
     min_cell_count: int = 5
@@ -59,6 +60,7 @@ class Terms:
     allow_individual: bool = False
     variables: Mapping[str, Variable] = field(default_factory=lambda: EMPTY)
     roster: tuple[str, ...] = ()
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Result:
         tables: tables by name; a model's coefficients stand in ``coefficients``.
         cells: tables of counts by name.
         arrays: arrays by name (``covariance``, ...), float64.
+        model: what a learned model consists of, canonical values; for a program, not for a reader.
         notes: what a careful reader must know, in plain words.
         failure: "" or why there is no answer, in plain words; then facts, tables and arrays hold no estimate.
         withheld: what the policies keep back; filled by publication.
@@ -93,6 +94,7 @@ class Result:
     tables: Mapping[str, Table] = field(default_factory=lambda: EMPTY)
     cells: Mapping[str, CellTable] = field(default_factory=lambda: EMPTY)
     arrays: Mapping[str, NDArray[np.float64]] = field(default_factory=lambda: EMPTY)
+    model: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     notes: tuple[str, ...] = ()
     failure: str = ""
     withheld: tuple[Withheld, ...] = ()

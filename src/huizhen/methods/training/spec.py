@@ -1,0 +1,179 @@
+"""The settings of averaging, as they stand under ``[method.averaging]``, and what goes with what."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from huizhen.data.cohort import parse
+from huizhen.data.folds import Aside
+from huizhen.errors import HuizhenError
+from huizhen.methods.method import Names, Spec
+from huizhen.methods.training.aggregation import Server
+from huizhen.methods.training.recipe import Recipe
+
+__all__ = ["AveragingSpec"]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Rule = Annotated[Share | str, BeforeValidator(lambda value: float(value) if type(value) is int else value)]
+Floats = Annotated[tuple[float, ...], Field(strict=False)]
+SURVIVAL = ("cox", "discrete_time")
+
+
+class AveragingSpec(Spec):
+    """Settings of averaging.
+
+    Attributes:
+        network: name of an installed network; settings: its own settings.
+        task: what is predicted; a classification is of two classes or of several, as the joint levels of the outcome say.
+        outcome: the variable; several for ``multilabel``; the label map for ``segmentation``.
+        time, event: of survival, as in a Cox regression; ends: upper ends of the intervals, for ``discrete_time``.
+        classes: of a label map, background included, where its variable declares no levels.
+        covariates: the inputs, as terms of a formula; or else
+        image: the input.
+        scale: of the inputs: ``joint``, each ``site`` by its own training rows, or ``none``.
+        validation, test: rows kept aside: a share, drawn by what a row holds, or a condition.
+        rounds: the most rounds. early_stopping: rounds without a better joint validation, after which the best weights are taken; 0:
+            never.
+        epochs, steps, batch, optimiser, learning_rate, momentum, weight_decay, clip, augment: local training, see `Recipe`.
+        proximal: mu of FedProx; 0: none.
+        control: whether control variates correct the drift of sites (SCAFFOLD).
+        normalise: whether a site's change is divided by its effective steps (FedNova).
+        own_layers: whether each site keeps its own normalisation layers (FedBN).
+        order: all sites ``together``, or one after another (``cyclic``), which is an individual release.
+        server: what the hub does with the mean change; server_learning_rate, beta1, beta2, tau: see `Server`.
+        threshold: the predicted probability at which sensitivity and specificity are taken.
+        confidence: of the measures' intervals.
+    """
+
+    network: str = "mlp"
+    settings: dict[str, Any] = Field(default_factory=dict)
+    task: Literal["classification", "multilabel", "regression", "cox", "discrete_time", "segmentation"] = "classification"
+    outcome: Names = ()
+    time: str = ""
+    event: str = ""
+    ends: Floats = ()
+    classes: int = Field(default=2, ge=2, le=1000)
+    covariates: Names = ()
+    image: str = ""
+    scale: Literal["joint", "site", "none"] = "joint"
+    validation: Rule = 0.0
+    test: Rule = 0.0
+    rounds: int = Field(default=20, ge=1, le=100_000)
+    early_stopping: int = Field(default=0, ge=0)
+    epochs: int = Field(default=1, ge=1, le=10_000)
+    steps: int = Field(default=0, ge=0, le=1_000_000)
+    batch: int = Field(default=32, ge=1)
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: Positive = 0.01
+    momentum: Share = 0.0
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    augment: Literal["none", "flip"] = "none"
+    proximal: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    control: bool = False
+    normalise: bool = False
+    own_layers: bool = False
+    order: Literal["together", "cyclic"] = "together"
+    server: Literal["average", "momentum", "adagrad", "adam", "yogi"] = "average"
+    server_learning_rate: Positive = 1.0
+    beta1: Share = 0.9
+    beta2: Share = 0.99
+    tau: Positive = 1e-3
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> AveragingSpec:
+        if problems := [*_of_inputs(self), *_of_outcome(self), *_of_training(self)]:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def aside(self) -> Aside:
+        """The rows that are kept from training."""
+        return Aside(self.validation, self.test)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a site trains."""
+        names = (
+            "optimiser",
+            "learning_rate",
+            "momentum",
+            "weight_decay",
+            "batch",
+            "epochs",
+            "steps",
+            "proximal",
+            "clip",
+            "augment",
+        )
+        return Recipe(**{name: getattr(self, name) for name in names})
+
+    @property
+    def server_rule(self) -> Server:
+        """What the hub does with the mean change."""
+        return Server(self.server, self.server_learning_rate, self.beta1, self.beta2, self.tau)
+
+
+def _of_inputs(spec: AveragingSpec) -> list[str]:
+    problems = []
+    if bool(spec.covariates) == bool(spec.image):
+        problems.append(f"covariates, image: found {'both' if spec.image else 'neither'}, expected one of them")
+    if spec.image and spec.scale == "site":
+        problems.append("scale: found site with an image, expected joint or none")
+    try:
+        _ = spec.aside.uses
+    except HuizhenError as error:
+        problems.append(f"validation, test: {error}")
+    shares = [rule for rule in (spec.validation, spec.test) if isinstance(rule, float)]
+    if sum(shares) >= 1:
+        problems.append("validation, test: found shares that leave nothing to train on, expected less than 1 together")
+    if spec.early_stopping and not spec.validation:
+        problems.append("early_stopping: found no validation, expected a share or a condition to judge by")
+    return problems
+
+
+def _of_outcome(spec: AveragingSpec) -> list[str]:
+    problems = []
+    if spec.task in SURVIVAL:
+        if not (spec.time and spec.event) or spec.outcome:
+            problems.append(f"time, event: a {spec.task} network needs both, and no outcome")
+        elif spec.event:
+            try:
+                parse(spec.event)
+            except HuizhenError as error:
+                problems.append(f"event: {error}")
+        if spec.task == "discrete_time" and not (spec.ends and spec.ends[0] > 0 and _rise(spec.ends)):
+            problems.append("ends: expected rising times above 0, the upper ends of the intervals")
+    elif spec.time or spec.event:
+        problems.append("time, event: found with a task that has none, expected outcome alone")
+    elif spec.task == "multilabel" and len(spec.outcome) < 2:
+        problems.append("outcome: expected two variables or more, one for each label")
+    elif spec.task != "multilabel" and len(spec.outcome) != 1:
+        problems.append(f"outcome: found {len(spec.outcome)} variables, expected one")
+    if spec.task == "segmentation" and not spec.image:
+        problems.append("image: a segmentation needs one")
+    return problems
+
+
+def _of_training(spec: AveragingSpec) -> list[str]:
+    problems = []
+    plain = spec.optimiser == "sgd" and not spec.momentum
+    if spec.control and not plain:
+        problems.append("control: found an optimiser with a memory, expected sgd without momentum")
+    if spec.normalise and spec.optimiser != "sgd":
+        problems.append(f"normalise: found {spec.optimiser}, expected sgd, whose effective steps are known")
+    if spec.momentum and spec.optimiser != "sgd":
+        problems.append(f"momentum: found with {spec.optimiser}, expected with sgd alone")
+    if spec.order == "cyclic" and (spec.control or spec.normalise):
+        problems.append("order: a cycle has one site in a round, so control and normalise mean nothing there")
+    return problems
+
+
+def _rise(ends: tuple[float, ...]) -> bool:
+    return all(low < high for low, high in pairwise(ends))
