@@ -8,6 +8,9 @@ together instead.
 
 This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So
 do networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
+
+The numbers differ from the plain loop's by rounding, for Adam too, but for weights that the loss does not depend on, such as the
+constant of a Cox model: their gradient is rounding alone, and Adam divides it by its own size.
 """
 
 from __future__ import annotations

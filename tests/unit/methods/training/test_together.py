@@ -61,6 +61,8 @@ def recipes(draw):
 def test_together_is_as_apart(recipe, counts, network, task, features, drifting, seed, aims, targets_for):
     rng, aim = np.random.default_rng(seed), aims[task]
     recipe = replace(recipe, batch=max(recipe.batch, 2)) if "norm" in network[1] else recipe
+    # The constant of a Cox model has a gradient of rounding alone, which Adam divides by its own size.
+    recipe = replace(recipe, optimiser="sgd") if task == "cox" else recipe
     learner = learner_of(Network(network[0], (features,), aim.outputs, network[1]), aim)
     sites = [(rng.normal(size=(n, features)).astype(np.float32), targets_for(aim, n, rng)) for n in counts]
     starts = np.stack([learner.initial(i) for i in range(len(counts))])
