@@ -17,7 +17,9 @@ __all__ = ["describe"]
 
 def describe(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
+    data: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file, an .npz archive of images, or a folder of tables or images.")
+    ],
     policy: Annotated[Path | None, typer.Option(help="A disclosure policy (TOML); by default the strict default policy.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:

@@ -15,6 +15,7 @@ from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import Language, say
+from huizhen.embedded.exporting import is_taken_away
 from huizhen.embedded.findings import Findings
 from huizhen.embedded.run import run
 from huizhen.embedded.story import story
@@ -28,13 +29,18 @@ from huizhen.translation import translate
 
 __all__ = ["demo", "run_study"]
 
-Out = Annotated[Path, typer.Option(help="Folder for the report, the sites' ledgers and the checkpoints.")]
+Out = Annotated[Path, typer.Option(help="Folder for the report, the models, the sites' ledgers and the checkpoints.")]
 
 
 def run_study(
     context: typer.Context,
     study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).")],
-    site: Annotated[list[str], typer.Option("--site", metavar="NAME=PATH", help="A site and its table: CSV, Parquet or a folder.")],
+    site: Annotated[
+        list[str],
+        typer.Option(
+            "--site", metavar="NAME=PATH", help="A site and its data: CSV, Parquet, an .npz archive of images, or a folder."
+        ),
+    ],
     out: Out = Path("huizhen-out"),
     policy: Annotated[
         list[str], typer.Option("--policy", metavar="[NAME=]FILE", help="A disclosure policy, for all sites or for one.")
@@ -132,6 +138,10 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
     path = folder / "report.html"
     page.write(content, path)
     console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)
+    for finding in findings:
+        if is_taken_away(finding.result):
+            files = ", ".join(str(file.resolve()) for file in finding.export(folder / "models"))
+            console.print(f"[bold]{say('model written', spoken, label=finding.label)}[/]: {escape(files)}\n", soft_wrap=True)
 
 
 def _sites(options: list[str]) -> dict[str, Path]:

@@ -22,6 +22,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "带注释的研究方案已写入 {path}。修改后运行：huizhen study check {path}",
     ),
     "report written": ("Report", "报告"),
+    "model written": ("Model of {label}", "{label} 的模型"),
     "doubts": ("For the sites' own eyes, and in no report:", "仅供站点自查，不写入报告："),
     "no answer": ("{label} has no answer: {reason}", "{label} 没有结果：{reason}"),
     "interrupted": (

@@ -8,13 +8,13 @@ by subtraction; means and ranges are so coarse that one patient does not show in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from huizhen.data.declared import Declared
-from huizhen.data.examples import SITE, Categories, Examples
+from huizhen.data.examples import SITE, Categories, Examples, Images
 from huizhen.data.profile import Rule, cells, is_identifier, is_scale, is_text, spread, years, years_of_labels, years_of_numbers
 
 __all__ = ["Card", "VariableCard", "describe"]
@@ -28,7 +28,8 @@ class VariableCard:
     """What is told about one variable; None where it is withheld or does not apply.
 
     Attributes:
-        kind: ``number``, ``category``, ``date``, ``identifier`` (a value of its own for nearly every row) or ``text`` (free text).
+        kind: ``number``, ``category``, ``date``, ``identifier`` (a value of its own for nearly every row), ``text`` (free text) or
+            ``image``.
         unit: as declared, or "".
         missing: rows without a value, rounded.
         missing_share: the same as a share of the rows, 0 to 1, three decimals.
@@ -37,10 +38,12 @@ class VariableCard:
         mean, sd: rounded so that the minimum cell count of patients does not show.
         low, high: about nine in ten values lie between; neither is the value of any patient. For a date: years.
         note: why something is withheld, in plain words.
+        shape: of the images, (channel, *space); () for the others.
+        stored: how their pixels are kept, ``uint8``, ``int16`` or ``float32``; "" for the others. Nothing else is told of them.
     """
 
     name: str
-    kind: Literal["number", "category", "date", "identifier", "text"]
+    kind: Literal["number", "category", "date", "identifier", "text", "image"]
     unit: str = ""
     missing: int | None = None
     missing_share: float | None = None
@@ -51,6 +54,8 @@ class VariableCard:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    shape: tuple[int, ...] = ()
+    stored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class Card:
         """The card as canonical values: strings, numbers, None, lists and mappings."""
         variables = [{key: getattr(card, key) for key in VariableCard.__slots__} for card in self.variables]
         for variable in variables:
-            variable["levels"] = dict(variable["levels"])
+            variable["levels"], variable["shape"] = dict(variable["levels"]), list(variable["shape"])
         return {"name": self.name, "rows": self.rows, "variables": variables, "note": self.note}
 
 
@@ -82,10 +87,16 @@ class ReadableColumn(Protocol):
     def name(self) -> str: ...
 
     @property
-    def kind(self) -> Literal["number", "category"]: ...
+    def kind(self) -> Literal["number", "category", "image"]: ...
 
     @property
     def filled(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def stored(self) -> str: ...
 
 
 class Readable(Protocol):
@@ -104,10 +115,11 @@ class Readable(Protocol):
 class _Guess:
     """A variable that nobody declared."""
 
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category", "image"]
     levels: tuple[str, ...] = ()
     unit: str = ""
     range: tuple[float, float] | None = None
+    shape: tuple[int, ...] = ()
 
 
 def describe(
@@ -135,18 +147,39 @@ def describe(
     rule = Rule(max(min_cell_count, 1), max(min_rows, min_cell_count, 1), max(round_to, 1))
     if table.rows < rule.min_rows:
         return Card(name, None, note=f"fewer than {rule.min_rows} rows: nothing is told")
-    cards = [_describe(part, column, rule, variables.get(column)) for part, column in _columns(table, variables)]
+    images = {card.name: card for card in _images(table)}
+    columns = _columns(table, variables, images)
+    cards = [images.get(column) or _describe(part, column, rule, variables.get(column)) for part, column in columns]
     return Card(name, rule.rounded(table.rows), tuple(cards))
 
 
-def _columns(table: Readable | Examples, variables: Mapping[str, Declared]) -> Iterator[tuple[Examples | None, str]]:
+def _images(table: Readable | Examples) -> Iterator[VariableCard]:
+    """Columns of images by their headers: no pixel is read, and none is told."""
+    if isinstance(table, Examples):
+        for name, column in table.columns.items():
+            if isinstance(column, Images):
+                shape, stored = column.values.shape[1:], str(column.values.dtype)
+                yield VariableCard(name, "image", missing=0, missing_share=0.0, shape=shape, stored=stored)
+        return
+    for facts in table.columns:
+        if facts.kind == "image":
+            yield VariableCard(facts.name, "image", missing=0, missing_share=0.0, shape=facts.shape, stored=facts.stored)
+
+
+def _columns(
+    table: Readable | Examples, variables: Mapping[str, Declared], images: Container[str]
+) -> Iterator[tuple[Examples | None, str]]:
     if isinstance(table, Examples):
         yield from ((table, column) for column in table.columns if column != SITE)
         return
     columns = [column for column in table.columns if column.name != SITE]
     for start in range(0, len(columns), AT_ONCE):
         group = columns[start : start + AT_ONCE]
-        wanted = {column.name: variables.get(column.name) or _Guess(column.kind) for column in group if column.filled}
+        wanted = {
+            column.name: variables.get(column.name) or _Guess(column.kind)
+            for column in group
+            if column.filled and column.name not in images
+        }
         part = table.read(wanted, site="") if wanted else None
         yield from ((part if column.filled else None, column.name) for column in group)
 

@@ -38,6 +38,10 @@ class Declared(Protocol):
     def range(self) -> tuple[float, float] | None:
         """Smallest and largest plausible value, or None."""
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image, (channel, *space); () for that which is found."""
+
 
 def doubts(examples: Examples, variables: Mapping[str, Declared]) -> tuple[Problem, ...]:
     """What deserves a look and is no error: values outside a declared range, integers too large to be exact."""

@@ -109,10 +109,16 @@ class Examples:
         return whole
 
     def where(self, mask: NDArray[np.bool_]) -> Examples:
-        """The rows that `mask` chooses; the same object where it chooses all."""
+        """The rows that `mask` chooses; the same object where it chooses all, and images without a copy where they lie together."""
         if mask.all():
             return self
-        return Examples({name: _take(column, mask) for name, column in self.columns.items()}, int(mask.sum()))
+        chosen = _together(mask)
+        return Examples({name: _take(column, mask, chosen) for name, column in self.columns.items()}, int(mask.sum()))
+
+    def without(self, names: Iterable[str]) -> Examples:
+        """The same rows without some columns."""
+        left_out = set(names)
+        return Examples({name: column for name, column in self.columns.items() if name not in left_out}, self.rows)
 
 
 def chunks(rows: int, size: int = CHUNK) -> Iterator[slice]:
@@ -141,9 +147,17 @@ def _categorise(column: Numbers) -> Categories:
     return Categories(codes, tuple(show_number(value) for value in distinct))
 
 
-def _take(column: Column, mask: NDArray[np.bool_]) -> Column:
+def _together(mask: NDArray[np.bool_]) -> slice | None:
+    """The rows that a mask chooses, where no other row lies between them."""
+    first, last = int(mask.argmax()), len(mask) - int(mask[::-1].argmax())
+    return slice(first, last) if mask[first:last].all() else None
+
+
+def _take(column: Column, mask: NDArray[np.bool_], together: slice | None) -> Column:
     if isinstance(column, Categories):
         return Categories(column.codes[mask], column.levels)
+    if isinstance(column, Images) and together is not None:
+        return Images(column.values[together])
     return replace(column, values=column.values[mask])
 
 

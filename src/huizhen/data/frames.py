@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.declared import (
     Declared,
     constant_site,
@@ -21,12 +22,14 @@ from huizhen.data.declared import (
     text_for_number,
 )
 from huizhen.data.delimited import repeated
-from huizhen.data.examples import SITE, Column, Examples, Numbers, show_number
-from huizhen.data.labels import as_categories, text_as_number
+from huizhen.data.examples import SITE, Column, Examples, Images, Numbers, show_number
+from huizhen.data.images import ImageFacts, as_images, image_facts
+from huizhen.data.labels import as_categories, is_missing, text_as_number
 from huizhen.errors import DataError, Problem
 
-__all__ = ["table"]
+__all__ = ["column_facts", "images_in", "table"]
 
+UNEQUAL = ("arrays of unequal size", "images of one size", "Bring them all to one size")
 NOTHING = ("NAType", "NaTType", "NoneType")  # a missing value's type in pandas and Python
 
 
@@ -34,8 +37,9 @@ def table(frame: Any, *, variables: Mapping[str, Declared], site: str) -> Exampl
     """Named columns of a table in memory, and the column ``site``, which says `site` in every row.
 
     Args:
-        frame: a mapping of column names to one-dimensional arrays or lists of equal length, or a pandas DataFrame. Columns of
-            float64 are not copied, so they must not be changed while a study runs.
+        frame: a mapping of column names to one-dimensional arrays or lists of equal length (images: arrays of three dimensions or
+            more, rows first), or a pandas DataFrame. Columns of float64 and images are not copied, so they must not be changed
+            while a study runs.
         variables: what to read, and as what.
 
     Raises:
@@ -67,6 +71,41 @@ def table(frame: Any, *, variables: Mapping[str, Declared], site: str) -> Exampl
     return Examples({**{name: columns[name] for name in wanted}, SITE: constant_site(site, rows)}, rows)
 
 
+def column_facts(name: str, values: NDArray[Any]) -> ColumnFacts:
+    """What an array holds, as a source would say of its column."""
+    if values.ndim > 2:
+        facts = image_facts(values.shape[1:], values.dtype)
+        return ColumnFacts(name, "image", len(values), 0, facts.shape if facts else (), facts.stored if facts else "")
+    if values.dtype.kind in "biuf":
+        return ColumnFacts(name, "number", int(np.count_nonzero(~np.isnan(values))) if values.dtype.kind == "f" else len(values))
+    cells = [_as_text(cell) for cell in values.tolist()]
+    filled = sum(not is_missing(cell) for cell in cells)
+    texts = sum(text_as_number(cell) is None for cell in cells)
+    return ColumnFacts(name, "category" if texts else "number", filled, texts)
+
+
+def images_in(frame: Any, names: Sequence[str]) -> dict[str, ImageFacts]:
+    """What the images of a table in memory are; columns that are not there or hold no images are left out."""
+    found: dict[str, ImageFacts] = {}
+    for name in names:
+        if name in frame and (array := _stacked(frame[name])) is not None:
+            facts = image_facts(array.shape[1:], array.dtype)
+            if facts:
+                found[name] = facts
+    return found
+
+
+def _stacked(cells: Any) -> NDArray[Any] | None:
+    """Arrays as one, rows first; None where they are no images or differ in size."""
+    try:
+        array = np.asarray(cells)
+        if array.dtype == object and array.ndim == 1 and len(array):  # a DataFrame keeps each image in a cell
+            array = np.stack(array.tolist())
+    except (ValueError, TypeError):
+        return None
+    return array if array.ndim > 1 else None
+
+
 def _length(frame: Any) -> int:
     return (
         len(frame)
@@ -79,7 +118,12 @@ def _column(where: str, cells: Any, variable: Declared) -> tuple[Column | None, 
     try:
         array: NDArray[Any] = np.asarray(np.ma.filled(cells.astype(object), None) if np.ma.isMaskedArray(cells) else cells)
     except ValueError:  # lists of unequal length
+        if variable.kind == "image":
+            return None, [Problem(where, *UNEQUAL)]
         return None, [Problem(where, "lists or other compound values", "one value for each row")]
+    if variable.kind == "image":
+        images = _images(where, array, variable)
+        return (None, [images]) if isinstance(images, Problem) else (images, [])
     if array.ndim != 1:
         return None, [Problem(where, f"an array of {array.ndim} dimensions", "one value for each row")]
     kind = array.dtype.kind
@@ -90,6 +134,15 @@ def _column(where: str, cells: Any, variable: Declared) -> tuple[Column | None, 
     if column is not None and not problems and len(array) and column.missing().all():
         problems = [no_value(where, len(array))]
     return column, problems
+
+
+def _images(where: str, array: NDArray[Any], variable: Declared) -> Images | Problem:
+    stacked = _stacked(array)
+    if stacked is None and array.dtype == object and any(np.ndim(cell) for cell in array):
+        return Problem(where, *UNEQUAL)
+    if stacked is None:
+        return Problem(where, "one value for each row", "an image for each row", "An array of images has three dimensions or more")
+    return as_images(where, stacked, variable.shape, len(variable.levels))
 
 
 def _numbers(where: str, array: NDArray[Any]) -> tuple[Column | None, list[Problem]]:

@@ -1,4 +1,4 @@
-"""Opens what a hospital holds, CSV and Parquet tables, and reads named columns of them; nothing else opens a source.
+"""Opens what a hospital holds, tables and images with labels, and reads named columns of them; nothing else opens a source.
 
     source = open_source("lung.csv")
     [column.name for column in source.columns]
@@ -6,6 +6,7 @@
 
 A CSV file is UTF-8, delimited by comma, semicolon, tab or |, with a header; a folder holds files with the same columns. What
 counts as missing stands in `huizhen.data.labels.MISSING`; labels are written as `huizhen.data.labels.normal_label` writes them.
+How an ``.npz`` archive or a folder of images becomes columns stands in `huizhen.data.imagearchive` and `huizhen.data.imagefolder`.
 """
 
 from __future__ import annotations
@@ -15,42 +16,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.declared import Declared, constant_site, infinite, no_column, no_value, outside_levels, short, text_for_number
 from huizhen.data.delimited import broken_row, line_of, other_delimiter, repeated, sniff, unreadable_bytes
 from huizhen.data.examples import SITE, Column, Examples, Numbers
 from huizhen.data.frames import table
+from huizhen.data.imagearchive import ImageArchive, open_archive
+from huizhen.data.imagefolder import FILE, ImageFolder, image_paths, with_classes, with_labels
 from huizhen.data.labels import as_categories
+from huizhen.data.pixels import ENDINGS as IMAGES
 from huizhen.data.tablefile import TableFile, Unreadable, csv_file, parquet_file
 from huizhen.errors import DataError, Problem
 
 __all__ = ["ColumnFacts", "Source", "open_source", "table"]
 
+LABELS = "labels.csv"  # the table beside images
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq")  # what is read from a folder
 PARQUET = b"PAR1"  # the first and the last four bytes of a Parquet file
 AT_ONCE, PASSES = 5, 4  # columns of a CSV file read at once at least; passes through it at most
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnFacts:
-    """A column as it is found.
-
-    Attributes:
-        kind: ``number`` if every value is one and none starts with a zero as codes do (007); a guess.
-        filled: rows that do not miss it; exact, so for the site's own eyes only.
-        texts: how many of them are no number; likewise.
-    """
-
-    name: str
-    kind: Literal["number", "category"]
-    filled: int
-    texts: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,13 +155,42 @@ class Source:
         return answers
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
-    """A CSV or Parquet file, or a folder of such files with the same columns.
+def open_source(path: str | os.PathLike[str]) -> Source | ImageArchive | ImageFolder:
+    """A CSV or Parquet file, a folder of such files with the same columns, an ``.npz`` archive, or a folder of images.
+
+    A folder is one of images where it holds images and no tables, or a table ``labels.csv``.
 
     Raises:
         DataError: nothing there, no permission, no rows, no header, another kind of file, unequal columns; all files at once.
     """
     place = Path(path)
+    try:
+        if place.suffix.lower() == ".npz" and place.is_file():
+            return open_archive(place)
+        if place.is_dir() and (images := _image_folder(place)) is not None:
+            return images
+    except PermissionError:
+        problem = Problem(
+            str(place), "a file or folder that may not be read", "one that this account may read", "Change its permissions"
+        )
+        raise DataError(f"{place.name} cannot be opened as a table", [problem]) from None
+    return _open_tables(place)
+
+
+def _image_folder(place: Path) -> ImageFolder | None:
+    labels, paths = place / LABELS, image_paths(place)
+    if labels.is_file():
+        opened = _open_tables(labels)
+        if paths or FILE in opened.names:
+            return with_labels(place, paths, opened, lambda row: _line(opened.files[0], row))
+    return with_classes(place, paths) if paths and not _tables_in(place) else None
+
+
+def _tables_in(place: Path) -> list[Path]:
+    return sorted(file for file in place.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+
+
+def _open_tables(place: Path) -> Source:
     files: list[TableFile] = []
     problems: list[Problem] = []
     for file in _files(place):
@@ -190,9 +209,10 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 def _files(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
-    files = sorted(file for file in place.iterdir() if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    files = _tables_in(place)
     if not files:
-        problem = Problem(str(place), "a folder without tables", f"files that end in {', '.join(ENDINGS)}")
+        expected = f"tables ({', '.join(ENDINGS)}) or images ({', '.join(IMAGES)})"
+        problem = Problem(str(place), "a folder without tables and images", expected)
         raise DataError(f"{place.name} cannot be opened as a table", [problem])
     return files
 
@@ -206,7 +226,7 @@ def _open(path: Path) -> TableFile | Problem:
         is_parquet = head == PARQUET or (path.suffix.lower() in (".parquet", ".pq") and head != b"")
         return _open_parquet(path.resolve()) if is_parquet else _open_csv(path.resolve())
     except FileNotFoundError:
-        return Problem(str(path), "no such file or folder", "a CSV or Parquet file, or a folder of them")
+        return Problem(str(path), "no such file or folder", "a table or an archive of images, or a folder of them")
     except PermissionError:
         return Problem(str(path), "a file that may not be read", "a file that this account may read", "Change its permissions")
     except OSError as error:
@@ -253,6 +273,9 @@ def _unfit(file: TableFile, name: str, variable: Declared) -> list[Problem]:
             seen = f" with {mark!r} in it" if mark else ""
             remedy = f"The header is one column{seen}; the delimiter of columns must be comma, semicolon, tab or |"
         return [no_column(file.path.name, name, list(file.places), remedy)]
+    if variable.kind == "image":
+        remedy = "Images come in a folder or an .npz archive"
+        return [Problem(f"{file.path.name}, column {short(name)!r}", "a column of a table", "images", remedy)]
     if variable.kind == "number" and file.places[name][1] == "date":
         where = f"{file.path.name}, column {short(name)!r}"
         return [Problem(where, "dates", "numbers", "Export a duration, such as days since diagnosis")]
@@ -264,10 +287,12 @@ def _not_finite(file: TableFile, name: str, values: NDArray[Any]) -> list[Proble
     count = int(np.count_nonzero(bad))
     if not count:
         return []
-    first = int(np.argmax(bad))
-    line = f"line {line_of(file.path, file.layout, first)}" if file.layout else f"row {first + 1}"
-    where = f"{file.path.name}, {line}, column {short(name)!r}"
+    where = f"{file.path.name}, {_line(file, int(np.argmax(bad)))}, column {short(name)!r}"
     endless, commas = file.what_is_wrong(name)
     if endless == count:
         return [infinite(where, count, len(values))]
     return [text_for_number(where, count, len(values), commas)]
+
+
+def _line(file: TableFile, row: int) -> str:
+    return f"line {line_of(file.path, file.layout, row)}" if file.layout else f"row {row + 1}"

@@ -54,6 +54,8 @@ def _values(variable: VariableCard, language: str) -> str:
     if variable.levels:
         named = [f"{level} ({count})" for level, count in variable.levels.items()]
         return ", ".join([*named, translate(f"{variable.rarer_levels} rarer levels", language)] if variable.rarer_levels else named)
+    if variable.shape:
+        return f"{' x '.join(map(str, variable.shape))} ({variable.stored})"
     parts = []
     if variable.mean is not None:
         parts.append(f"mean {variable.mean:g}, sd {variable.sd:g}" if variable.sd is not None else f"mean {variable.mean:g}")

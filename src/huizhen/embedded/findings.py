@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.embedded.exporting import export
+from huizhen.embedded.judged import Judged
 from huizhen.errors import CallerError, MachineError, NotEstimable, Problem
 from huizhen.federation.events import Outcome
 from huizhen.federation.study import Study
@@ -28,6 +31,7 @@ class Finding:
         outcome: the federation's result with its roster and losses.
         alone: the same method on each participant's own rows, by site.
         pooled: the same method on all participants' rows together; in one process only, to compare.
+        judged: the federation's model, every site's own and the pooled one on the rows that none learnt from.
         reference: an independent library on the pooled rows, with its name; set by the demo.
     """
 
@@ -36,6 +40,7 @@ class Finding:
     pooled: Result | None = None
     reference: Result | None = None
     reference_name: str = ""
+    judged: Judged = field(default_factory=Judged)
 
     def __repr__(self) -> str:
         said = (
@@ -68,12 +73,17 @@ class Finding:
         self._answered()
         return self.result.arrays["covariance"]
 
+    @property
+    def quality(self) -> Table | None:
+        """Every model (the sites' own, the federation's, the pooled one) on each site's rows held aside and on all of them."""
+        return self.judged.quality
+
     def summary(self) -> Any:
         """The coefficients as a pandas DataFrame, one row a term."""
         return _frame(self._coefficients)
 
     def to_pandas(self, table: str = "") -> Any:
-        """A table of the result as a pandas DataFrame; without a name, the facts as a Series.
+        """A table of the result as a pandas DataFrame; without a name, the facts as a Series. ``quality``: as `quality`, if it is.
 
         Raises:
             CallerError: there is no such table.
@@ -86,12 +96,25 @@ class Finding:
             cells = self.result.cells[table]
             frame = pandas.DataFrame(cells.counts, index=list(cells.rows), columns=list(cells.columns))
             return frame.rename_axis(index=cells.row_variable, columns=cells.column_variable).mask(frame.to_numpy() < 0)
+        if table == "quality" and self.quality is not None:
+            return _frame(self.quality)
         if table not in self.result.tables:
             names = ", ".join([*self.result.tables, *self.result.cells]) or "none"
             raise CallerError(
                 "There is no such table.", [Problem(f"{self.label}.{table}", "no table of that name", f"one of: {names}")]
             )
         return _frame(self.result.tables[table])
+
+    def export(self, folder: str | Path) -> tuple[Path, ...]:
+        """Writes the learned model into a folder, in files named by the label that other programs read; returns their paths.
+
+        Raises:
+            NotEstimable: there is no answer, so no model.
+            CallerError: the method learns no model that other programs could use.
+            MachineError: the folder cannot be written, or a package for the format is missing.
+        """
+        self._answered()
+        return export(self.result, self.label, Path(folder))
 
     @property
     def _coefficients(self) -> Table:

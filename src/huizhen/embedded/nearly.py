@@ -50,6 +50,7 @@ def _without_numbers(finding: Finding) -> Finding:
         outcome=replace(finding.outcome, result=_untold(finding.result), rows={}),
         alone={site: _untold(result) for site, result in finding.alone.items()},
         pooled=_untold(finding.pooled) if finding.pooled else None,
+        judged=finding.judged.without_numbers(),
     )
 
 

@@ -18,6 +18,7 @@ from huizhen.data.examples import Examples, concatenate
 from huizhen.embedded.aside import by_itself, hold_together
 from huizhen.embedded.assembly import Federation, Watch
 from huizhen.embedded.findings import Finding, Findings
+from huizhen.embedded.judged import judge
 from huizhen.embedded.nearly import without_near_counts
 from huizhen.embedded.sources import Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
@@ -150,8 +151,6 @@ def _compared(federation: Federation, analysis: Analysis, outcome: Outcome) -> F
         return Finding(outcome, {})
     terms = federation.terms(outcome.roster)
     selected = {site: select(federation.study, analysis, federation.tables[site]).examples for site in outcome.roster}
-    return Finding(
-        outcome,
-        alone=hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()}),
-        pooled=by_itself(analysis, concatenate(list(selected.values())), terms),
-    )
+    alone = hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()})
+    pooled = by_itself(analysis, concatenate(list(selected.values())), terms)
+    return Finding(outcome, alone, pooled, judged=judge(analysis, outcome.result, alone, pooled, selected, terms))

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.declared import doubts
-from huizhen.data.examples import SITE, Examples, Numbers
+from huizhen.data.examples import SITE, Column, Examples, Images, Numbers
+from huizhen.data.frames import images_in
+from huizhen.data.images import ImageFacts, disagreements
 from huizhen.data.records import open_source, table
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
@@ -50,12 +52,15 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> Opened:
             sources[site] = _File(place) if isinstance(place, str | Path) else _Frame(place)
         except DataError as error:
             problems += _at(site, error)
-    variables = _settle(study, sources)
+    images, disagreeing = _images(study, sources)
+    problems += [problem for each in disagreeing.values() for problem in each]
+    variables = _settle(study, sources, images)
+    no_images = {name: variable for name, variable in variables.items() if variable.kind != "image"}
     tables: dict[str, Examples] = {}
     found: list[Problem] = []
     for site, source in sources.items():
         try:
-            tables[site] = source.read(variables, site=site)
+            tables[site] = source.read(no_images if site in disagreeing else variables, site=site)
             found += [_of(site, doubt) for doubt in (*source.warnings, *doubts(tables[site], variables))]
         except DataError as error:
             problems += _at(site, error)
@@ -72,6 +77,9 @@ class _Source(Protocol):
     def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         """How much of each column is text and no number, 0 to 1; columns that are not there are left out."""
 
+    def images(self, names: Sequence[str]) -> Mapping[str, ImageFacts]:
+        """What the images of each column have in common; columns that are not there or hold no images are left out."""
+
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         """Named columns."""
 
@@ -87,6 +95,10 @@ class _File:
     def shares(self, names: Sequence[str]) -> Mapping[str, float]:
         columns = [column for column in self._source.columns if column.name in names]
         return {column.name: column.texts / max(column.filled, 1) for column in columns}
+
+    def images(self, names: Sequence[str]) -> Mapping[str, ImageFacts]:
+        columns = [column for column in self._source.columns if column.name in names and column.kind == "image"]
+        return {column.name: ImageFacts(column.shape, column.stored) for column in columns if column.shape}
 
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         return self._source.read(variables, site=site)
@@ -107,6 +119,9 @@ class _Frame:
         there = set(map(str, self._frame.columns if hasattr(self._frame, "columns") else self._frame))
         return {name: _share_of_text(np.asarray(self._frame[name])) for name in names if name in there}
 
+    def images(self, names: Sequence[str]) -> Mapping[str, ImageFacts]:
+        return images_in(self._frame, names)
+
     def read(self, variables: Mapping[str, Variable], *, site: str) -> Examples:
         return table(self._frame, variables=variables, site=site)
 
@@ -119,15 +134,61 @@ def _share_of_text(values: NDArray[Any]) -> float:
 
 
 def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]:
-    """How the variables of tables in memory are to be understood: as their columns are."""
+    """How the variables of tables in memory are to be understood: as their columns are.
+
+    Raises:
+        DataError: images differ from site to site.
+    """
     first = next(iter(tables.values()))
-    kinds = {
-        name: "number" if isinstance(column, Numbers) else "category" for name, column in first.columns.items() if name != SITE
-    }
-    return {name: _declared(study, name, Variable(kind)) for name, kind in kinds.items() if name in study.uses}  # type: ignore[arg-type]
+    variables = {name: _as_column(column) for name, column in first.columns.items() if name != SITE and name in study.uses}
+    problems = []
+    for name in (name for name, variable in variables.items() if variable.kind == "image"):
+        found = {site: facts for site, table in tables.items() if (facts := _facts_of(table.columns[name]))}
+        wrong = disagreements(name, found, _shape(study, name))
+        problems += [_of(site, problem) for site, problem in wrong.items()]
+    if problems:
+        raise DataError("The sites' data cannot be read as the study needs them.", problems)
+    return {name: _declared(study, name, variable) for name, variable in variables.items()}
 
 
-def _settle(study: Study, sources: Mapping[str, _Source]) -> dict[str, Variable]:
+def _as_column(column: Column) -> Variable:
+    if isinstance(column, Images):
+        return Variable("image", shape=column.values.shape[1:])
+    return Variable("number" if isinstance(column, Numbers) else "category")
+
+
+def _facts_of(column: Column) -> ImageFacts | None:
+    return ImageFacts(column.values.shape[1:], str(column.values.dtype)) if isinstance(column, Images) else None
+
+
+def _images(study: Study, sources: Mapping[str, _Source]) -> tuple[dict[str, tuple[int, ...]], dict[str, list[Problem]]]:
+    """The shape of every variable of images, and the sites that differ from it; from what the sources say before they are read."""
+    names = [name for name, kind in study.uses.items() if kind == "image"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    problems: dict[str, list[Problem]] = {}
+    for name in names:
+        found: dict[str, ImageFacts] = {}
+        for site, source in sources.items():
+            try:
+                facts = source.images([name]).get(name)
+            except DataError:
+                continue  # said when the source is read
+            if facts is not None:
+                found[site] = facts
+        declared = _shape(study, name)
+        if declared:  # a declared shape also says how to read an array, so only reading it shows whether it fits
+            found = {site: ImageFacts(declared, facts.stored) for site, facts in found.items()}
+        for site, problem in disagreements(name, found).items():
+            problems.setdefault(site, []).append(_of(site, problem))
+        shapes[name] = declared or next((facts.shape for facts in found.values()), ())
+    return shapes, problems
+
+
+def _shape(study: Study, name: str) -> tuple[int, ...]:
+    return tuple(study.variables[name].shape) if name in study.variables else ()
+
+
+def _settle(study: Study, sources: Mapping[str, _Source], images: Mapping[str, tuple[int, ...]]) -> dict[str, Variable]:
     """The kind of every variable: as used or declared, else what the sites seem to hold.
 
     A column that is all numbers at one site is a number at every site, and so is one with hardly a text in it: what does not fit
@@ -142,7 +203,7 @@ def _settle(study: Study, sources: Mapping[str, _Source]) -> dict[str, Variable]
         if kind == "any":
             shares = [share[name] for share in found if name in share]
             kind = "category" if shares and min(shares) > STRAY else "number"
-        settled[name] = _declared(study, name, Variable(kind))
+        settled[name] = _declared(study, name, Variable(kind, shape=images.get(name, ())))
     return settled
 
 

@@ -34,7 +34,9 @@ def story(findings: Findings) -> ReportContent:
             for loss in finding.outcome.losses
             if loss.kind != "refused"
         ),
-        analyses=tuple(_analysis(finding) for finding in findings),
+        analyses=tuple(
+            _analysis(finding, exact=analysis.method.exact) for finding, analysis in zip(findings, study.analyses, strict=True)
+        ),
         left=findings.left,
         refusals=_refusals(findings),
         policies={site: policy.clauses() for site, policy in findings.policies.items()},
@@ -56,7 +58,7 @@ def _participants(findings: Findings) -> dict[str, int]:
     return {site: round_count(rows[site], terms) for site in present}
 
 
-def _analysis(finding: Finding) -> Analysis:
+def _analysis(finding: Finding, *, exact: bool) -> Analysis:
     return Analysis(
         label=finding.label,
         federation=finding.result,
@@ -64,9 +66,12 @@ def _analysis(finding: Finding) -> Analysis:
         pooled=finding.pooled,
         reference=finding.reference,
         reference_name=finding.reference_name,
-        difference=difference(finding.result, finding.pooled) if finding.pooled else None,
+        difference=difference(finding.result, finding.pooled) if finding.pooled and exact else None,
         reference_difference=difference(finding.result, finding.reference) if finding.reference else None,
         rounds=finding.outcome.rounds,
+        exact=exact,
+        quality=finding.judged.quality,
+        curves=finding.judged.curves,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from huizhen import canonical
 from huizhen.data.cohort import choose
-from huizhen.data.examples import SITE, Examples
+from huizhen.data.examples import SITE, Examples, Images
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Analysis, Study
 from huizhen.privacy.release import Answer, Part, Question
@@ -40,7 +40,9 @@ def select(study: Study, analysis: Analysis, examples: Examples) -> Selected:
             "missing.rule", "rows with missing values", "none, since the rule is 'refuse'", "Use 'complete', or clean the source"
         )
         raise DataError(f"The rows for {analysis.label} are not complete.", [problem])
-    return Selected(examples.where(chosen & complete))
+    read = {use.name for use in analysis.uses}
+    unread = (name for name, column in examples.columns.items() if isinstance(column, Images) and name not in read)
+    return Selected(examples.without(unread).where(chosen & complete))  # images take room: none is copied for nothing
 
 
 def muster_question(study: Study, analysis: Analysis) -> Question:

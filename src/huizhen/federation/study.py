@@ -65,10 +65,11 @@ class Cohort(Section):
 class VariableSection(Section):
     """``[variables.NAME]``: how every site must read a variable; what is not said is agreed from the data."""
 
-    type: Literal["number", "category"] | None = None
+    type: Literal["number", "category", "image"] | None = None
     levels: list[str | int | float] = []
     unit: str = ""
     range: list[float | int] = Field([], max_length=2)
+    shape: list[int] = Field([], max_length=4)
 
     @model_validator(mode="after")
     def _whole(self) -> VariableSection:
@@ -76,6 +77,10 @@ class VariableSection(Section):
             raise ValueError("levels belong to a category: set type = 'category', or leave levels out")
         if self.range and (len(self.range) != 2 or not self.range[0] < self.range[1] or not all(map(math.isfinite, self.range))):
             raise ValueError("a range is two finite numbers, the smaller first")
+        if self.shape and (self.type not in (None, "image") or len(self.shape) < 3 or min(self.shape) < 1):
+            raise ValueError("a shape is an image's: [channel, height, width] or [channel, depth, height, width]")
+        if self.type == "image" and self.range:
+            raise ValueError("a range belongs to a number: leave it out for an image")
         if len({_label(level) for level in self.levels}) != len(self.levels):
             raise ValueError("levels must differ from one another")
         return self
@@ -344,7 +349,11 @@ def _check_kinds(
     for name, found in kinds.items():
         declared = variables[name].type if name in variables else None
         wanted = (found | ({declared} if declared else set())) - {"any"}
-        if len(wanted) > 1:
+        if "image" in wanted and found | wanted != {"image"}:
+            mistakes.add(
+                f"variables.{name}", "a variable used both as an image and as a value", "one of the two throughout the study"
+            )
+        elif len(wanted) > 1:
             mistakes.add(
                 f"variables.{name}", "a variable used both as a number and as a category", "one of the two throughout the study"
             )

@@ -18,12 +18,15 @@ from huizhen.data.examples import SITE
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
+from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
 from huizhen.methods.scores.measure import headline, learning, quality, remarks
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
+from huizhen.methods.training.appraisal import appraise
+from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
-from huizhen.methods.training.learner import Learner, Network, learner_of
-from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.learner import Learner, learner_of
+from huizhen.methods.training.local import FOLDS, TRAINING_STEPS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
@@ -32,7 +35,6 @@ __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
 TRAINING, VALIDATION, TEST = 0, 1, 2
-FOLDS = ("training", "validation", "test")
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
 OWN = "Every site keeps its own normalisation layers; the joint weights hold those that the network began with."
 Script = Generator[Question | Milestone, Any, Result]
@@ -91,24 +93,27 @@ def _rounds(
             "turn": _turn(spec, terms, done),
             "folds": watched,
         }
-        shown = {name: value for name, value in (course.rounds[-1] if done else {}).items()}
+        shown = dict(course.rounds[-1]) if done else {}
         total = yield Question(NAME, "train", facts, variables, progress=Progress(done + 1, spec.rounds, shown))
         if watched and done:
             _note(course, headline(aim, _of_fold(total, VALIDATION)), joint, spec)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
         course.rounds.append({"loss": float(total.sums["loss"][0] / total.sums["weight"][0])})
-        yield Milestone({"setting": setting, "joint": joint.facts(), "rounds": course.rounds, "best": course.best})
+        rounds = [dict(one) for one in course.rounds]  # a copy: the course goes on
+        yield Milestone({"setting": setting, "joint": joint.facts(), "rounds": rounds, "best": course.best})
     return (yield from _judged(spec, terms, learner, setting, joint, course, variables))
 
 
 def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, turn: str | None) -> Joint:
     if turn is not None:  # the changes are individual releases, all zero but one
-        arrays = {name: sum(total.individual[name].values()) for name in total.individual}
-        total = Total({**total.sums, **arrays}, total.keyed, {}, total.rows, total.roster)
+        change = np.sum(list(total.individual["change"].values()), axis=0)
+        total = Total({**total.sums, "change": change}, total.keyed, {}, total.rows, total.roster)
     change = mean_change(total, parameters)
     if not np.isfinite(change).all():
         raise NotEstimable("training diverged: the joint weights are not finite; lower learning_rate, or set clip")
-    control = total.sums["control"] / np.float32(total.sums["weight"][0]) if spec.control else None
+    control: NDArray[np.float32] | None = None
+    if spec.control:
+        control = (total.sums["control"] / total.sums["weight"][0]).astype(np.float32)
     return advance(spec.server_rule, joint, change, control=control)
 
 
@@ -178,8 +183,7 @@ def _agree_aim(spec: AveragingSpec, terms: Terms) -> Generator[Question, Total, 
         levels = (yield from agree_levels(NAME, spec.outcome, terms))[spec.outcome[0]]
         if len(levels) < 2:
             raise NotEstimable(f"all rows have the same {spec.outcome[0]}: expected at least two classes")
-        task = "binary" if len(levels) == 2 else "multiclass"
-        return Aim(task, spec.outcome, levels, threshold=spec.threshold)
+        return Aim("binary" if len(levels) == 2 else "multiclass", spec.outcome, levels, threshold=spec.threshold)
     if spec.task == "segmentation":
         declared = terms.variables[spec.outcome[0]].levels if spec.outcome[0] in terms.variables else ()
         levels = declared or tuple(str(place) for place in range(spec.classes))
@@ -230,5 +234,7 @@ AVERAGING = ScriptedMethod(
     steps={**FEATURES_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
+    export=to_files,
     exact=False,
+    appraise=appraise,
 )

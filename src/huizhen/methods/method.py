@@ -25,9 +25,23 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from huizhen.data.examples import Examples
 from huizhen.errors import NotEstimable
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import Result, Table
 
-__all__ = ["Finished", "History", "Local", "Method", "Milestone", "Names", "Program", "ScriptedMethod", "Spec", "Step", "Use"]
+__all__ = [
+    "Appraise",
+    "Export",
+    "Finished",
+    "History",
+    "Local",
+    "Method",
+    "Milestone",
+    "Names",
+    "Program",
+    "ScriptedMethod",
+    "Spec",
+    "Step",
+    "Use",
+]
 
 
 class Spec(BaseModel):
@@ -117,6 +131,8 @@ class Method(Protocol):
 
 Script = Generator[Question | Milestone, Any, Result]  # is sent the total of each question, None at a milestone
 Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
+Appraise = Callable[[Result, Any, Terms, Examples, int], Mapping[str, Table]]
+Export = Callable[[Result], Mapping[str, bytes]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
 
 
@@ -147,6 +163,9 @@ class ScriptedMethod:
         reads: the variables it reads, from its spec.
         needs: the variables that a row must not miss, from its spec; by default all that it reads.
         resume: the program begun at a milestone's value; for programs that yield milestones.
+        appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
+            terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
+        export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
     """
 
     name: str
@@ -157,6 +176,8 @@ class ScriptedMethod:
     needs: Callable[[Any], Iterable[str]] | None = None
     exact: bool = True
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
+    appraise: Appraise | None = None
+    export: Export | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -12,6 +12,7 @@ from huizhen.report import numerals
 from huizhen.report.comparison import fact_cell, height, main_columns, matching
 from huizhen.report.content import Analysis
 from huizhen.report.grid import NOTHING, Cell, Grid, Head, labels_of
+from huizhen.report.learned import LEARNED
 from huizhen.report.words import Phrase, as_is, label, say, told
 
 __all__ = ["alone_grid", "alone_text", "leading", "reasons"]
@@ -26,7 +27,11 @@ def leading(result: Result) -> str:
     fitting = (
         name
         for name, table in result.tables.items()
-        if height(table) <= LONGEST_BESIDE and main_columns(table) and labels_of(table) and "survival" not in table.columns
+        if name not in LEARNED
+        and height(table) <= LONGEST_BESIDE
+        and main_columns(table)
+        and labels_of(table)
+        and "survival" not in table.columns
     )
     return next(fitting, "")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from huizhen.privacy.result import Result
+from huizhen.privacy.release import EMPTY
+from huizhen.privacy.result import Result, Table
 
 __all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Refusal", "ReportContent"]
 
@@ -25,6 +26,11 @@ class Analysis:
         difference: largest relative difference of any published number of `federation` from `pooled`; None without `pooled`.
         reference_difference: the same from `reference`.
         rounds: rounds it took.
+        exact: whether the method equals the pooled answer; of another one, a difference is no error and is not shown.
+        quality: learned models beside each other, on rows that none learnt from: ``model`` (``alone``, ``federation``, ``pooled``),
+            ``site``, ``rows`` (a site's, or ``all``), ``patients``, and measures with their limits; None where there are none.
+        curves: tables ``roc`` and ``calibration`` on all those rows, by model: a site's name, "" for the federation's, ``*`` for
+            that of the pooled rows.
     """
 
     label: str
@@ -36,6 +42,9 @@ class Analysis:
     difference: float | None = None
     reference_difference: float | None = None
     rounds: int = 0
+    exact: bool = True
+    quality: Table | None = None
+    curves: Mapping[str, Mapping[str, Table]] = field(default_factory=lambda: EMPTY)
 
 
 @dataclass(frozen=True, slots=True)

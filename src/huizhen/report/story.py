@@ -11,7 +11,9 @@ from huizhen.report.alone import alone_grid, reasons
 from huizhen.report.comparison import beside, brief, every_column, facts_grid
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
+from huizhen.report.learned import LEARNED
 from huizhen.report.plots import Plot
+from huizhen.report.quality import LEADING, quality_grids, sentence
 from huizhen.report.table_one import table_one_grid
 from huizhen.report.words import Phrase, as_is, label, name_of, say, told
 
@@ -71,8 +73,9 @@ def short_answer(content: ReportContent) -> tuple[Phrase, ...]:
     sites = len(content.participants)
     sentences = [say("short_who_one" if sites == 1 else "short_who", sites=sites, rows=numerals.short(rows))]
     gap = worst([analysis.difference for analysis in content.analyses])
+    sentences += [told for told in map(sentence, content.analyses) if told is not None]
     if gap is None:
-        sentences.append(say("short_not_pooled"))
+        sentences += [] if any(analysis.pooled for analysis in content.analyses) else [say("short_not_pooled")]
     elif gap == 0:
         sentences.append(say("short_pooled_exact"))
     else:
@@ -129,6 +132,7 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         grids=helped_once(
             [
                 *([assembled] if assembled else []),
+                *(() if result.failure else quality_grids(analysis)),
                 *(beside(analysis, name, caption_of(result.tables[name].caption, name)) for name in names if name not in long),
                 *(counts if not assembled else ()),
             ]
@@ -173,8 +177,8 @@ def helped_once(grids: Sequence[Grid]) -> tuple[Grid, ...]:
 
 
 def is_long(name: str, table: Table) -> bool:
-    """Whether a table is what a plot shows: a curve or a matrix of correlations."""
-    return name == "correlation" or ("survival" in table.columns and "time" in table.columns)
+    """Whether a table is what a plot shows: a curve, the course of learning or a matrix of correlations."""
+    return name in ("correlation", *LEARNED) or ("survival" in table.columns and "time" in table.columns)
 
 
 def spares(table: Table) -> bool:
@@ -247,7 +251,28 @@ def findings(result: Result) -> tuple[Finding, ...]:
         ]
         more = len(found.terms) - MOST_FINDINGS
         return (*first, Finding(as_is("…"), say("glance_more", count=more))) if more > 0 else tuple(first)
-    return tested(result)
+    return learnt(result) or tested(result)
+
+
+def learnt(result: Result) -> tuple[Finding, ...]:
+    """How good a learned model's predictions are, by the leading measure of each label."""
+    table = result.tables.get("quality")
+    if table is None or "measure" not in table.columns:
+        return ()
+    names = table.columns["measure"]
+    leading = next((name for name in LEADING if name in names), "")
+    found = []
+    for i, name in enumerate(names):
+        value, low, high = (table.columns[column][i] for column in ("estimate", "ci_low", "ci_high"))
+        if name != leading or not numerals.is_number(value):
+            continue
+        text = numerals.short(float(value), 3)
+        if numerals.is_number(low) and numerals.is_number(high):
+            text = f"{text} ({numerals.short(float(low), 3)}–{numerals.short(float(high), 3)})"
+        of = str(table.columns["label"][i]) if "label" in table.columns else ""
+        words = label(of) if of == "macro" else as_is(of)
+        found.append(Finding(label(name), Phrase(f"{words.en} {text}".strip(), f"{words.zh} {text}".strip())))
+    return tuple(found[:MOST_FINDINGS])
 
 
 def p_values(result: Result, terms: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ CHANNELS = (64, 128, 256, 512, 512)
 
 
 class SmallCnnSettings(Settings):
-    """Settings of ``small_cnn``: for each width a convolution (edge 3), normalisation, ReLU and a maximum over 2 x 2; then the mean.
+    """Settings of ``small_cnn``: for each width a convolution, normalisation, ReLU and a maximum over 2 x 2; then the mean.
 
     Attributes:
         widths: channels of the convolutions.
@@ -58,7 +58,7 @@ def _small_cnn(inputs: tuple[int, ...], outputs: int, settings: SmallCnnSettings
     axes, channels = len(inputs) - 1, inputs[0]
     layers: list[Module] = []
     for width in settings.widths:
-        layers += [convolution(axes, channels, width), *with_norm(axes, width, settings.norm), nn.ReLU(inplace=True)]
+        layers += [convolution(axes, channels, width, settings.norm), *with_norm(axes, width, settings.norm), nn.ReLU(inplace=True)]
         layers.append(pooling(axes))
         channels = width
     layers += [_mean(axes, 1), nn.Flatten(), nn.Dropout(settings.dropout), nn.Linear(channels, outputs)]
@@ -72,7 +72,7 @@ def _vgg(inputs: tuple[int, ...], outputs: int, settings: VggSettings) -> Module
     layers: list[Module] = []
     for width, count in zip(CHANNELS, BLOCKS[settings.depth]):
         for _ in range(count):
-            layer = convolution(axes, channels, width)
+            layer = convolution(axes, channels, width, settings.norm)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # type: ignore[arg-type]
             layers += [layer, *with_norm(axes, width, settings.norm), nn.ReLU(inplace=True)]
             channels = width

@@ -31,15 +31,17 @@ class MlpSettings(Settings):
     Attributes:
         widths: of the hidden layers.
         activation: after each hidden layer.
+        norm: before the activation: ``batch``, ``layer`` (each row by itself) or ``none``.
         dropout: share of a hidden layer's outputs that are dropped in training.
     """
 
     widths: Annotated[Widths, Field(min_length=1)] = (64,)
     activation: Literal["relu", "gelu", "elu", "tanh", "sigmoid"] = "relu"
+    norm: Literal["none", "batch", "layer"] = "none"
     dropout: Share = 0.0
 
 
-def _logistic(inputs: tuple[int, ...], outputs: int, settings: LogisticSettings) -> Module:
+def _logistic(inputs: tuple[int, ...], outputs: int, settings: LogisticSettings) -> Module:  # noqa: ARG001 (all kinds are built alike)
     from torch import nn
 
     return nn.Sequential(nn.Flatten(), nn.Linear(prod(inputs), outputs))
@@ -52,7 +54,11 @@ def _mlp(inputs: tuple[int, ...], outputs: int, settings: MlpSettings) -> Module
     layers: list[Module] = [nn.Flatten()]
     width = prod(inputs)
     for next_width in settings.widths:
-        layers += [nn.Linear(width, next_width), activations[settings.activation]()]
+        # A bias before a batch's mean is taken away would have no gradient but rounding, which Adam would follow.
+        layers.append(nn.Linear(width, next_width, bias=settings.norm != "batch"))
+        if settings.norm != "none":
+            layers.append(nn.BatchNorm1d(next_width) if settings.norm == "batch" else nn.LayerNorm(next_width))
+        layers.append(activations[settings.activation]())
         if settings.dropout:
             layers.append(nn.Dropout(settings.dropout))
         width = next_width

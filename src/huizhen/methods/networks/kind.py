@@ -78,7 +78,7 @@ class Kind:
         try:
             return self.settings.model_validate(dict(settings))
         except ValidationError as error:
-            known = ", ".join(self.settings.model_fields) or "no settings"
+            known = ", ".join(self.settings.model_fields) or "none"
             problems = [
                 Problem(".".join([f"network.{self.name}", *map(str, each["loc"])]), "a key that is not known", f"one of: {known}")
                 if each["type"] == "extra_forbidden"

@@ -1,7 +1,7 @@
 """Layers that differ with the number of axes of space, and what normalises between them.
 
-Statistics of a batch differ between hospitals, which is what FedBN (Li et al. 2021) and group normalisation (Wu and He 2018, used for
-federated training by Hsieh et al. 2020) answer; so every network here can have either.
+Statistics of a batch differ between hospitals, which is what FedBN (Li et al. 2021) and group normalisation (Wu and He 2018; for
+federated training Hsieh et al. 2020) answer; so most networks here can have either.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Norm = Literal["batch", "group", "none"]
 GROUPS = 32  # at most, as proposed by Wu and He 2018, sec. 4
 
 
-def convolution(axes: int, channels: int, width: int) -> Module:
-    """A convolution of edge 3 that keeps the size."""
+def convolution(axes: int, channels: int, width: int, norm: Norm) -> Module:
+    """A convolution of edge 3 that keeps the size; without a bias where batch normalisation follows and would take it away."""
     from torch import nn
 
-    return (nn.Conv2d if axes == 2 else nn.Conv3d)(channels, width, 3, padding=1)
+    return (nn.Conv2d if axes == 2 else nn.Conv3d)(channels, width, 3, padding=1, bias=norm != "batch")
 
 
 def pooling(axes: int) -> Module:

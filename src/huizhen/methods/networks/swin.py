@@ -90,7 +90,7 @@ def _stage(space: Edges, width: int, heads: int, shares: list[float], settings: 
             self.blocks = nn.ModuleList(block(place, share) for place, share in enumerate(shares))
 
         def forward(self, maps: Tensor) -> Tensor:
-            mask = compute_mask(filled, window, shift, maps.device) if any(shift) else None
+            mask = compute_mask(filled, window, shift, maps.device) if any(shift) else None  # type: ignore[no-untyped-call]
             for each in self.blocks:
                 maps = each(maps, mask)
             return maps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -57,7 +57,7 @@ def _padded(module: Module, space: tuple[int, ...], multiple: int) -> Module:
     if not any(missing):
         return module
     sides = [side for gap in reversed(missing) for side in (gap // 2, gap - gap // 2)]  # the last axis first, as torch pads
-    kept = (..., *(slice(gap // 2, gap // 2 + edge) for gap, edge in zip(missing, space)))
+    kept: tuple[Any, ...] = (..., *(slice(gap // 2, gap // 2 + edge) for gap, edge in zip(missing, space)))
 
     class Padded(nn.Module):
         def __init__(self) -> None:

@@ -79,9 +79,8 @@ def lifetime_estimates(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[E
         found = [absent("concordance", events)]
     else:
         found = [normal("concordance", value, error or 0.0, z, events, low=0.0, high=1.0)]
-    found.append(
-        Estimate("concordance_error_bound", bound, None, None, events) if value is not None else absent("concordance_error_bound")
-    )
+    rows = float(sums["followed"].sum())
+    found.append(Estimate("concordance_error_bound", None if value is None else bound, None, None, rows))
     if aim.task == "discrete_time":
         count = float(sums["weight"][0])
         found += [*_brier(aim, sums, z), mean("log_loss", sums["log_loss"], count, z)]

@@ -84,7 +84,8 @@ def quality(aim: Aim, sums: Mapping[str, Floats], *, confidence: float = 0.95, m
         also ``at_threshold`` (rates at the chosen point, same columns), ``roc`` (false_positive_rate, sensitivity) and
         ``calibration`` (mean_predicted, observed, ci_low, ci_high, patients), each with ``label`` where there are several.
         A row's ``smallest_group`` is the least number of patients but 0 that its estimate would tell of (of 50 patients and a
-        sensitivity of 1 - 2/50 the 2); where it is below the minimum there is no estimate, and publication withholds the number.
+        sensitivity of 1 - 2/50 the 2); where it is below the minimum there is no estimate, and publication withholds the
+        number. The largest ``smallest_group`` is the number of rows.
     """
     z = quantile(confidence)
     if aim.task not in LABELLED:
@@ -107,6 +108,8 @@ def remarks(aim: Aim, sums: Mapping[str, Floats]) -> tuple[str, ...]:
             for name in without_contrast(aim, sums)
         ]
         bound = max((area(p, n).bound for p, n in zip(sums["positives"], sums["negatives"])), default=0.0)
+        if bound == 0:
+            return (*found, "Areas under the ROC curve are from joint histograms of scores, and exact.")
         return (*found, f"Areas under the ROC curve are from joint histograms of scores, and exact to {bound:.1g}.")
     if aim.task == "discrete_time":
         return (

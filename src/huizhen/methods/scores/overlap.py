@@ -27,8 +27,9 @@ def overlap_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weight
     """
     images, classes = len(outputs), len(aim.levels)
     w = np.ones(images) if weights is None else np.asarray(weights, np.float64)
-    chosen = np.argmax(outputs, axis=1).reshape(images, -1)
-    truth = np.asarray(targets).reshape(images, -1)
+    pixels_each = int(np.prod(outputs.shape[2:]))
+    chosen = np.argmax(outputs, axis=1).reshape(images, pixels_each)
+    truth = np.asarray(targets).reshape(images, pixels_each)
     dice, held, pixels = np.zeros((classes, 2)), np.zeros(classes), np.zeros((classes, 2))
     for place in range(classes):
         both = 2.0 * ((chosen == place) & (truth == place)).sum(axis=1)

@@ -1,7 +1,7 @@
-"""How the sites' changes become the joint model's next weights: a weighted mean, a server optimiser, and nothing for each pair of them.
+"""How the sites' changes become the joint model's next weights: a weighted mean, then a server optimiser.
 
-A round is ``mean -> optimiser -> weights``. FedAvg, FedNova, SCAFFOLD and FedBN differ in what the sites add up, FedAvgM, FedAdagrad,
-FedAdam and FedYogi in what the hub does with the mean; every one of the first goes with every one of the second.
+FedAvg, FedNova, SCAFFOLD and FedBN differ in what the sites add up, FedAvgM, FedAdagrad, FedAdam and FedYogi in what the hub does
+with the mean; each of the first goes with each of the second, and nothing is written for a pair of them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Joint:
 
 
 def effective_steps(steps: int, *, learning_rate: float, momentum: float, proximal: float) -> float:
-    """How far `steps` local steps carry the first gradient: the norm of FedNova's accumulation vector (Wang et al. 2020, section 4)."""
+    """How far local steps carry the first gradient: the norm of FedNova's accumulation vector (Wang et al. 2020, section 4)."""
     if momentum:
         return (steps - momentum * (1 - momentum**steps) / (1 - momentum)) / (1 - momentum)
     if proximal:
@@ -130,7 +130,8 @@ def _adaptive(grow: Callable[[Server, Floats, Floats], Floats]) -> Callable[[Ser
     def step(server: Server, first: Floats, second: Floats, change: Floats) -> Moments:
         first = np.float32(server.beta1) * first + np.float32(1 - server.beta1) * change
         second = grow(server, second, change * change)
-        return first, second, first / (np.sqrt(second) + np.float32(server.tau))
+        root: Floats = np.sqrt(second)
+        return first, second, first / (root + np.float32(server.tau))
 
     return step
 
@@ -144,7 +145,8 @@ def _adam(server: Server, second: Floats, square: Floats) -> Floats:
 
 
 def _yogi(server: Server, second: Floats, square: Floats) -> Floats:
-    return second - np.float32(1 - server.beta2) * square * np.sign(second - square)
+    toward: Floats = np.sign(second - square)
+    return second - np.float32(1 - server.beta2) * square * toward
 
 
 OPTIMISERS: Mapping[str, Callable[[Server, Floats, Floats, Floats], Moments]] = {

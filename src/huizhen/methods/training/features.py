@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.examples import Examples, chunks
+from huizhen.data.examples import SITE, Examples, chunks
 from huizhen.errors import NotEstimable, Problem, SiteError
 from huizhen.methods.design.agreement import DESIGN_STEPS, agree, agree_pieces, named
 from huizhen.methods.design.columns import Design
@@ -58,22 +58,25 @@ class Features:
         """
         if self.design is None:
             return self._images(examples, rows)
-        if self.scale != "site":
-            return _coded(self.design, examples, rows)
-        own = _coded(self.design, examples, fit).astype(np.float64)
-        if len(own) < 2:
-            problem = Problem("rows to train on", "fewer than two", "at least two", "Use scale = 'joint'")
-            raise SiteError("A scale of the site's own cannot be taken.", [problem])
-        mean, sd = own.mean(axis=0), own.std(axis=0, ddof=1) + NEVER_ZERO
-        return ((_coded(self.design, examples, rows) - mean) / sd).astype(np.float32)
+        coded = _coded(self.design, examples, rows)
+        if self.scale == "site":
+            own, sites = _coded(self.design, examples, fit), examples.category(SITE).codes
+            for site in np.unique(sites[rows]):  # one at a site; several where tables of sites stand together to compare
+                here = sites[rows] == site
+                coded[here] = _by_own(coded[here], own[sites[fit] == site])
+        return coded
 
     def _images(self, examples: Examples, rows: Places) -> NDArray[Any]:
         stored = examples.image(self.image)
-        chosen = stored if len(rows) == len(stored) else stored[rows]
+        chosen: NDArray[Any] = stored if len(rows) == len(stored) else stored[rows]
         if chosen.dtype == np.uint8:
             return chosen  # scaled batch by batch, where it is used
         shape = (1, -1, *(1 for _ in chosen.shape[2:]))
-        return ((chosen - self.mean.reshape(shape)) / self.sd.reshape(shape)).astype(np.float32)
+        mean, sd = self.mean.reshape(shape).astype(np.float32), self.sd.reshape(shape).astype(np.float32)
+        scaled: NDArray[np.float32] = chosen.astype(np.float32)
+        scaled -= mean
+        scaled /= sd
+        return scaled
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""
@@ -85,6 +88,15 @@ class Features:
         """The features behind `facts`."""
         design = None if facts["design"] is None else Design.from_facts(facts["design"])
         return cls(design, facts["image"], facts["scale"], facts["mean"], facts["sd"])
+
+
+def _by_own(coded: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(own) < 2:
+        problem = Problem("rows to train on", "fewer than two", "at least two", "Use scale = 'joint'")
+        raise SiteError("A scale of the site's own cannot be taken.", [problem])
+    exact = own.astype(np.float64)
+    scaled: NDArray[np.float32] = ((coded - exact.mean(axis=0)) / (exact.std(axis=0, ddof=1) + NEVER_ZERO)).astype(np.float32)
+    return scaled
 
 
 def formula_of(covariates: Sequence[str]) -> Formula:

@@ -17,15 +17,16 @@ from huizhen import canonical
 from huizhen.data.examples import SITE, Examples, chunks
 from huizhen.data.folds import Aside
 from huizhen.methods.method import Local, Step
+from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import COUNTS, measure
 from huizhen.methods.training.aggregation import effective_steps
 from huizhen.methods.training.features import Features
-from huizhen.methods.training.learner import Learner, Network, learner_of
+from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.recipe import Recipe
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["TRAINING_STEPS", "Prepared", "judge", "prepare"]
+__all__ = ["FOLDS", "TRAINING_STEPS", "Prepared", "judge", "prepare"]
 
 FOLDS = ("training", "validation", "test")
 COUNTED = COUNTS | {"classes", "events"}
@@ -162,7 +163,7 @@ def _has_the_turn(facts: Mapping[str, Any], examples: Examples) -> bool:
     if facts["turn"] is None or not examples.rows:
         return True
     own = examples.category(SITE)
-    return own.levels[own.codes[0]] == facts["turn"]
+    return bool(own.levels[own.codes[0]] == facts["turn"])
 
 
 def _answer(sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False) -> Answer:

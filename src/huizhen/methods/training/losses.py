@@ -89,7 +89,7 @@ def _discrete_time(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def _segmentation(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean over pixels of the cross entropy, plus 1 - the soft Dice of each row, mean over classes (Sudre et al. 2017, sec. 2.1)."""
+    """Cross entropy (mean over pixels) plus 1 - soft Dice of each row (mean over classes; Sudre et al. 2017, sec. 2.1)."""
     import torch
     from torch.nn.functional import cross_entropy
 

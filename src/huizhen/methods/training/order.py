@@ -107,6 +107,6 @@ class Schedule:
         first = place * self.batch
         return first, np.where(place == self.per_epoch - 1, self.rows - first, self.batch)
 
-    def of_sites(self, which: slice) -> Schedule:
+    def of_sites(self, which: Ints) -> Schedule:
         """The schedule of some of the sites."""
         return Schedule(self.rows[which], self.batch, self.per_epoch[which], self.steps[which])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -35,7 +36,8 @@ class AveragingSpec(Spec):
         image: the input.
         scale: of the inputs: ``joint``, each ``site`` by its own training rows, or ``none``.
         validation, test: rows kept aside: a share, drawn by what a row holds, or a condition.
-        rounds: the most rounds. early_stopping: rounds without a better joint validation before the best weights are taken; 0: never.
+        rounds: the most rounds. early_stopping: rounds without a better joint validation, after which the best weights are taken; 0:
+            never.
         epochs, steps, batch, optimiser, learning_rate, momentum, weight_decay, clip, augment: local training, see `Recipe`.
         proximal: mu of FedProx; 0: none.
         control: whether control variates correct the drift of sites (SCAFFOLD).
@@ -48,7 +50,7 @@ class AveragingSpec(Spec):
     """
 
     network: str = "mlp"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
     task: Literal["classification", "multilabel", "regression", "cox", "discrete_time", "segmentation"] = "classification"
     outcome: Names = ()
     time: str = ""
@@ -174,4 +176,4 @@ def _of_training(spec: AveragingSpec) -> list[str]:
 
 
 def _rise(ends: tuple[float, ...]) -> bool:
-    return all(low < high for low, high in zip(ends, ends[1:]))
+    return all(low < high for low, high in pairwise(ends))

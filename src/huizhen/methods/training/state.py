@@ -10,6 +10,7 @@ from huizhen.errors import SiteError
 
 __all__ = ["alone", "diverged", "memory_named"]
 
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # names itself in the error when it has no memory left
 _LOCK = RLock()
 
 
@@ -45,12 +46,14 @@ def memory_named(batch: int) -> Iterator[None]:
     Raises:
         SiteError: memory ran out.
     """
+    import torch
+
     try:
         yield
     except MemoryError:
         raise _too_large(batch) from None
-    except RuntimeError as error:  # torch's own error for a GPU is one of these
-        if "out of memory" not in str(error) and "allocate memory" not in str(error):
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and CPU_ALLOCATOR not in str(error):
             raise
         raise _too_large(batch) from None
 

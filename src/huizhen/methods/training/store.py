@@ -107,7 +107,7 @@ def _forget_counts(module: Module) -> None:
     """Running means are exponential: nobody reads how many batches there were, and the batched path cannot change a count."""
     for each in module.modules():
         if getattr(each, "num_batches_tracked", None) is not None:
-            each.num_batches_tracked = None
+            setattr(each, "num_batches_tracked", None)  # noqa: B010 (torch declares it a tensor)
 
 
 def _kernels(module: Module) -> set[int]:

@@ -1,17 +1,21 @@
 """Many small sites trained at once: the numbers of the plain loop, in a small part of its time.
 
 The sites' weights lie in one matrix (site, parameter), and a step takes one batch of every site through the network together
-(`torch.func.vmap` over `torch.func.grad`). Sites stand in the order of their steps, most first, so that in each step those that have
-still to move are the first of the matrix, and a site with fewer steps stands still. Batches of unlike numbers of rows are filled up with
-rows of weight 0; where a row acts on others (batch normalisation) sites with equally many rows in the batch go together instead.
+(`torch.func.vmap` over `torch.func.grad_and_value`). Sites stand in the order of their steps, most first, so that those which still
+have to move are always the first of the matrix, and a site with fewer steps stands still. Batches of unlike numbers of rows are
+filled up with rows of weight 0; where a row acts on others (batch normalisation) sites with equally many rows in the batch go
+together instead.
 
-This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So do
-networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
+This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So
+do networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
+
+The numbers differ from the plain loop's by rounding, for Adam too, but for weights that the loss does not depend on, such as the
+constant of a Cox model: their gradient is rounding alone, and Adam divides it by its own size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -280,15 +284,14 @@ class _Group:
             x = mirrored(x, flips)
             y = mirrored(y, flips) if learner.aim.task == "segmentation" else y
         w = torch.from_numpy(within.astype(np.float32)).to(learner.device)
-        buffers = self._buffers[which]
-        gradient, losses = self._gradient_of(self._weights[which], buffers, x, y, w)
+        gradient, buffers, losses = self._gradient_of(self._weights[which], self._buffers[which], x, y, w)
         self._gradient[which], self._buffers[which] = gradient, buffers
         found: NDArray[np.float64] = losses.double().cpu().numpy()
         return found
 
 
-def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Gradients (site, parameter) and losses (site,) of a batch at each site; the buffers are changed in place."""
+def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Gradients (site, parameter), buffers (site, entry) and losses (site,) after a batch at each site."""
     import torch
     from torch.func import functional_call, grad_and_value, vmap
 
@@ -296,7 +299,7 @@ def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, 
     sizes = [prod(shape) for _, shape in names]
 
     def pieces(flat: Tensor, part: slice) -> dict[str, Tensor]:
-        split = flat.split(sizes[part], dim=1) if flat.shape[1] else ()
+        split = torch.split(flat, sizes[part], dim=1) if flat.shape[1] else ()
         return {name: each.view(-1, *shape) for (name, shape), each in zip(names[part], split)}
 
     def loss(weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
@@ -304,8 +307,13 @@ def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, 
 
     each = vmap(grad_and_value(loss))
 
-    def gradients(weights: Tensor, buffers: Tensor, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        found, losses = each(pieces(weights, slice(0, learned)), pieces(buffers, slice(learned, None)), x, y, w)
-        return torch.cat([found[name].flatten(1) for name, _ in names[:learned]], 1), losses
+    def joined(parts: Iterable[Tensor]) -> Tensor:
+        return torch.cat([part.flatten(1) for part in parts], 1)
+
+    def gradients(weights: Tensor, buffers: Tensor, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Changed in place, which is lost on a piece that is not contiguous: torch would change a copy.
+        kept = {name: part.contiguous() for name, part in pieces(buffers, slice(learned, None)).items()}
+        found, losses = each(pieces(weights, slice(0, learned)), kept, x, y, w)
+        return joined(found[name] for name, _ in names[:learned]), joined(kept.values()) if kept else buffers, losses
 
     return gradients

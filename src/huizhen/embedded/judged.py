@@ -1,0 +1,179 @@
+"""Learned models on the rows that none of them learnt from: every site's own model, the federation's and that of the pooled rows,
+each on every site's rows held aside and on all of them together.
+
+Only one process can do this. What it tells obeys the joint policy: an estimate that would tell of a few patients is not there, and
+where one site's is not, a second one's is not either, for the joint number less those of the others would be that site's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from huizhen.data.examples import Examples, concatenate
+from huizhen.data.folds import TEST, VALIDATION
+from huizhen.errors import HuizhenError
+from huizhen.federation.study import Analysis
+from huizhen.methods.method import Appraise
+from huizhen.policy.publication import publish
+from huizhen.policy.rounding import is_small, round_count
+from huizhen.policy.suppression import suppress_line
+from huizhen.privacy.release import EMPTY, Terms
+from huizhen.privacy.result import Result, Table
+
+__all__ = ["ALL_ROWS", "Judged", "judge"]
+
+ALL_ROWS = "all"
+FEDERATION, POOLED, ALONE = "federation", "pooled", "alone"
+# Pairs of patients and lines through all of them: the joint number less those of the other sites is nobody's own.
+NOT_ADDED = frozenset({"auc", "concordance", "calibration_slope", "calibration_intercept", "r2"})
+SPOKEN = ("", "macro")  # of several labels, the measure of all together
+Tables = Mapping[str, Table]
+Scores = dict[str, tuple[Any, Any, Any]]  # estimate and limits by measure
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Several models beside each other.
+
+    Attributes:
+        quality: one row for each model and each set of rows: ``model`` (``alone``, ``federation`` or ``pooled``), ``site`` (whose
+            model, "" for the joint ones), ``rows`` (a site's, or ``all``), ``patients``, and each measure with its limits, e.g.
+            ``auc``, ``auc_low``, ``auc_high``. None where the method is not judged so, or no row is held aside.
+        curves: tables ``roc`` and ``calibration`` on all rows held aside, by model: a site's name, or ``""`` for the federation and
+            ``"*"`` for the pooled rows.
+    """
+
+    quality: Table | None = None
+    curves: Mapping[str, Tables] = field(default_factory=lambda: EMPTY)
+
+    def without_numbers(self) -> Judged:
+        """The same without numbers of patients."""
+        if self.quality is None:
+            return self
+        untold = (None,) * len(self.quality.columns["patients"])
+        return Judged(replace(self.quality, columns={**self.quality.columns, "patients": untold}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    kind: str
+    site: str
+    result: Result
+
+    @property
+    def key(self) -> str:
+        return {FEDERATION: "", POOLED: "*"}.get(self.kind, self.site)
+
+
+def judge(
+    analysis: Analysis,
+    federation: Result,
+    alone: Mapping[str, Result],
+    pooled: Result | None,
+    rows: Mapping[str, Examples],
+    terms: Terms,
+) -> Judged:
+    """Every model on the rows of `rows`, by site, that the method holds aside: for the last judgement, or else from training."""
+    appraise: Appraise | None = getattr(analysis.method, "appraise", None)
+    if appraise is None or federation.failure:
+        return Judged()
+    models = [_Model(ALONE, site, result) for site, result in alone.items()] + [_Model(FEDERATION, "", federation)]
+    models += [_Model(POOLED, "", pooled)] if pooled is not None else []
+    sets = {**rows, ALL_ROWS: concatenate(list(rows.values()))}
+    for fold in (TEST, VALIDATION):
+        if _tables(appraise, federation, analysis.spec, terms, sets[ALL_ROWS], fold):
+            told = {
+                model.key: {name: _tables(appraise, model.result, analysis.spec, terms, some, fold) for name, some in sets.items()}
+                for model in models
+            }
+            return Judged(_quality(models, told, tuple(rows), terms), _curves(analysis.method.name, told, terms))
+    return Judged()
+
+
+def _tables(appraise: Appraise, model: Result, spec: Any, terms: Terms, rows: Examples, fold: int) -> Tables:
+    """What a model's quality is; nothing where it cannot be told, say, of rows that a site does not have."""
+    if model.failure:
+        return {}
+    try:
+        return appraise(model, spec, terms, rows, fold)
+    except HuizhenError:
+        return {}
+
+
+def _curves(method: str, told: Mapping[str, Mapping[str, Tables]], terms: Terms) -> dict[str, Tables]:
+    found: dict[str, Tables] = {}
+    for key, by_rows in told.items():
+        tables = by_rows[ALL_ROWS]
+        curves = {name: tables[name] for name in ("roc", "calibration") if name in tables}
+        if curves:
+            found[key] = publish(Result(method, _patients(tables), tables=curves), terms).tables
+    return found
+
+
+def _quality(models: list[_Model], told: Mapping[str, Mapping[str, Tables]], sites: tuple[str, ...], terms: Terms) -> Table:
+    patients = {name: max((_patients(told[model.key][name]) for model in models), default=0) for name in (*sites, ALL_ROWS)}
+    shown = _shown(patients, sites, terms)
+    measures = list(dict.fromkeys(m for by_rows in told.values() for tables in by_rows.values() for m in _scores(tables, terms)[0]))
+    columns: dict[str, list[Any]] = {name: [] for name in ("model", "site", "rows", "patients")}
+    columns |= {f"{measure}{limit}": [] for measure in measures for limit in ("", "_low", "_high")}
+    for model in models:
+        scores = _held_together(told[model.key], sites, patients, terms)
+        for name in (*sites, ALL_ROWS):
+            found = scores[name] if name in shown else {}
+            for column, value in zip(("model", "site", "rows", "patients"), (model.kind, model.site, name, shown.get(name))):
+                columns[column].append(value)
+            for measure in measures:
+                for limit, value in zip(("", "_low", "_high"), found.get(measure, (None, None, None))):
+                    columns[f"{measure}{limit}"].append(value)
+    caption = "Every model on the rows that none of them learnt from."
+    return Table({name: tuple(values) for name, values in columns.items()}, "", caption, counts=("patients",))
+
+
+def _patients(tables: Tables) -> int:
+    """Numbers of rows held aside: the most that a measure rests on."""
+    return max((int(value) for value in tables["quality"].columns["smallest_group"] if value), default=0) if tables else 0
+
+
+def _shown(patients: Mapping[str, int], sites: tuple[str, ...], terms: Terms) -> dict[str, int]:
+    """Numbers of patients as published, without the sets of rows of which nothing is told."""
+    hidden = suppress_line(np.array([patients[site] for site in sites], np.int64), minimum=terms.min_cell_count)
+    kept = [site for site, gone in zip(sites, hidden) if not gone]
+    whole = [] if is_small(patients[ALL_ROWS], terms.min_cell_count) else [ALL_ROWS]
+    return {name: round_count(patients[name], terms) for name in (*kept, *whole)}
+
+
+def _held_together(
+    by_rows: Mapping[str, Tables], sites: tuple[str, ...], patients: Mapping[str, int], terms: Terms
+) -> dict[str, Scores]:
+    """Estimates by set of rows; where a single site's mean or rate is kept back, that of the smallest other one is too."""
+    found = {name: _scores(tables, terms) for name, tables in by_rows.items()}
+    scores = {name: dict(told) for name, (told, _) in found.items()}
+    for measure in {measure for told in scores.values() for measure in told} - NOT_ADDED:
+        hidden = [site for site in sites if measure in found[site][1]]
+        others = [site for site in sites if scores[site].get(measure, (None,))[0] is not None]
+        if len(hidden) == 1 and others:
+            scores[min(others, key=lambda site: patients[site])][measure] = (None, None, None)
+    return scores
+
+
+def _scores(tables: Tables, terms: Terms) -> tuple[Scores, set[str]]:
+    """Estimates with limits of all labels together, and the measures that would tell of a few patients."""
+    found: Scores = {}
+    kept_back: set[str] = set()
+    for name in ("quality", "at_threshold"):
+        columns = tables[name].columns if name in tables else {"measure": ()}
+        labels = columns.get("label", ("",) * len(columns["measure"]))
+        for place, (measure, label) in enumerate(zip(columns["measure"], labels)):
+            if label not in SPOKEN or measure.endswith("_error_bound"):
+                continue
+            undone = terms.round_to > 1 and "estimate" in tables[name].reveals  # it would undo the rounding
+            few = is_small(columns["smallest_group"][place], terms.min_cell_count)
+            if few:
+                kept_back.add(measure)
+            told = (None, None, None) if few or undone else tuple(columns[c][place] for c in ("estimate", "ci_low", "ci_high"))
+            found[measure] = (told[0], told[1], told[2])
+    return found, kept_back

@@ -1,0 +1,295 @@
+"""Averaging against its formulas: a logistic network on whole batches, so that every rule can be written out in a few lines."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from huizhen.data.examples import Examples, Images, Numbers, concatenate
+from huizhen.methods.averaging import AVERAGING, AveragingSpec
+from huizhen.methods.method import Finished, Local
+from huizhen.methods.prediction import predict, variables_of
+from huizhen.methods.training.aggregation import effective_steps
+from huizhen.privacy.release import Terms, Total, Variable
+from tables import by_site
+
+pytest.importorskip("torch")
+
+SIZES = {"east": 30, "north": 50, "west": 21}
+BASE = {"network": "logistic", "outcome": "y", "covariates": ("a", "b"), "scale": "none", "rounds": 5, "steps": 3, "batch": 64}
+TERMS = Terms(
+    variables={"y": Variable("category", ("0", "1")), "a": Variable("number"), "b": Variable("number")},
+    roster=tuple(SIZES),
+    seed=3,
+)
+
+
+def patients(seed=1):
+    rng = np.random.default_rng(seed)
+    tables = []
+    for shift, (site, rows) in enumerate(SIZES.items()):
+        a, b = rng.normal(shift - 1, 1, rows), rng.normal(0, 1 + shift, rows)
+        y = (rng.random(rows) < 1 / (1 + np.exp(-a + 0.3 * b))).astype(int)
+        tables.append(pd.DataFrame({"a": a, "b": b, "y": y.astype(str), "site": site}))
+    return pd.concat(tables, ignore_index=True)
+
+
+ROWS = patients()
+
+
+def settings(**more):
+    return AveragingSpec(**{**BASE, **more})
+
+
+def weights_after(federate, terms=TERMS, **more):
+    return federate(AVERAGING, settings(**more), terms, by_site(ROWS)).model["weights"].astype(np.float64)
+
+
+def gradient(weights, rows):
+    """Of the mean log loss of a logistic model; weights are (a, b, intercept)."""
+    x = np.column_stack([rows.a, rows.b, np.ones(len(rows))])
+    return x.T @ (1 / (1 + np.exp(-x @ weights)) - rows.y.astype(float)) / len(rows)
+
+
+def descend(start, rows, *, rate=0.1, steps=3, proximal=0.0, drift=0.0, momentum=0.0):
+    weights, velocity = start.copy(), np.zeros(3)
+    for _ in range(steps):
+        velocity = momentum * velocity + gradient(weights, rows) + proximal * (weights - start) + drift
+        weights -= rate * velocity
+    return weights
+
+
+def begin():
+    """The weights that the network begins with: torch's own for this seed."""
+    import torch
+
+    torch.manual_seed(3)
+    layer = torch.nn.Linear(2, 1)
+    return np.concatenate([layer.weight.detach().numpy().ravel(), layer.bias.detach().numpy()]).astype(float)
+
+
+def mean(changes):
+    sizes = np.array(list(SIZES.values()))
+    return np.average([changes[site] for site in SIZES], axis=0, weights=sizes)
+
+
+def shares():
+    return {site: ROWS[ROWS.site == site] for site in SIZES}
+
+
+@pytest.mark.parametrize("proximal", [0.0, 0.7])
+def test_the_joint_weights_move_by_the_mean_change_of_the_sites(federate, proximal):
+    w = begin()
+    for _ in range(5):
+        w = w + mean({site: descend(w, rows, proximal=proximal) - w for site, rows in shares().items()})
+    assert weights_after(federate, learning_rate=0.1, proximal=proximal) == pytest.approx(w, abs=1e-6)
+
+
+def test_server_momentum_adds_up_the_past_changes(federate):
+    w, v = begin(), np.zeros(3)
+    for _ in range(5):
+        v = 0.6 * v + mean({site: descend(w, rows) - w for site, rows in shares().items()})
+        w = w + 0.5 * v
+    found = weights_after(federate, learning_rate=0.1, server="momentum", server_learning_rate=0.5, beta1=0.6)
+    assert found == pytest.approx(w, abs=1e-6)
+
+
+@pytest.mark.parametrize("server", ["adagrad", "adam", "yogi"])
+def test_adaptive_servers_follow_reddi_et_al(federate, server):
+    w, m, v = begin(), np.zeros(3), np.zeros(3)
+    for _ in range(5):
+        change = mean({site: descend(w, rows) - w for site, rows in shares().items()})
+        m = 0.9 * m + 0.1 * change
+        if server == "adagrad":
+            v = v + change**2
+        elif server == "adam":
+            v = 0.99 * v + 0.01 * change**2
+        else:
+            v = v - 0.01 * change**2 * np.sign(v - change**2)
+        w = w + 0.05 * m / (np.sqrt(v) + 1e-3)
+    found = weights_after(federate, learning_rate=0.1, server=server, server_learning_rate=0.05)
+    assert found == pytest.approx(w, abs=2e-6)
+
+
+def test_control_variates_take_the_drift_of_the_sites_away(federate):
+    """SCAFFOLD, option II; with equal numbers of steps the fixed point is that of the pooled rows."""
+    w, c, own = begin(), np.zeros(3), {site: np.zeros(3) for site in SIZES}
+    for _ in range(5):
+        ends = {site: descend(w, rows, drift=c - own[site]) for site, rows in shares().items()}
+        new = {site: own[site] - c + (w - ends[site]) / (3 * 0.1) for site in SIZES}
+        c_next = c + mean({site: new[site] - own[site] for site in SIZES})
+        w, c, own = w + mean({site: ends[site] - w for site in SIZES}), c_next, new
+    assert weights_after(federate, learning_rate=0.1, control=True) == pytest.approx(w, abs=2e-6)
+    long = {"learning_rate": 0.3, "rounds": 300}
+    pooled = descend(begin(), ROWS, rate=0.3, steps=4000)
+    assert weights_after(federate, control=True, **long) == pytest.approx(pooled, abs=1e-3)
+    assert np.abs(weights_after(federate, control=False, **long) - pooled).max() > 1e-2
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_normalised_averaging_weighs_sites_by_rows_and_not_by_steps(federate, momentum):
+    """FedNova where sites take unlike numbers of steps: 16-row batches of 30, 50 and 21 rows, one epoch."""
+    steps = {site: -(-rows // 16) for site, rows in SIZES.items()}
+    assert set(steps.values()) == {2, 4}
+    spec = {"learning_rate": 0.05, "momentum": momentum, "batch": 16, "steps": 0, "epochs": 1, "rounds": 1}
+    changes = one_round(settings(**spec))
+    pace = {site: (k - momentum * (1 - momentum**k) / (1 - momentum)) / (1 - momentum) for site, k in steps.items()}
+    expected = mean(pace) * mean({site: changes[site] / pace[site] for site in SIZES})
+    assert weights_after(federate, **spec, normalise=True) == pytest.approx(begin() + expected, abs=1e-6)
+    assert effective_steps(4, learning_rate=0.05, momentum=momentum, proximal=0) == pytest.approx(pace["north"])
+
+
+def one_round(spec):
+    """Each site's own change in the first round."""
+    question = AVERAGING.ask(AVERAGING.begin(spec, TERMS))
+    answers = {
+        site: AVERAGING.answer(question, rows, Local(), rng=np.random.default_rng(0))[0].parts
+        for site, rows in by_site(ROWS).items()
+    }
+    return {site: parts["change"].values / parts["weight"].values for site, parts in answers.items()}
+
+
+def test_a_cycle_hands_the_weights_from_site_to_site_and_says_that_a_change_is_one_sites_own(federate):
+    spec = settings(learning_rate=0.1, order="cyclic", rounds=3)
+    question = AVERAGING.ask(AVERAGING.begin(spec, TERMS))
+    parts = AVERAGING.answer(question, by_site(ROWS)["east"], Local(), rng=np.random.default_rng(0))[0].parts
+    assert parts["change"].kind == "individual"
+    w = begin()
+    for place in np.random.default_rng(3).permutation(3):
+        w = descend(w, shares()[list(SIZES)[place]])
+    assert weights_after(federate, learning_rate=0.1, order="cyclic", rounds=3) == pytest.approx(w, abs=1e-6)
+
+
+def played(spec, sites, terms, milestone=None):
+    """The states on the way and the result; sites keep what is theirs."""
+    state, local, states = AVERAGING.begin(spec, terms, milestone), {site: Local() for site in sites}, []
+    while not isinstance(question := AVERAGING.ask(state), Finished):
+        answers = {}
+        for site, rows in sites.items():
+            answers[site], local[site] = AVERAGING.answer(question, rows, local[site], rng=np.random.default_rng(0))
+        parts = [answer.parts for answer in answers.values()]
+        sums = {name: sum(part[name].values for part in parts) for name in parts[0]}
+        state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), terms.roster))
+        states.append((state, sums))
+    return states, local, question.result
+
+
+def test_a_site_keeps_its_own_normalisation_layers():
+    rng = np.random.default_rng(5)
+    sites = {
+        site: Examples({"x": Images(rng.normal(shift, 1, (20, 1, 8, 8)).astype(np.float32)), "y": Numbers(np.arange(20.0) % 2)}, 20)
+        for shift, site in enumerate(SIZES)
+    }
+    terms = Terms(variables={"y": Variable("category", ("0", "1")), "x": Variable("image", shape=(1, 8, 8))}, roster=TERMS.roster)
+    spec = settings(
+        network="small_cnn", settings={"norm": "batch"}, covariates=(), image="x", own_layers=True, learning_rate=0.1, rounds=2
+    )
+    states, local, result = played(spec, sites, terms)
+    own = [local[site].kept["layers"] for site in sites]
+    assert len(own[0]) > 0
+    assert not np.allclose(own[0], own[1])
+    change = states[0][1]["change"]
+    assert np.count_nonzero(change == 0) >= len(own[0])
+    assert "keeps its own normalisation" in " ".join(result.notes)
+    shared, _, _ = played(AveragingSpec(**{**spec.model_dump(), "own_layers": False}), sites, terms)
+    assert np.count_nonzero(shared[0][1]["change"] == 0) < len(own[0])
+
+
+def test_resuming_at_any_milestone_ends_with_the_same_bytes():
+    spec = settings(
+        learning_rate=0.1, network="mlp", settings={"dropout": 0.2}, server="adam", server_learning_rate=0.1, validation=0.3,
+        early_stopping=2, scale="joint", rounds=6, batch=8,
+    )  # fmt: skip
+    states, _, whole = played(spec, by_site(ROWS), TERMS)
+    passed = {id(state.milestone): state.milestone for state, _ in states if state.milestone}
+    assert len(passed) >= 3
+    for milestone in passed.values():
+        _, _, again = played(spec, by_site(ROWS), TERMS, milestone)
+        assert again.model["weights"].tobytes() == whole.model["weights"].tobytes()
+        assert again.tables == whole.tables
+
+
+def test_early_stopping_takes_the_weights_that_were_best_on_joint_validation(federate):
+    """A rate that overshoots: the loss falls, then rises."""
+    spec = settings(
+        network="mlp", settings={"widths": [32]}, learning_rate=1.5, batch=4, steps=40, rounds=40, validation=0.3, early_stopping=3
+    )
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    losses = list(result.tables["learning"].columns["log_loss"])
+    assert result.facts["stopped_early"]
+    assert result.facts["rounds"] == len(losses) < 40
+    assert result.facts["chosen_round"] == int(np.argmin(losses)) + 1 == len(losses) - 3
+    assert result.facts["judged_on"] == "validation"
+
+
+def test_weights_do_not_depend_on_the_rows_kept_aside(federate):
+    aside = {"validation": "a > 1", "test": "b > 1", "learning_rate": 0.1}
+    changed = ROWS.assign(y=np.where((ROWS.a > 1) | (ROWS.b > 1), "1", ROWS.y))
+    spec = settings(**aside)
+    one, other = (federate(AVERAGING, spec, TERMS, by_site(rows)) for rows in (ROWS, changed))
+    assert one.model["weights"].tobytes() == other.model["weights"].tobytes()
+    assert one.tables["quality"] != other.tables["quality"]
+    assert one.facts["judged_on"] == "test"
+
+
+def test_features_are_coded_alike_at_sites_that_have_unlike_levels(federate):
+    rows = ROWS.assign(stage=np.where(ROWS.site == "east", "I", np.where(ROWS.index % 2, "II", "III")))
+    terms = Terms(variables={**TERMS.variables, "stage": Variable("category")}, roster=TERMS.roster)
+    spec = settings(covariates=("a", "stage"), scale="joint", learning_rate=0.1)
+    model = federate(AVERAGING, spec, terms, by_site(rows)).model
+    assert model["features"]["design"]["columns"] == ["a", "stage[II]", "stage[III]"]
+    assert model["features"]["design"]["center"][0] == pytest.approx(ROWS.a.mean())
+    assert len(model["weights"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"image": "x"}, "found both"),
+        ({"covariates": ()}, "found neither"),
+        ({"control": True, "momentum": 0.9}, "sgd without momentum"),
+        ({"control": True, "optimiser": "adam"}, "sgd without momentum"),
+        ({"normalise": True, "optimiser": "adam"}, "effective steps"),
+        ({"early_stopping": 3}, "no validation"),
+        ({"validation": 0.6, "test": 0.5}, "leave nothing to train on"),
+        ({"validation": "a >"}, "validation, test"),
+        ({"task": "cox"}, "needs both"),
+        ({"task": "multilabel"}, "two variables"),
+        ({"task": "segmentation"}, "needs one"),
+        ({"task": "discrete_time", "outcome": (), "time": "a", "event": "y == 1", "ends": (3.0, 2.0)}, "rising times"),
+        ({"order": "cyclic", "control": True}, "mean nothing there"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_said(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        settings(**wrong)
+
+
+def test_a_learned_network_predicts_from_its_result_alone_and_so_do_its_files(federate):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    spec = settings(network="mlp", settings={"widths": [4]}, scale="joint", learning_rate=0.1)
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    new = by_site(ROWS)["north"]
+    said = predict(result, new)
+    files = AVERAGING.export(result)
+    assert set(files) == {"npz", "json", "onnx"}
+    card, weights = json.loads(files["json"]), np.load(io.BytesIO(files["npz"]))
+    design = card["input"]["design"]
+    x = ((ROWS[ROWS.site == "north"][["a", "b"]].to_numpy() - design["center"]) / design["scale"]).astype(np.float32)
+    session = onnxruntime.InferenceSession(files["onnx"])
+    assert 1 / (1 + np.exp(-session.run(None, {"input": x})[0][:, 0])) == pytest.approx(said, abs=1e-6)
+    first, second = (weights[name] for name in weights.files if name.endswith("weight"))
+    low, high = (weights[name] for name in weights.files if name.endswith("bias"))
+    by_hand = np.maximum(x @ first.T + low, 0) @ second.T + high
+    assert 1 / (1 + np.exp(-by_hand[:, 0])) == pytest.approx(said, abs=1e-6)
+    assert set(variables_of(result)) == {"a", "b"}
+
+
+def test_a_network_is_judged_anew_on_the_rows_of_a_fold(federate):
+    spec = settings(scale="joint", learning_rate=0.1, test="b > 0")
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    again = AVERAGING.appraise(result, spec, TERMS, concatenate(list(by_site(ROWS).values())), 2)
+    assert again["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"])
+    assert AVERAGING.appraise(result, spec, TERMS, by_site(ROWS)["east"], 1) == {}
