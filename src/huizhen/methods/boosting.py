@@ -12,33 +12,32 @@ forest.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
 
 from huizhen import canonical
-from huizhen.data.examples import SITE
-from huizhen.data.folds import TEST, TRAINING, VALIDATION, Aside
-from huizhen.errors import NotEstimable, StudyError
+from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels
-from huizhen.methods.method import Milestone, Names, ScriptedMethod, Spec, Use
-from huizhen.methods.scores.aim import Aim, outcome_uses
+from huizhen.methods.method import Milestone, ScriptedMethod
+from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import quality, remarks
-from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.trees.binning import BINNING_STEPS, Binning, agree_binning
 from huizhen.methods.trees.fixedpoint import scale_for
 from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
-from huizhen.methods.trees.growing import Shape, grow_trees
+from huizhen.methods.trees.growing import grow_trees
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
+from huizhen.methods.trees.prediction import appraise, to_files
 from huizhen.methods.trees.rows import increments
 from huizhen.methods.trees.site import GROW, RISK, SITE_STEPS
+from huizhen.methods.trees.spec import BoostingSpec, drawn_from, needs, reads
 from huizhen.methods.trees.split import Rules
 from huizhen.methods.trees.start import START_STEPS, agree_start
 from huizhen.privacy.release import Progress, Question, Terms, Total
@@ -52,121 +51,7 @@ FEWEST_BITS = 16  # of fraction that a relative hazard must keep
 SEEN = "No rows were set aside: the model was judged on the rows that it learnt from, which is too kind."
 FOLD_NAMES = ("training", "validation", "test")
 
-Rule = Annotated[float, Field(ge=0, lt=1)] | str
 Script = Generator[Question | Milestone, Any, Result]
-
-
-class BoostingSpec(Spec):
-    """Settings under ``[method.boosting]``.
-
-    Attributes:
-        task: ``classification`` (of two or more levels), ``regression`` or ``cox``.
-        outcome: what is predicted, for classification and regression.
-        time, event: follow-up and the condition under which the event came, for cox.
-        strata: for cox: ``site``, alone or with other variables: risk sets are compared within the sites only.
-        resolution: for cox over sites: width of the finest interval of the joint grid of times.
-        covariates: what trees may split by.
-        weights: a variable by which rows count, or "".
-        trees: how many are grown at most (for several classes: one for each class so often).
-        depth: splits from the root to a leaf at most.
-        learning_rate: by which a tree's leaves are multiplied.
-        l2: lambda, the penalty on the square of a leaf.
-        min_split_gain: a split gains more than this (XGBoost's gamma).
-        min_child_weight: the least sum of hessians in a child.
-        min_rows_per_leaf: the least rows in a leaf; never fewer than the policies' minimum.
-        bins: of each covariate at most, that of the missing among them.
-        monotone: +1 or -1 for covariates with which predictions may only rise, or only fall.
-        early_stopping: so many trees without a smaller loss on the validation rows end the growth; 0: none.
-        validation, test: rows kept from learning: a share, or a condition.
-        confidence: of intervals.
-    """
-
-    task: Literal["classification", "regression", "cox"]
-    covariates: Names
-    outcome: str = ""
-    time: str = ""
-    event: str = ""
-    strata: Names = ()
-    resolution: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    weights: str = ""
-    trees: int = Field(default=100, ge=1, le=10_000)
-    depth: int = Field(default=6, ge=1, le=12)
-    learning_rate: float = Field(default=0.3, gt=0, le=1)
-    l2: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    min_split_gain: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    min_child_weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    min_rows_per_leaf: int = Field(default=1, ge=1)
-    bins: int = Field(default=256, ge=3, le=256)
-    monotone: Mapping[str, Literal[-1, 1]] = Field(default_factory=dict)
-    early_stopping: int = Field(default=0, ge=0)
-    validation: Rule = 0.0
-    test: Rule = 0.0
-    confidence: float = Field(default=0.95, gt=0, lt=1)
-
-    @field_validator("validation", "test", mode="before")
-    @classmethod
-    def _share_as_float(cls, value: Any) -> Any:
-        return float(value) if type(value) is int else value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> BoostingSpec:
-        problems = []
-        if not self.covariates:
-            problems.append("covariates: found none, expected the names of variables")
-        wanted = ("time", "event") if self.task == "cox" else ("outcome",)
-        spare = ("outcome",) if self.task == "cox" else ("time", "event", "strata")
-        problems += [f'{name}: found none, expected it with task = "{self.task}"' for name in wanted if not getattr(self, name)]
-        problems += [f'{name}: has no meaning with task = "{self.task}"; leave it out' for name in spare if getattr(self, name)]
-        if self.strata and SITE not in self.strata:
-            problems.append('strata: expected "site" among them, for risk sets within sites; or none, for joint risk sets')
-        problems += [f"monotone: {name} is not among the covariates" for name in self.monotone if name not in self.covariates]
-        outcome = {self.outcome, self.time, self.weights, SITE}
-        problems += [f"covariates: {name} is not to be learnt from; leave it out" for name in self.covariates if name in outcome]
-        if self.early_stopping and not self.validation:
-            problems.append("early_stopping: expected rows to look at; set validation, say to 0.2")
-        if all(isinstance(rule, float) for rule in (self.validation, self.test)) and self.validation + self.test >= 1:  # type: ignore[operator]
-            problems.append("validation, test: their shares leave no rows to learn from")
-        try:
-            _ = self.aside.uses, self.survival
-        except StudyError as error:
-            problems.append(str(error))
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    @property
-    def aside(self) -> Aside:
-        return Aside(self.validation, self.test)
-
-    @property
-    def survival(self) -> SurvivalSpec | None:
-        """What the joint grid of times needs to know."""
-        if self.task != "cox" or not (self.time and self.event):
-            return None
-        return SurvivalSpec(time=self.time, event=self.event, strata=self.strata, resolution=self.resolution)
-
-    @property
-    def shape(self) -> Shape:
-        return Shape(self.depth, self.learning_rate)
-
-
-def _outcome(spec: BoostingSpec) -> tuple[Use, ...]:
-    return outcome_uses(spec.task, (spec.time if spec.task == "cox" else spec.outcome,), spec.event)
-
-
-def _needs(spec: BoostingSpec) -> Iterable[str]:
-    """What a row must have; covariates may be missing."""
-    names = [use.name for use in _outcome(spec)]
-    return dict.fromkeys([*names, *([spec.weights] if spec.weights else []), *(name for name in spec.strata if name != SITE)])
-
-
-def _reads(spec: BoostingSpec) -> Iterable[Use]:
-    uses = [*_outcome(spec), *(Use(name, "any") for name in spec.covariates)]
-    uses += [Use(spec.weights, "number")] if spec.weights else []
-    uses += [Use(name, "any") for name in spec.strata]
-    known = {use.name for use in uses}
-    uses += [Use(name, kind) for name, kind in spec.aside.uses.items() if name not in known]
-    return [use for use in dict.fromkeys(uses) if use.name != SITE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +101,13 @@ class _Growth:
 
 
 def _program(spec: BoostingSpec, terms: Terms) -> Script:
-    variables = tuple(use.name for use in _reads(spec))
+    variables = tuple(use.name for use in reads(spec))
     aim = yield from _agree_aim(spec, terms)
     facts = {
         "aim": aim.facts(),
         "weights": spec.weights,
         "aside": [spec.validation, spec.test],
-        "drawn_from": sorted(dict.fromkeys([*spec.covariates, *_needs(spec)])),
+        "drawn_from": drawn_from(spec),
     }
     start = yield from agree_start(NAME, facts, aim, variables, terms)
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
@@ -330,7 +215,7 @@ class _Asking:
 
 def _asking(spec: BoostingSpec, growth: _Growth) -> Generator[Question, Total, _Asking]:
     task, reach, agreed = growth.forest.aim.task, growth.reach, growth.agreed
-    variables = tuple(use.name for use in _reads(spec))
+    variables = tuple(use.name for use in reads(spec))
     most = agreed["most_weight"] * loss_bound(task, reach, agreed["largest"])
     if task == "cox":
         most += agreed["most_weight"] * (reach + math.log(max(agreed["most_weight"], 2.0)) + 1.0)
@@ -392,7 +277,7 @@ def _worse(spec: BoostingSpec, losses: Sequence[tuple[float, ...]]) -> bool:
 def _judged(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
     """The last questions: the loss after the last tree where it is to be known, and how good the forest is."""
     aim, rounds = growth.forest.aim, growth.rounds
-    variables = tuple(use.name for use in _reads(spec))
+    variables = tuple(use.name for use in reads(spec))
     if len(growth.losses) <= rounds:
         asking = yield from _asking(spec, growth)
         total = yield Question(
@@ -447,4 +332,14 @@ def _importance(forest: Forest) -> Table:
 
 
 STEPS = {**LEVELS_STEPS, **GRID_STEPS, **START_STEPS, **BINNING_STEPS, **SITE_STEPS, **JUDGING_STEPS}
-BOOSTING = ScriptedMethod(name=NAME, spec=BoostingSpec, program=_program, steps=STEPS, reads=_reads, needs=_needs, resume=_resume)
+BOOSTING = ScriptedMethod(
+    name=NAME,
+    spec=BoostingSpec,
+    program=_program,
+    steps=STEPS,
+    reads=reads,
+    needs=needs,
+    resume=_resume,
+    appraise=appraise,
+    export=to_files,
+)

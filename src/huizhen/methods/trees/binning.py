@@ -133,7 +133,7 @@ def _agree_cuts(
             break
         total = yield Question(method, CELLS, _cells_facts(cells, open_, light), tuple(open_))
         for name in open_:
-            cells[name] = refine(cells[name], light, total.sums[f"rows {name}"])
+            cells[name] = refine(cells[name], light, total.sums[f"rows/{name}"])
         if round_ == 0:
             light = max(light, int(max(each.rows.sum() for each in cells.values())) // (FINER * bins))
     return {name: cuts_between(each, bins, least) for name, each in cells.items()}
@@ -158,7 +158,7 @@ def count_cells(question: Question, examples: Examples, local: Local, _rng: np.r
         values = examples.number(name)
         ordered = np.sort(keys_of(values[~np.isnan(values)]))
         counts = count_keys(ordered, *(np.asarray(cells[each], np.int64) for each in ("starts", "log2_sizes", "log2_parts")))
-        parts[f"rows {name}"] = Part(counts, examples.rows, cells=True)
+        parts[f"rows/{name}"] = Part(counts, examples.rows, cells=True)
     return Answer(parts, examples.rows), local
 
 

@@ -2,11 +2,13 @@
 
 Input ``inputs``: float32 (row, covariate), as `forest.inputs` gives it (a category is the code of its level, a missing value is not
 a number). Outputs ``margins``: float32 (row, output), raw; ``predictions``: probabilities of the positive level or of each class,
-means, hazard ratios. Format: ai.onnx.ml, operator TreeEnsembleRegressor, version 3.
+means, hazard ratios. What inputs and levels are called stands in the model's properties. Format: ai.onnx.ml, operator
+TreeEnsembleRegressor, version 3.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,9 @@ def to_onnx(forest: Forest) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in OPSETS], ir_version=IR_VERSION)
     model.producer_name = "huizhen"
+    levels = {name: list(levels) for name, levels in zip(forest.names, forest.levels) if levels}
+    described = {"covariates": list(forest.names), "levels": levels, "outcome": forest.aim.facts()}
+    helper.set_model_props(model, {name: json.dumps(value, ensure_ascii=False) for name, value in described.items()})
     return bytes(model.SerializeToString())
 
 

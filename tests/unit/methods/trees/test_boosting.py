@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError
+from huizhen.methods import prediction
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.trees import site
@@ -375,6 +376,17 @@ SPEC = {
     "depth": 3,
     "validation": 0.2,
 }
+
+
+def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost, table, terms):
+    result = boost({"all": table}, test=0.3)
+    spec = BoostingSpec(task="classification", outcome="died", covariates=("age", "bmi", "grade", "stage"), test=0.3)
+    tables = BOOSTING.appraise(result, spec, terms(), table, 2)
+    assert tables["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"], rel=1e-9)
+    assert BOOSTING.appraise(result, spec, terms(), table, 1) == {}
+    assert set(BOOSTING.export(result)) == {"xgboost.json", "onnx"}
+    np.testing.assert_array_equal(prediction.predict(result, table), predict(forest_of(result), table))
+    assert prediction.variables_of(result)["stage"].levels == ("I", "II", "III", "IV", "V")
 
 
 def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
