@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.methods.design.columns import Design
+from huizhen.methods.networks import Network, build
 from huizhen.methods.scores.aim import Aim
-from huizhen.methods.training.learner import Learner, Network, learner_of
+from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.privacy.result import Result
 
 __all__ = ["card", "onnx", "to_files", "weights_by_name"]
@@ -88,17 +89,16 @@ def onnx(learner: Learner, weights: NDArray[np.float32]) -> bytes | None:
     """The network in ONNX, for any number of rows; None where this torch, or a package that it asks for, cannot write it."""
     import torch
 
-    from huizhen.methods.networks import build
-
     module = build(learner.network).eval()
     named = {name: torch.from_numpy(np.array(values)) for name, values in weights_by_name(learner, weights).items()}
     module.load_state_dict(named, strict=False)  # counts of batches are no weights
+    write: Any = torch.onnx.export  # writes into memory too, though its type does not say so
     axes = {"input": {0: "row"}, "output": {0: "row"}}
     stream = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tracing, and of a newer way of writing that asks for another package
-            torch.onnx.export(
+            write(
                 module,
                 (torch.zeros(2, *learner.network.inputs),),
                 stream,
@@ -129,7 +129,8 @@ def _prepared(features: Mapping[str, Any]) -> dict[str, Any]:
 
 def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, **dict(arrays))
+    save: Any = np.savez  # its type takes every name for its one option
+    save(stream, **arrays)
     return stream.getvalue()
 
 

@@ -10,9 +10,10 @@ from scipy.special import expit, softmax
 
 from huizhen.data.examples import Examples
 from huizhen.methods.design.columns import Design
+from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.features import Features
-from huizhen.methods.training.learner import Network, learner_of
+from huizhen.methods.training.learner import learner_of
 from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 
@@ -59,6 +60,6 @@ READ: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "multilabel": expit,
     "regression": lambda outputs: outputs[:, 0],
     "cox": lambda outputs: np.exp(outputs[:, 0]),
-    "discrete_time": lambda outputs: np.cumprod(expit(-outputs), axis=1),
+    "discrete_time": lambda outputs: np.cumprod(expit(-outputs), axis=1, dtype=np.float64),
     "segmentation": lambda outputs: softmax(outputs, axis=1),
 }
