@@ -116,7 +116,7 @@ def draw_course(sheet: Sheet, axes: Axes, table: Table, names: Sequence[str], ch
         values, color = numbers(table, name), f"g{(place + (0 if is_loss(name) else 2)) % COLORS}"
         known = np.isfinite(values)
         axes.plot(steps[known], values[known], color=ink(color), linewidth=1.7, zorder=4, clip_on=False)
-        kept = known & (steps == chosen) & (chosen != len(steps))
+        kept = known & (steps == chosen) & (chosen != steps[-1])
         for i in np.flatnonzero(kept).tolist():
             axes.scatter(
                 [steps[i]], [values[i]], s=30, facecolors="none", edgecolors=ink("ring"), linewidths=1.2, zorder=6, clip_on=False

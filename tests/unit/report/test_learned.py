@@ -219,3 +219,14 @@ def test_a_model_that_need_not_equal_the_pooled_one_has_no_difference_told_as_an
     analysis = replace(analysis, pooled=replace(analysis.pooled, tables=analysis.federation.tables))
     assert "Difference" in render(content_of(analysis))
     assert "Difference" not in render(content_of(replace(analysis, exact=False)))
+
+
+def test_a_ring_marks_the_model_that_was_kept_unless_it_is_the_last():
+    course = Table({"tree": tuple(range(6)), "training_loss": (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)}, "tree")
+    drawn = {}
+    for kept in (3, 5, None):
+        facts = {} if kept is None else {"chosen_tree": kept}
+        analysis = Analysis("trees", Result("boosting", 10, SITES, facts, {"learning": course}), {})
+        sheet, text = learned.learning(analysis, "k")
+        drawn[kept] = "s-ring" in sheet.markup(text, text)
+    assert drawn == {3: True, 5: False, None: False}
