@@ -60,8 +60,9 @@ def curves(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     if calibration is not None:
         axes = sheet.axes(LEFT + SQUARE + GAP, TOP, SQUARE, SQUARE)
         draw_calibration(sheet, axes, analysis, calibration)
-    if several:
-        return sheet, say("plot_curves_labels")
+    if several and roc is not None:
+        labels = len(set(roc.columns["label"]))
+        return sheet, say("plot_curves_labels") if labels <= COLORS else say("plot_curves_first", drawn=COLORS, labels=labels)
     return sheet, say("plot_curves_text" if analysis.curves else "plot_curves_short")
 
 

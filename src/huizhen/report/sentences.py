@@ -177,6 +177,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "predicted risk; on the diagonal risks are right.",
         "左：联合模型在各标签上的灵敏度与假阳性率。右：预测风险与实际比例；位于对角线上表示风险准确。",
     ),
+    "plot_curves_first": (
+        "The first {drawn} of {labels} labels; all stand in the table. Left: the joint model's sensitivity over its false positive "
+        "rate. Right: the share that came true over the predicted risk; on the diagonal risks are right.",
+        "{labels} 个标签中的前 {drawn} 个，全部见表。"
+        "左：联合模型的灵敏度与假阳性率。右：预测风险与实际比例；位于对角线上表示风险准确。",
+    ),
     "plot_roc": ("ROC curve", "ROC 曲线"),
     "plot_calibration": ("Calibration", "校准"),
     "plot_learning": ("The course of learning", "学习过程"),
@@ -200,6 +206,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "quality_all": ("On all patients that no model had seen", "在各模型均未见过的全部患者上"),
     "quality_all_of": ("On all {count} patients that no model had seen", "在各模型均未见过的全部 {count} 名患者上"),
     "quality_help": ("{percent} % confidence intervals in small print.", "小字为 {percent}% 置信区间。"),
+    "quality_more": (
+        "{count} more hospitals are in the table that Python gives.",
+        "另有 {count} 家医院，见 Python 中的表格。",
+    ),
     "quality_by_site": ("{measure} on each hospital's own patients", "在各医院自己的患者上的{measure}"),
     "not_given_or_withheld": ("not estimable, or withheld", "无法估计，或保留不发"),
     "axis_at_risk": ("At risk", "风险人数"),

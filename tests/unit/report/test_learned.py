@@ -230,3 +230,14 @@ def test_a_ring_marks_the_model_that_was_kept_unless_it_is_the_last():
         sheet, text = learned.learning(analysis, "k")
         drawn[kept] = "s-ring" in sheet.markup(text, text)
     assert drawn == {3: True, 5: False, None: False}
+
+
+def test_what_there_is_no_room_for_is_said():
+    sites = tuple(f"site-{place}" for place in range(14))
+    by_site = quality_grids(binary(sites))[1]
+    assert len(by_site.heads) == 13
+    assert by_site.help.en.startswith("2 more hospitals")
+    rng, aim = np.random.default_rng(1), Aim("multilabel", tuple("abcdefgh"))
+    tables = quality(aim, measure(aim, rng.normal(0, 1, (200, 8)), (rng.random((200, 8)) < 0.5).astype(float)))
+    _, text = learned.curves(Analysis("films", Result("averaging", 200, SITES, tables=tables), {}), "k")
+    assert text.en.startswith("The first 6 of 8 labels")
