@@ -23,7 +23,7 @@ CATALOGUES = {
 SPOKEN_OUTSIDE = ("outside.toml",)  # what other programs say, and what is put together while a program runs
 
 # Files with catalogues of their own.
-OWN_WORDS = {"report/words.py", "cli/words.py"}
+OWN_WORDS = {"report/names.py", "report/sentences.py", "report/words.py", "cli/words.py"}
 # Files whose errors tell a programmer that a rule of the program was broken, or whose words stand in files for other programs.
 FOR_PROGRAMMERS = {
     "__init__.py",
