@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import CHUNK
 from huizhen.errors import Problem, SiteError, StudyError
-from huizhen.methods.networks import Network, build, require_torch
+from huizhen.methods.networks import Network, build, describe, require_torch
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.losses import loss_of
@@ -30,8 +30,10 @@ __all__ = ["Learner", "Rows", "Trained", "learner_of"]
 
 Weights = NDArray[np.float32]
 Rows = NDArray[Any]
-SMALL_STEP = 2**24  # parameters times rows: a step of some 100 million operations, 10 ms on one core
+STEP_OVER_FORWARD = 3  # a gradient takes twice the operations of the forward pass
+SMALL_STEP = 10**8  # operations: some 10 ms on one core
 DENSE = ("activation", "batchnorm", "container", "dropout", "flatten", "linear", "normalization")  # rooms of torch.nn.modules
+PAIRS = "batch normalisation takes its mean over two rows at least; choose another norm, or leave the site out"
 AT_ONCE = 2**18  # numbers of input that are predicted on at once: 8,738 rows of 30 features, 334 images of 28 x 28
 
 
@@ -95,6 +97,7 @@ class Learner:
             self.store = Store(build(network), self.device)
         self.size, self.parameters, self.names = self.store.size, self.store.parameters, self.store.names
         self.normalisation = self.store.normalisation
+        self._operations = describe(network.name, network.inputs, network.outputs, network.settings).operations
         self.dense, self.draws = _is_dense(self.store.module), _draws(self.store.module)
 
     def initial(self, seed: int) -> Weights:
@@ -185,18 +188,19 @@ class Learner:
         """When which rows are taken, for sites with so many rows.
 
         Raises:
-            SiteError: a site has too few rows.
+            SiteError: a site has too few rows, or a batch where one is normalised.
         """
         pairs = bool(self.normalisation.any())
+        if pairs and recipe.batch == 1:
+            raise SiteError(f"found 1 row in a batch: {PAIRS}")
         least = 2 if pairs else 1
         if rows.min(initial=least) < least:
-            why = "batch normalisation takes its mean over two rows at least; choose norm = group, or leave the site out"
-            raise SiteError(f"found {rows.min()} rows to train on: {why}" if pairs else "found no rows to train on")
+            raise SiteError(f"found {rows.min()} rows to train on: {PAIRS}" if pairs else "found no rows to train on")
         return Schedule.of(rows, recipe.batch, epochs=recipe.epochs, steps=recipe.steps, pairs=pairs)
 
     def threads(self, batch: int) -> int:
         """Threads for steps of so many rows: one where a second waits longer than it works, else as torch is set (0)."""
-        return 1 if self.dense and self.parameters * batch < SMALL_STEP else 0
+        return 1 if STEP_OVER_FORWARD * self._operations * batch < SMALL_STEP else 0
 
     def _gradient(self, inputs: Rows, targets: Rows, flips: NDArray[np.bool_] | None, row_weights: Rows | None) -> float:
         """The loss of a batch; its gradient is in the store."""
