@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NEEDS = {"images": "torch"}  # packages beyond the core, by example
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -20,6 +21,8 @@ def test_there_are_examples_and_each_has_its_output():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_prints_what_stands_beside_it(path, tmp_path):
+    if path.stem in NEEDS:
+        pytest.importorskip(NEEDS[path.stem])
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OPENBLAS_NUM_THREADS": "1"}
     ran = subprocess.run(
         [sys.executable, "-W", "error", str(path)], cwd=tmp_path, env=environment, text=True, capture_output=True, check=False

@@ -1,7 +1,7 @@
 """Taking a learned model away: files that other programs read, beside the report or wherever Python wants them.
 
-What a model becomes is its method's own word (`ScriptedMethod.export`): suffixes and contents, from the published result alone, so a
-file holds nothing that the report could not.
+What a model becomes is its method's own word (`ScriptedMethod.export`): suffixes and contents, from the published result alone,
+so a file holds nothing that the report could not.
 """
 
 from __future__ import annotations

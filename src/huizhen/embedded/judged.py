@@ -28,6 +28,8 @@ __all__ = ["ALL_ROWS", "Judged", "judge"]
 
 ALL_ROWS = "all"
 FEDERATION, POOLED, ALONE = "federation", "pooled", "alone"
+# Pairs of patients and lines through all of them: the joint number less those of the other sites is nobody's own.
+NOT_ADDED = frozenset({"auc", "concordance", "calibration_slope", "calibration_intercept", "r2"})
 SPOKEN = ("", "macro")  # of several labels, the measure of all together
 Tables = Mapping[str, Table]
 Scores = dict[str, tuple[Any, Any, Any]]  # estimate and limits by measure
@@ -147,10 +149,10 @@ def _shown(patients: Mapping[str, int], sites: tuple[str, ...], terms: Terms) ->
 def _held_together(
     by_rows: Mapping[str, Tables], sites: tuple[str, ...], patients: Mapping[str, int], terms: Terms
 ) -> dict[str, Scores]:
-    """Estimates by set of rows; where a single site's is kept back, that of the smallest other one is too."""
+    """Estimates by set of rows; where a single site's mean or rate is kept back, that of the smallest other one is too."""
     found = {name: _scores(tables, terms) for name, tables in by_rows.items()}
     scores = {name: dict(told) for name, (told, _) in found.items()}
-    for measure in {measure for told in scores.values() for measure in told}:
+    for measure in {measure for told in scores.values() for measure in told} - NOT_ADDED:
         hidden = [site for site in sites if measure in found[site][1]]
         others = [site for site in sites if scores[site].get(measure, (None,))[0] is not None]
         if len(hidden) == 1 and others:

@@ -59,7 +59,6 @@ def _participants(findings: Findings) -> dict[str, int]:
 
 
 def _analysis(finding: Finding, *, exact: bool) -> Analysis:
-    """What an exact method finds equals the pooled answer; of another one, the difference is no error and is not told as one."""
     return Analysis(
         label=finding.label,
         federation=finding.result,
@@ -70,6 +69,7 @@ def _analysis(finding: Finding, *, exact: bool) -> Analysis:
         difference=difference(finding.result, finding.pooled) if finding.pooled and exact else None,
         reference_difference=difference(finding.result, finding.reference) if finding.reference else None,
         rounds=finding.outcome.rounds,
+        exact=exact,
         quality=finding.judged.quality,
         curves=finding.judged.curves,
     )

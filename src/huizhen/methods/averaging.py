@@ -22,10 +22,11 @@ from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
 from huizhen.methods.scores.measure import headline, learning, quality, remarks
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
+from huizhen.methods.training.appraisal import appraise
+from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
-from huizhen.methods.training.local import TRAINING_STEPS
-from huizhen.methods.training.model import appraise, export
+from huizhen.methods.training.local import FOLDS, TRAINING_STEPS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
@@ -34,7 +35,6 @@ __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
 TRAINING, VALIDATION, TEST = 0, 1, 2
-FOLDS = ("training", "validation", "test")
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
 OWN = "Every site keeps its own normalisation layers; the joint weights hold those that the network began with."
 Script = Generator[Question | Milestone, Any, Result]
@@ -234,7 +234,7 @@ AVERAGING = ScriptedMethod(
     steps={**FEATURES_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
+    export=to_files,
     exact=False,
     appraise=appraise,
-    export=export,
 )

@@ -12,24 +12,24 @@ from huizhen.errors import CallerError, Problem
 from huizhen.methods.design.columns import Design
 from huizhen.methods.hazards.prediction import partial_hazard
 from huizhen.methods.linear.prediction import predict as mean
-from huizhen.methods.training.model import inputs_of
-from huizhen.methods.training.model import predict as network
+from huizhen.methods.training import prediction as network
 from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 
 __all__ = ["predict", "variables_of"]
 
 PREDICTORS: Mapping[str, Callable[[Result, Examples], NDArray[np.float64]]] = {
-    "averaging": network,
+    "averaging": network.predict,
     "cox": partial_hazard,
     "glm": mean,
 }
+READS: Mapping[str, Callable[[Result], dict[str, Variable]]] = {"averaging": network.variables_of}  # others: as their design
 
 
 def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
     """Predictions, float64 (row,): mean or probability (glm), hazard relative to the average patient (cox).
 
-    A network (averaging) with several outputs gives (row, output); see `huizhen.methods.training.model.predict`.
+    A network's are those of `huizhen.methods.training.prediction.predict`, which may have more axes.
 
     Raises:
         CallerError: the method predicts nothing.
@@ -45,8 +45,8 @@ def variables_of(result: Result) -> dict[str, Variable]:
         CallerError: the method predicts nothing.
     """
     _must_predict(result)
-    if result.method == "averaging":
-        return inputs_of(result)
+    if result.method in READS:
+        return READS[result.method](result)
     design = Design.from_facts(result.facts["design"])
     return {
         piece.factor.variable: Variable("category", levels=piece.levels) if piece.levels else Variable("number")

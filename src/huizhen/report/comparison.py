@@ -41,6 +41,7 @@ __all__ = [
     "fact_cell",
     "facts_grid",
     "height",
+    "label_cell",
     "main_columns",
     "matching",
     "row_differences",
@@ -160,21 +161,22 @@ def beside(analysis: Analysis, name: str, caption: Phrase, choose: Callable[[Tab
         kept = tuple(column for column in main if column.name in other.columns)
         if kept:
             blocks.append(Block(side.name, side.result, kept, matching(table, other)))
-    gaps = row_differences(table, others[0].result.tables[name]) if others else []
+    compared = bool(others) and analysis.exact
+    gaps = row_differences(table, others[0].result.tables[name]) if compared else []
     rows = [
         (
             *(label_cell(result, name, column, i) for column in labels),
             *(cell for block in blocks for cell in row_of(result, name, i, block)),
-            *([Cell(as_is(numerals.difference(gaps[i])), as_is(repr(gaps[i])), "number")] if others else []),
+            *([Cell(as_is(numerals.difference(gaps[i])), as_is(repr(gaps[i])), "number")] if compared else []),
         )
         for i in range(height(table))
     ]
     heads = [Head(label(n), numeric=False) for n in labels] + [Head(c.head) for block in blocks for c in block.columns]
     groups = [Group(as_is(""), len(labels))] * bool(labels) + [Group(block.title, len(block.columns)) for block in blocks]
-    if others:
+    if compared:
         heads.append(Head(say("difference")))
         groups.append(Group(as_is(""), 1))
-    note = None if not others else say("difference_help" if others[0].is_pooled else "difference_reference_help")
+    note = None if not compared else say("difference_help" if others[0].is_pooled else "difference_reference_help")
     return Grid(caption, tuple(heads), tuple(rows), len(labels), tuple(groups) if len(blocks) > 1 else (), help=note)
 
 

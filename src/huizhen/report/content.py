@@ -26,6 +26,7 @@ class Analysis:
         difference: largest relative difference of any published number of `federation` from `pooled`; None without `pooled`.
         reference_difference: the same from `reference`.
         rounds: rounds it took.
+        exact: whether the method equals the pooled answer; of another one, a difference is no error and is not shown.
         quality: learned models beside each other, on rows that none learnt from: ``model`` (``alone``, ``federation``, ``pooled``),
             ``site``, ``rows`` (a site's, or ``all``), ``patients``, and measures with their limits; None where there are none.
         curves: tables ``roc`` and ``calibration`` on all those rows, by model: a site's name, "" for the federation's, ``*`` for
@@ -41,6 +42,7 @@ class Analysis:
     difference: float | None = None
     reference_difference: float | None = None
     rounds: int = 0
+    exact: bool = True
     quality: Table | None = None
     curves: Mapping[str, Mapping[str, Table]] = field(default_factory=lambda: EMPTY)
 

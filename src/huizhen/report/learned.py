@@ -59,7 +59,7 @@ def curves(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
         draw_roc(sheet, axes, analysis, roc)
     if calibration is not None:
         axes = sheet.axes(LEFT + SQUARE + GAP, TOP, SQUARE, SQUARE)
-        draw_calibration(sheet, axes, analysis.federation, calibration)
+        draw_calibration(sheet, axes, analysis, calibration)
     if several:
         return sheet, say("plot_curves_labels")
     return sheet, say("plot_curves_text" if analysis.curves else "plot_curves_short")
@@ -116,8 +116,8 @@ def draw_course(sheet: Sheet, axes: Axes, table: Table, names: Sequence[str], ch
         values, color = numbers(table, name), f"g{(place + (0 if is_loss(name) else 2)) % COLORS}"
         known = np.isfinite(values)
         axes.plot(steps[known], values[known], color=ink(color), linewidth=1.7, zorder=4, clip_on=False)
-        at = np.flatnonzero(known & (steps == chosen)) if numerals.is_number(chosen) else []
-        for i in at if len(steps) != chosen else []:
+        kept = known & (steps == chosen) & (chosen != len(steps))
+        for i in np.flatnonzero(kept).tolist():
             axes.scatter(
                 [steps[i]], [values[i]], s=30, facecolors="none", edgecolors=ink("ring"), linewidths=1.2, zorder=6, clip_on=False
             )
@@ -131,8 +131,10 @@ def draw_roc(sheet: Sheet, axes: Axes, analysis: Analysis, table: Table) -> None
     unit_square(axes)
     name_axes(sheet, axes, "axis_false_positive", "axis_sensitivity", "plot_roc")
     if "label" in table.columns:
-        for place, (name, part) in enumerate(by_label(table).items()):
-            axes.plot(part["false_positive_rate"], part["sensitivity"], color=ink(f"g{place % COLORS}"), linewidth=1.5, zorder=4)
+        for place, (name, points) in enumerate(by_label(table).items()):
+            axes.plot(
+                points["false_positive_rate"], points["sensitivity"], color=ink(f"g{place % COLORS}"), linewidth=1.5, zorder=4
+            )
             write_line(sheet, axes, place, as_is(f"{name}{reading(analysis.federation, 'auc', name)}"), f"g{place % COLORS}")
         return
     alone = {site: part["roc"] for site, part in analysis.curves.items() if site not in ("", "*") and "roc" in part}
@@ -149,7 +151,7 @@ def draw_roc(sheet: Sheet, axes: Axes, analysis: Analysis, table: Table) -> None
     pooled = analysis.curves.get("*", {}).get("roc")
     if pooled is not None:
         x, y = numbers(pooled, "false_positive_rate"), numbers(pooled, "sensitivity")
-        axes.plot(x, y, color=ink("ring"), linewidth=1.1, linestyle=(0, (1, 2)), zorder=5)
+        axes.plot(x, y, color=ink("ring"), linewidth=1.3, linestyle=(0, (1, 1.8)), zorder=5)
     for place, (words, color) in enumerate(auc_lines(analysis, bool(alone), pooled is not None)):
         write_line(sheet, axes, place, words, color)
 
@@ -170,7 +172,7 @@ def auc_lines(analysis: Analysis, alone: bool, pooled: bool) -> list[tuple[Phras
     return found
 
 
-def draw_calibration(sheet: Sheet, axes: Axes, result: Result, table: Table) -> None:
+def draw_calibration(sheet: Sheet, axes: Axes, analysis: Analysis, table: Table) -> None:
     """Observed shares with their intervals over predicted risks; points on the diagonal are right."""
     unit_square(axes)
     parts = by_label(table) if "label" in table.columns else {"": {name: numbers(table, name) for name in table.columns}}
@@ -193,10 +195,20 @@ def draw_calibration(sheet: Sheet, axes: Axes, result: Result, table: Table) -> 
             axes.vlines(x, part["ci_low"], part["ci_high"], color=color, linewidth=1.4, alpha=0.55, zorder=3)
         axes.plot(x, y, color=color, linewidth=1.0, alpha=0.6, zorder=4)
         axes.scatter(x, y, s=17, color=color, linewidths=0, zorder=5)
-    for place, name in enumerate(("calibration_slope", "calibration_intercept") if len(parts) == 1 else ()):
-        own = reading(result, name)
-        if own:
-            write_line(sheet, axes, 1 - place, prefixed(label(name), own), "soft")
+    own = slope_of(analysis) if len(parts) == 1 else ""
+    if own:
+        words, above = prefixed(say("slope"), own), 1 + 11 / SQUARE
+        sheet.write(axes, 1.0, above, words, color="soft", ha="right", va="center", transform=axes.transAxes, fontsize=8.8)
+
+
+def slope_of(analysis: Analysis) -> str:
+    """The calibration slope of the federation's model with its interval, on the rows of the curve."""
+    told = measured(analysis, "calibration_slope").get("federation")
+    if told is None:
+        return "" if analysis.curves else reading(analysis.federation, "calibration_slope")
+    value, low, high = told
+    limits = f" ({low:.2f}–{high:.2f})" if numerals.is_number(low) and numerals.is_number(high) else ""
+    return f" {value:.2f}{limits}".replace("-", numerals.MINUS)
 
 
 def curve_of(analysis: Analysis, name: str) -> Table | None:
@@ -219,7 +231,7 @@ def reading(result: Result, measure: str, of: str = "") -> str:
     for i, (name, here) in enumerate(zip(table.columns["measure"], labels)):
         value, low, high = (table.columns[column][i] for column in ("estimate", "ci_low", "ci_high"))
         if (name, here) == (measure, of) and numerals.is_number(value):
-            limits = f" ({low:.2f} – {high:.2f})" if numerals.is_number(low) and numerals.is_number(high) else ""
+            limits = f" ({low:.2f}–{high:.2f})" if numerals.is_number(low) and numerals.is_number(high) else ""
             return f" {value:.3f}{limits}".replace("-", numerals.MINUS)
     return ""
 

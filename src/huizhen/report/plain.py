@@ -13,11 +13,11 @@ from rich.text import Text
 from huizhen.privacy.result import Result
 from huizhen.report import disclosure, numerals, story
 from huizhen.report.alone import alone_text, leading
-from huizhen.report.comparison import height, main_columns, matching, row_differences, sides
+from huizhen.report.comparison import height, label_cell, main_columns, matching, row_differences, sides
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Column, Grid, cell_of, counts_grid, labels_of, value_cell
 from huizhen.report.table_one import table_one_grid
-from huizhen.report.words import Language, Phrase, as_is, label, level_name, say, told
+from huizhen.report.words import Language, Phrase, as_is, label, say, told
 
 __all__ = ["tables"]
 
@@ -93,18 +93,18 @@ def side_by_side(analysis: Analysis, name: str, language: Language, *, most: int
     result, table = analysis.federation, analysis.federation.tables[name]
     column = Column(main_columns(table)[0], label(main_columns(table)[0]))
     others, alone = [side for side in sides(analysis) if name in side.result.tables], able(analysis, name)
+    compared = bool(others) and analysis.exact
     caption = f"{story.caption_of(table.caption, name).within(language)}: {column.head.within(language)}"
     drawn = new_table(caption, [label(n).within(language) for n in labels_of(table)], widest=LONGEST_LABEL)
-    heads = [say("federation"), *(side.name for side in others), *([say("difference")] if others else [])]
+    heads = [say("federation"), *(side.name for side in others), *([say("difference")] if compared else [])]
     for head in (*heads, *map(as_is, list(alone)[:most])):
         text = head.within(language)
         drawn.add_column(Text(text if len(text) <= LONGEST_HEAD else text.replace(" ", "\n")), justify="right", no_wrap=True)
-    gaps = row_differences(table, others[0].result.tables[name]) if others else []
+    gaps = row_differences(table, others[0].result.tables[name]) if compared else []
     for i in range(min(height(table), MOST_ROWS)):
-        names = (table.columns[n][i] for n in labels_of(table))
-        texts = [level_name(str(name)).within(language) if name is not None else "–" for name in names]
+        texts = [label_cell(result, name, n, i).text.within(language) for n in labels_of(table)]
         texts += numbers_in_row(result, name, column, i, [side.result for side in others], language)
-        texts += [numerals.difference(gaps[i])] if others else []
+        texts += [numerals.difference(gaps[i])] if compared else []
         texts += [alone_text(table, own.tables[name], column.name, i) for own in list(alone.values())[:most]]
         drawn.add_row(*map(Text, texts))
     more = len(alone) - most

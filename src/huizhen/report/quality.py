@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from huizhen.privacy.result import Table
 from huizhen.report import numerals
+from huizhen.report.comparison import confidence_of
 from huizhen.report.content import Analysis
 from huizhen.report.grid import NOTHING, Cell, Grid, Head
 from huizhen.report.words import Phrase, as_is, label, say
@@ -14,8 +15,8 @@ __all__ = ["LEADING", "leading_measure", "measured", "quality_grids", "sentence"
 
 LEADING = ("auc", "concordance", "dice", "r2", "rmse", "accuracy")  # what a reader asks for first
 SHOWN = (
-    *("auc", "accuracy", "sensitivity", "specificity", "brier", "log_loss", "calibration_slope", "calibration_intercept"),
-    *("concordance", "rmse", "mae", "r2", "dice"),
+    *("auc", "concordance", "dice", "r2", "rmse", "mae"),
+    *("accuracy", "sensitivity", "specificity", "brier", "calibration_slope"),
 )
 ALL_ROWS = "all"
 MOST_SITES = 12
@@ -28,7 +29,11 @@ def quality_grids(analysis: Analysis) -> tuple[Grid, ...]:
     if table is None:
         return ()
     measures = [name for name in SHOWN if any(value is not None for value in table.columns.get(name, ()))]
-    return tuple(grid for grid in (on_all(table, measures), by_site(table, leading_measure(table))) if grid is not None)
+    return tuple(
+        grid
+        for grid in (on_all(table, measures, confidence_of(analysis.federation)), by_site(table, leading_measure(table)))
+        if grid is not None
+    )
 
 
 def leading_measure(table: Table) -> str:
@@ -49,7 +54,7 @@ def measured(analysis: Analysis, measure: str) -> dict[str, tuple[float, float |
     return found
 
 
-def on_all(table: Table, measures: Sequence[str]) -> Grid | None:
+def on_all(table: Table, measures: Sequence[str], confidence: float) -> Grid | None:
     """One row a model, one column a measure, the interval in small print."""
     rows = [(name_cell(table, i), *(measure_cell(table, measure, i) for measure in measures)) for i in places(table, ALL_ROWS)]
     if not rows or not measures:
@@ -57,7 +62,7 @@ def on_all(table: Table, measures: Sequence[str]) -> Grid | None:
     heads = (Head(say("model"), numeric=False), *(Head(label(measure)) for measure in measures))
     patients = next((table.columns["patients"][i] for i in places(table, ALL_ROWS)), None)
     caption = say("quality_all") if patients is None else say("quality_all_of", count=numerals.short(patients))
-    return Grid(caption, heads, tuple(rows), help=say("quality_help"))
+    return Grid(caption, heads, tuple(rows), help=say("quality_help", percent=f"{100 * confidence:g}"))
 
 
 def by_site(table: Table, measure: str) -> Grid | None:

@@ -270,7 +270,8 @@ def learnt(result: Result) -> tuple[Finding, ...]:
         if numerals.is_number(low) and numerals.is_number(high):
             text = f"{text} ({numerals.short(float(low), 3)}–{numerals.short(float(high), 3)})"
         of = str(table.columns["label"][i]) if "label" in table.columns else ""
-        found.append(Finding(label(name), as_is(f"{of} {text}".strip())))
+        words = label(of) if of == "macro" else as_is(of)
+        found.append(Finding(label(name), Phrase(f"{words.en} {text}".strip(), f"{words.zh} {text}".strip())))
     return tuple(found[:MOST_FINDINGS])
 
 

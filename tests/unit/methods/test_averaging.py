@@ -269,7 +269,6 @@ def test_settings_that_do_not_go_together_are_said(wrong, said):
 
 def test_a_learned_network_predicts_from_its_result_alone_and_so_do_its_files(federate):
     onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
     spec = settings(network="mlp", settings={"widths": [4]}, scale="joint", learning_rate=0.1)
     result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
     new = by_site(ROWS)["north"]
@@ -277,10 +276,10 @@ def test_a_learned_network_predicts_from_its_result_alone_and_so_do_its_files(fe
     files = AVERAGING.export(result)
     assert set(files) == {"npz", "json", "onnx"}
     card, weights = json.loads(files["json"]), np.load(io.BytesIO(files["npz"]))
-    design = card["features"]["design"]
+    design = card["input"]["design"]
     x = ((ROWS[ROWS.site == "north"][["a", "b"]].to_numpy() - design["center"]) / design["scale"]).astype(np.float32)
     session = onnxruntime.InferenceSession(files["onnx"])
-    assert 1 / (1 + np.exp(-session.run(None, {"inputs": x})[0][:, 0])) == pytest.approx(said, abs=1e-6)
+    assert 1 / (1 + np.exp(-session.run(None, {"input": x})[0][:, 0])) == pytest.approx(said, abs=1e-6)
     first, second = (weights[name] for name in weights.files if name.endswith("weight"))
     low, high = (weights[name] for name in weights.files if name.endswith("bias"))
     by_hand = np.maximum(x @ first.T + low, 0) @ second.T + high

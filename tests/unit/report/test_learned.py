@@ -1,5 +1,6 @@
 """A learned model in the report: curves, the course of learning, importance, and models beside each other."""
 
+import io
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy.special import expit
 
 from huizhen.data.examples import Examples, Numbers
@@ -18,6 +20,7 @@ from huizhen.privacy.result import Result, Table, Withheld
 from huizhen.report import learned, story
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.page import render
+from huizhen.report.plain import tables
 from huizhen.report.quality import leading_measure, measured, quality_grids
 
 AIM = Aim("binary", ("died",), ("0", "1"))
@@ -169,7 +172,7 @@ def test_at_a_glance_a_learned_model_shows_its_leading_measure():
     first = story.findings(binary().federation)[0]
     assert first.name.en == "AUC"
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3}–0\.\d{3}\)", first.text.en)
-    assert [one.text.en.split()[0] for one in story.findings(labelled().federation)] == ["macro", "edema", "mass"]
+    assert [one.text.en.split()[0] for one in story.findings(labelled().federation)] == ["mean", "edema", "mass"]
 
 
 def test_several_labels_have_a_curve_each(page):
@@ -199,3 +202,20 @@ def test_a_result_without_curves_has_no_plot_of_them():
 def test_the_leading_measure_is_the_first_that_is_told():
     assert leading_measure(Table({"rmse": (1.0,), "concordance": (None,)})) == "rmse"
     assert leading_measure(Table({"patients": (1,)})) == ""
+
+
+def test_the_terminal_shows_the_measures_beside_those_of_the_pooled_rows():
+    console = Console(width=160, record=True, file=io.StringIO())
+    for part in tables(content_of(binary())):
+        console.print(part)
+    told = console.export_text()
+    assert "How good the predictions" in told
+    assert re.search(r"AUC +0\.\d+", told)
+    assert "Calibration slope" in told
+
+
+def test_a_model_that_need_not_equal_the_pooled_one_has_no_difference_told_as_an_error():
+    analysis = binary()
+    analysis = replace(analysis, pooled=replace(analysis.pooled, tables=analysis.federation.tables))
+    assert "Difference" in render(content_of(analysis))
+    assert "Difference" not in render(content_of(replace(analysis, exact=False)))

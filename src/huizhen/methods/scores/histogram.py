@@ -26,12 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-__all__ = ["BINS", "Area", "area", "count_by_bin", "middles", "place"]
+__all__ = ["BINS", "COARSE", "Area", "area", "count_by_bin", "middles", "place"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BINS = 16_384  # 256 kB for two classes; the bound halves with twice as many
+COARSE = 1024  # enough to follow learning by: 16 kB, and exact to about 0.001
 SPREAD = 4.0  # the logit at which bins have become 2.8 times as wide as about 0
 FARTHEST = 1e6  # logits beyond are of the last bin; the square of more than 1e154 would be infinite
 

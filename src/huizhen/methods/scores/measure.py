@@ -108,6 +108,8 @@ def remarks(aim: Aim, sums: Mapping[str, Floats]) -> tuple[str, ...]:
             for name in without_contrast(aim, sums)
         ]
         bound = max((area(p, n).bound for p, n in zip(sums["positives"], sums["negatives"])), default=0.0)
+        if bound == 0:
+            return (*found, "Areas under the ROC curve are from joint histograms of scores, and exact.")
         return (*found, f"Areas under the ROC curve are from joint histograms of scores, and exact to {bound:.1g}.")
     if aim.task == "discrete_time":
         return (

@@ -26,7 +26,7 @@ from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.recipe import Recipe
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["TRAINING_STEPS", "Prepared", "judge", "prepare"]
+__all__ = ["FOLDS", "TRAINING_STEPS", "Prepared", "judge", "prepare"]
 
 FOLDS = ("training", "validation", "test")
 COUNTED = COUNTS | {"classes", "events"}
