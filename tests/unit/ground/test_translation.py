@@ -52,6 +52,8 @@ NOT_SENTENCES = {
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
     "{} and {}", " and ", " or ", " or: ",  # lists of names
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
+    "rows {}",  # a key of the memo
+    "event: {}", "validation, test: {}",  # a setting, and what is said of its condition
     "observed {}", "expected {}", "variance {}", "survival {}={}", "survival {}",  # names of tables and arrays
     "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
