@@ -15,7 +15,7 @@ constant of a Cox model: their gradient is rounding alone, and Adam divides it b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -299,21 +299,22 @@ def _gradient_of(learner: Learner) -> Callable[[Tensor, Tensor, Tensor, Tensor, 
     sizes = [prod(shape) for _, shape in names]
 
     def pieces(flat: Tensor, part: slice) -> dict[str, Tensor]:
-        split = torch.split(flat, sizes[part], dim=1) if flat.shape[1] else ()
-        return {name: each.view(-1, *shape) for (name, shape), each in zip(names[part], split)}
+        split = torch.split(flat, sizes[part], dim=-1)
+        return {name: each.view(*flat.shape[:-1], *shape) for (name, shape), each in zip(names[part], split)}
 
-    def loss(weights: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        return learner.loss(functional_call(learner.store.module, (weights, buffers), (x,)), y, w)
+    def loss(weights: Tensor, buffers: dict[str, Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        given = {**pieces(weights, slice(0, learned)), **buffers}
+        return learner.loss(functional_call(learner.store.module, given, (x,)), y, w)
 
     each = vmap(grad_and_value(loss))
 
-    def joined(parts: Iterable[Tensor]) -> Tensor:
-        return torch.cat([part.flatten(1) for part in parts], 1)
-
     def gradients(weights: Tensor, buffers: Tensor, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if not buffers.shape[1]:
+            found, losses = each(weights, {}, x, y, w)
+            return found, buffers, losses
         # Changed in place, which is lost on a piece that is not contiguous: torch would change a copy.
         kept = {name: part.contiguous() for name, part in pieces(buffers, slice(learned, None)).items()}
-        found, losses = each(pieces(weights, slice(0, learned)), kept, x, y, w)
-        return joined(found[name] for name, _ in names[:learned]), joined(kept.values()) if kept else buffers, losses
+        found, losses = each(weights, kept, x, y, w)
+        return found, torch.cat([part.flatten(1) for part in kept.values()], 1), losses
 
     return gradients
