@@ -12,6 +12,10 @@ from huizhen import Study, run
 from huizhen.embedded.exporting import write_together
 from huizhen.embedded.predicting import predict
 from huizhen.errors import CallerError, MachineError, NotEstimable
+from huizhen.methods.networks import Network
+from huizhen.methods.scores.aim import Aim
+from huizhen.methods.training.export import onnx, weights_by_name
+from huizhen.methods.training.learner import learner_of
 from huizhen.methods.training.prediction import READ
 
 TRAINING = {"rounds": 1, "learning_rate": 0.05, "outcome": "label"}
@@ -104,8 +108,7 @@ def test_a_network_of_covariates_codes_new_patients_as_it_was_taught(tabular, pa
     assert np.allclose(1 / (1 + np.exp(-theirs[:, 0])), ours, atol=1e-5)
 
 
-def test_outputs_are_told_on_the_scale_of_the_outcome():
-    outputs = np.array([[0.0, np.log(3.0)]])
+@pytest.mark.parametrize(("name", "inputs", "norm"), [("small_cnn", (3, 12, 12), "batch"), ("unet", (1, 16, 16), "instance")])
     assert READ["binary"](outputs)[0] == 0.5
     assert np.allclose(READ["multiclass"](outputs), [[0.25, 0.75]])
     assert np.allclose(READ["multilabel"](outputs), [[0.5, 0.75]])
