@@ -77,6 +77,22 @@ def site(count, seed, *, kept=2, aside=0.4):
     return Examples({name: Numbers(values) for name, values in columns.items()}, count)
 
 
+def telling(spec, terms):
+    """As the program, with the quality on the rows held aside in the result."""
+    total = yield Question("line", "sums", variables=NAMES)
+    slope = total.sums["died"][1:] / total.sums["died"][0] - total.sums["lived"][1:] / total.sums["lived"][0]
+    judged_ = yield Question("line", "judge", {"slope": slope.tolist()}, variables=NAMES)
+    return Result("line", total.rows, total.roster, {"slope": slope.tolist()}, quality(AIM, judged_.sums))
+
+
+def judge_rows(question, examples, local, rng):
+    rows = examples.where(examples.number("kept") == 2)
+    found = measure(AIM, scores(question.facts["slope"], rows)[:, None], AIM.targets(rows))
+    return Answer({name: Part(values, examples.rows) for name, values in found.items()}, examples.rows), local
+
+
+TELLING = replace(LINE, program=telling, steps={"sums": sums, "judge": judge_rows})
+
 SITES = {"east": site(120, 1), "west": site(200, 2), "north": site(150, 3)}
 STUDY = Study.parse({"study": {"title": "Lines"}, "method": {"summary": {"variables": ["x"]}}})
 LEARNING = replace(STUDY, analyses=(Analysis("line", LINE, LineSpec()),))
@@ -154,6 +170,26 @@ def test_where_one_sites_rate_tells_of_a_few_patients_a_second_sites_is_withheld
     assert told["west"]["sensitivity"] is not None
     assert told["all"]["sensitivity"] is not None
     assert all(one["auc"] is not None for one in told.values())
+
+
+def test_how_many_patients_bear_a_label_at_one_site_is_not_to_be_had_from_the_others():
+    few = SITES["east"]
+    died = few.number("died") * (np.cumsum((few.number("died") == 1) & (few.number("kept") == 2)) <= 3)
+    sites = {**SITES, "east": Examples({**few.columns, "died": Numbers(died)}, few.rows)}
+    assert (died[few.number("kept") == 2] == 1).sum() == 3
+    table = judged(sites).quality
+    told = {name: row(table, model="federation", rows=name) for name in (*sites, "all")}
+    assert told["east"]["auc"] is told["north"]["auc"] is None
+    assert told["west"]["auc"] is not None
+    assert told["east"]["brier"] is not None
+    own = run_tables(replace(LEARNING, analyses=(Analysis("line", TELLING, LineSpec()),)), sites)["line"].alone
+    groups = {
+        name: dict(zip(own[name].tables["quality"].columns["measure"], own[name].tables["quality"].columns["smallest_group"]))
+        for name in sites
+    }
+    assert groups["east"]["auc"] is groups["north"]["auc"] is None  # else the joint number less those of the others is 3
+    assert groups["west"]["auc"] is not None
+    assert groups["north"]["brier"] is not None
 
 
 def test_a_sites_few_rows_are_not_told_of_and_not_to_be_had_from_the_others():
