@@ -73,18 +73,25 @@ class _Model:
 def judge(
     analysis: Analysis,
     federation: Result,
+    *,
     alone: Mapping[str, Result],
     pooled: Result | None,
     rows: Mapping[str, Examples],
     terms: Terms,
+    whole: Examples | None = None,
 ) -> Judged:
-    """Every model on the rows of `rows`, by site, that the method holds aside: for the last judgement, or else from training."""
+    """Every model on the rows that the method holds aside, for the last judgement or else from training.
+
+    Args:
+        federation, alone, pooled: results that carry a model: the joint one, each site's own, that of the pooled rows.
+        rows: each site's rows; whole: all of them together, where the caller has them so already.
+    """
     appraise: Appraise | None = getattr(analysis.method, "appraise", None)
     if appraise is None or federation.failure:
         return Judged()
     models = [_Model(ALONE, site, result) for site, result in alone.items()] + [_Model(FEDERATION, "", federation)]
     models += [_Model(POOLED, "", pooled)] if pooled is not None else []
-    sets = {**rows, ALL_ROWS: concatenate(list(rows.values()))}
+    sets = {**rows, ALL_ROWS: concatenate(list(rows.values())) if whole is None else whole}
     for fold in (TEST, VALIDATION):
         if _tables(appraise, federation, analysis.spec, terms, sets[ALL_ROWS], fold):
             told = {

@@ -110,7 +110,7 @@ def judged(sites, terms=None):
     analysis, terms = Analysis("line", LINE, LineSpec()), terms or Terms()
     own = {name: alone(LINE, LineSpec(), terms, rows) for name, rows in sites.items()}
     joint = alone(LINE, LineSpec(), terms, SITES["west"])
-    return judge(analysis, joint, own, joint, sites, terms)
+    return judge(analysis, joint, alone=own, pooled=joint, rows=sites, terms=terms)
 
 
 def test_a_run_judges_every_model_on_every_sites_rows_and_on_all():
@@ -163,7 +163,7 @@ def test_where_one_sites_rate_tells_of_a_few_patients_a_second_sites_is_withheld
     sites = {"east": few_missed(SITES["east"], 2), "west": few_missed(SITES["west"], 12), "north": few_missed(SITES["north"], 9)}
     analysis, terms = Analysis("line", LINE, LineSpec()), Terms(min_cell_count=5)
     model = Result("line", 100, facts={"slope": [1.0, 0.0]})
-    table = judge(analysis, model, {}, None, sites, terms).quality
+    table = judge(analysis, model, alone={}, pooled=None, rows=sites, terms=terms).quality
     told = {name: row(table, model="federation", rows=name) for name in (*sites, "all")}
     assert told["east"]["sensitivity"] is None  # 2 missed
     assert told["north"]["sensitivity"] is None  # the smallest other one
@@ -214,7 +214,7 @@ def test_rates_that_would_undo_rounding_are_withheld():
 def test_a_model_that_could_not_be_learnt_has_an_empty_row():
     analysis, failed = Analysis("line", LINE, LineSpec()), Result("line", failure="one class only")
     good = alone(LINE, LineSpec(), Terms(), SITES["west"])
-    table = judge(analysis, good, {"east": failed}, None, SITES, Terms()).quality
+    table = judge(analysis, good, alone={"east": failed}, pooled=None, rows=SITES, terms=Terms()).quality
     assert row(table, model="alone", site="east", rows="west")["auc"] is None
     assert row(table, model="federation", rows="west")["auc"] is not None
-    assert judge(analysis, failed, {"east": good}, None, SITES, Terms()).quality is None
+    assert judge(analysis, failed, alone={"east": good}, pooled=None, rows=SITES, terms=Terms()).quality is None
