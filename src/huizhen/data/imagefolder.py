@@ -153,8 +153,24 @@ class ImageFolder:
 
 def image_paths(folder: Path) -> list[str]:
     """Every image below a folder, hidden ones left out, as sorted paths below it."""
-    found = (file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
-    return sorted(path.as_posix() for path in found if not any(part.startswith((".", "__MACOSX")) for part in path.parts))
+    return sorted(path for path in _files(folder) if path.lower().endswith(ENDINGS))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for file in folder.rglob("*"):
+        path = file.relative_to(folder)
+        if not any(part.startswith((".", "__MACOSX")) for part in path.parts) and file.is_file():
+            yield path.as_posix()
+
+
+def _left_out(folder: Path, labels: str = "") -> tuple[Problem, ...]:
+    """Files of other kinds, which may be images in a format that is not read."""
+    others = [path for path in _files(folder) if path != labels and not path.lower().endswith(ENDINGS)]
+    if not others:
+        return ()
+    kinds = sorted({PurePosixPath(path).suffix.lower() or "no ending" for path in others})
+    found = f"{len(others)} files that are no images ({', '.join(kinds[:SHOWN])})"
+    return (Problem(folder.name, found, f"files that end in {', '.join(ENDINGS)}", "They are left out"),)
 
 
 def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
@@ -180,7 +196,7 @@ def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
         return table(labels, variables=variables, site=site)
 
     facts = tuple(column_facts(name, values) for name, values in labels.items())
-    return ImageFolder(folder, len(paths), {IMAGE: tuple(paths)}, others, lambda: facts, tuple(labels))
+    return ImageFolder(folder, len(paths), {IMAGE: tuple(paths)}, others, lambda: facts, tuple(labels), _left_out(folder))
 
 
 def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Callable[[int], str]) -> ImageFolder:
@@ -219,6 +235,7 @@ def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Ca
         lambda variables, site: labels.read(variables, site=site),
         lambda: tuple(facts for facts in labels.columns if facts.name in others),
         others,
+        _left_out(folder, labels.path.name),
     )
 
 

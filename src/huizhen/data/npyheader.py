@@ -6,7 +6,9 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from huizhen.errors import Problem
 __all__ = ["Header", "Unfit", "read_header"]
 
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+BROKEN = (ValueError, KeyError, EOFError, SyntaxError, TypeError, TokenError, MemoryError, RecursionError)
 PLAIN = "biufSUM"  # truth values, integers, real numbers, text, dates
 
 
@@ -58,8 +61,10 @@ def read_header(stream: IO[bytes]) -> Header:
     """
     try:
         version = np.lib.format.read_magic(stream)
-        shape, fortran, dtype = READERS[version](stream)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, fortran, dtype = READERS[version](stream)
+    except BROKEN:
         shape = None
     if shape is None or any(length < 0 for length in shape):
         raise Unfit("no array in NumPy's format", "an array written by numpy.save or numpy.savez", "Export it again")

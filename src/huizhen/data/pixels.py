@@ -1,7 +1,8 @@
 """One image in one file: PNG, JPEG and TIFF through Pillow, volumes as ``.npy``; nothing else decodes pixels.
 
 What is read is what the file holds, never a conversion that would lose something: 8-bit grey, RGB, 16-bit grey, real numbers.
-Alpha, CMYK, palettes and several pages are named and refused. What a decoder says of a damaged file is dropped: it may quote it.
+A JPEG is turned as its orientation tag says. Alpha, CMYK, palettes and several pages are named and refused. What a decoder says of
+a damaged file is dropped: it may quote it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from huizhen.data.images import ImageFacts, image_facts, unfit
 from huizhen.data.npyheader import Header, Unfit, read_header
@@ -59,7 +60,8 @@ def look(path: Path, where: str, declared: tuple[int, ...] = ()) -> ImageFacts |
             refused = _refused(image, where)
             if refused:
                 return refused
-            shape, dtype = (image.height, image.width, *(3,) * (image.mode == "RGB")), np.dtype(TYPES[image.mode])
+            edges = (image.width, image.height) if _is_turned(image) else (image.height, image.width)
+            shape, dtype = (*edges, *(3,) * (image.mode == "RGB")), np.dtype(TYPES[image.mode])
             return image_facts(shape, dtype, declared) or unfit(where, shape, dtype, declared)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _too_large(where)
@@ -76,11 +78,16 @@ def decode(path: Path, where: str) -> NDArray[Any] | Problem:
             header = _npy_header(path, where)
             return header if isinstance(header, Problem) else np.load(path, allow_pickle=False)
         with Image.open(path, formats=FORMATS) as image:
-            return _refused(image, where) or np.asarray(image)
+            return _refused(image, where) or np.asarray(ImageOps.exif_transpose(image) if image.format == "JPEG" else image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return _too_large(where)
     except BROKEN:
         return _damaged(where)
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether a JPEG is shown with its sides exchanged, by its orientation tag; Pillow itself heeds that of a TIFF."""
+    return image.format == "JPEG" and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
 
 
 def _refused(image: Image.Image, where: str) -> Problem | None:

@@ -143,7 +143,7 @@ def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]
     variables = {name: _as_column(column) for name, column in first.columns.items() if name != SITE and name in study.uses}
     problems = []
     for name in (name for name, variable in variables.items() if variable.kind == "image"):
-        found = {site: facts for site, table in tables.items() if (facts := _facts_of(table.columns[name]))}
+        found = {site: facts for site, table in tables.items() if (facts := _facts_of(table.columns.get(name)))}
         wrong = disagreements(name, found, _shape(study, name))
         problems += [_of(site, problem) for site, problem in wrong.items()]
     if problems:
@@ -157,7 +157,7 @@ def _as_column(column: Column) -> Variable:
     return Variable("number" if isinstance(column, Numbers) else "category")
 
 
-def _facts_of(column: Column) -> ImageFacts | None:
+def _facts_of(column: Column | None) -> ImageFacts | None:
     return ImageFacts(column.values.shape[1:], str(column.values.dtype)) if isinstance(column, Images) else None
 
 

@@ -60,8 +60,9 @@ def curves(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     if calibration is not None:
         axes = sheet.axes(LEFT + SQUARE + GAP, TOP, SQUARE, SQUARE)
         draw_calibration(sheet, axes, analysis, calibration)
-    if several:
-        return sheet, say("plot_curves_labels")
+    if several and roc is not None:
+        labels = len(set(roc.columns["label"]))
+        return sheet, say("plot_curves_labels") if labels <= COLORS else say("plot_curves_first", drawn=COLORS, labels=labels)
     return sheet, say("plot_curves_text" if analysis.curves else "plot_curves_short")
 
 
@@ -116,7 +117,7 @@ def draw_course(sheet: Sheet, axes: Axes, table: Table, names: Sequence[str], ch
         values, color = numbers(table, name), f"g{(place + (0 if is_loss(name) else 2)) % COLORS}"
         known = np.isfinite(values)
         axes.plot(steps[known], values[known], color=ink(color), linewidth=1.7, zorder=4, clip_on=False)
-        kept = known & (steps == chosen) & (chosen != len(steps))
+        kept = known & (steps == chosen) & (chosen != steps[-1])
         for i in np.flatnonzero(kept).tolist():
             axes.scatter(
                 [steps[i]], [values[i]], s=30, facecolors="none", edgecolors=ink("ring"), linewidths=1.2, zorder=6, clip_on=False

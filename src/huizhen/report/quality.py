@@ -81,7 +81,8 @@ def by_site(table: Table, measure: str) -> Grid | None:
     rows = tuple(
         (names[key], *(row.get(site, Cell(NOTHING, kind="none")) for site in sites[:MOST_SITES])) for key, row in cells.items()
     )
-    return Grid(say("quality_by_site", measure=label(measure)), heads, rows)
+    more = say("quality_more", count=len(sites) - MOST_SITES) if len(sites) > MOST_SITES else None
+    return Grid(say("quality_by_site", measure=label(measure)), heads, rows, help=more)
 
 
 def places(table: Table, rows: str) -> list[int]:

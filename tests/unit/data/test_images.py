@@ -92,7 +92,7 @@ def test_which_axis_is_the_channel_follows_from_the_shape_or_is_declared(shape, 
     column = as_images("x", values, declared)
     assert column.values.shape == (2, *expected)
     assert np.shares_memory(column.values, values)
-    assert sorted(column.values.ravel()) == sorted(values.ravel())
+    assert np.array_equal(np.sort(column.values, axis=None), np.sort(values, axis=None))
 
 
 def test_a_shape_that_is_no_image_is_none():
@@ -249,7 +249,7 @@ def test_splits_are_read_into_one_array(archive):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert rows.image("image").nbytes == 800 * 64 * 64
-    assert peak < 2.9 * rows.image("image").nbytes  # the array and one block of 4 MiB
+    assert peak < 1.4 * rows.image("image").nbytes  # the array and one block of 256 KiB
 
 
 def test_everything_wrong_with_an_archive_is_said_at_once(archive):
@@ -464,6 +464,52 @@ def test_images_beside_class_folders_have_no_label(folder):
     assert said[0].startswith(
         "scans: found 7 images without a label: 0.png, 1.png, 2.png, 3.png, 4.png and 2 more, expected each image"
     )
+
+
+def test_a_photograph_is_turned_as_its_tag_says(folder):
+    shown = Image.fromarray(np.repeat(np.array([[0, 80, 160, 240]], np.uint8), 8, axis=0)).resize((32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    turned = io.BytesIO()
+    shown.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", exif=exif, quality=95)
+    source = open_source(folder({"x/a.jpg": turned.getvalue()}))
+    assert source.columns[0].shape == (1, 16, 32)
+    assert np.abs(source.read({"image": IMAGE}, site="s").image("image")[0, 0].astype(int) - np.asarray(shown)).max() < 12
+
+
+def test_files_of_other_kinds_and_a_single_file_are_named(folder):
+    path = folder({"x/a.png": pixels(4, 4), "x/a.dcm": "DICM", "x/notes": "", "x/b.DCM": "", ".hidden/c.dcm": ""})
+    (warning,) = open_source(path).warnings
+    assert str(warning).startswith("scans: found 3 files that are no images (.dcm, no ending), expected files that end in .png")
+    assert "a single file of images" in refused(lambda: open_source(path / "x" / "a.png"))[0]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(["npz", "png", "jpg", "tif", "npy"]),
+    st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=4),
+    st.floats(0, 1),
+)
+def test_a_damaged_file_is_read_or_refused_in_words_and_nothing_else(tmp_path_factory, kind, changes, cut):
+    path = tmp_path_factory.mktemp("damaged")
+    values, stream = pixels(9, 9), io.BytesIO()
+    if kind == "npz":
+        np.savez_compressed(stream, image=values[None])
+    elif kind == "npy":
+        np.save(stream, values)
+    else:
+        Image.fromarray(values).save(stream, {"png": "PNG", "jpg": "JPEG", "tif": "TIFF"}[kind])
+    content = bytearray(stream.getvalue())
+    for place, byte in changes:
+        content[int(place * len(content))] = byte
+    file = path / "a.npz" if kind == "npz" else path / "x" / f"a.{kind}"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content[: int(len(content) * (0.5 + cut))])
+    try:
+        rows = read(file if kind == "npz" else path, image=IMAGE)
+    except DataError:
+        return
+    assert rows.rows >= 1
 
 
 def test_an_empty_folder_is_named(tmp_path):

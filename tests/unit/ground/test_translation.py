@@ -23,7 +23,7 @@ CATALOGUES = {
 SPOKEN_OUTSIDE = ("outside.toml",)  # what other programs say, and what is put together while a program runs
 
 # Files with catalogues of their own.
-OWN_WORDS = {"report/words.py", "cli/words.py"}
+OWN_WORDS = {"report/names.py", "report/sentences.py", "report/words.py", "cli/words.py"}
 # Files whose errors tell a programmer that a rule of the program was broken, or whose words stand in files for other programs.
 FOR_PROGRAMMERS = {
     "__init__.py",
@@ -52,6 +52,8 @@ NOT_SENTENCES = {
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
     "{} and {}", " and ", " or ", " or: ",  # lists of names
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
+    "rows {}",  # a key of the memo
+    "event: {}", "validation, test: {}",  # a setting, and what is said of its condition
     "observed {}", "expected {}", "variance {}", "survival {}={}", "survival {}",  # names of tables and arrays
     "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same

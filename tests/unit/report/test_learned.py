@@ -219,3 +219,25 @@ def test_a_model_that_need_not_equal_the_pooled_one_has_no_difference_told_as_an
     analysis = replace(analysis, pooled=replace(analysis.pooled, tables=analysis.federation.tables))
     assert "Difference" in render(content_of(analysis))
     assert "Difference" not in render(content_of(replace(analysis, exact=False)))
+
+
+def test_a_ring_marks_the_model_that_was_kept_unless_it_is_the_last():
+    course = Table({"tree": tuple(range(6)), "training_loss": (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)}, "tree")
+    drawn = {}
+    for kept in (3, 5, None):
+        facts = {} if kept is None else {"chosen_tree": kept}
+        analysis = Analysis("trees", Result("boosting", 10, SITES, facts, {"learning": course}), {})
+        sheet, text = learned.learning(analysis, "k")
+        drawn[kept] = "s-ring" in sheet.markup(text, text)
+    assert drawn == {3: True, 5: False, None: False}
+
+
+def test_what_there_is_no_room_for_is_said():
+    sites = tuple(f"site-{place}" for place in range(14))
+    by_site = quality_grids(binary(sites))[1]
+    assert len(by_site.heads) == 13
+    assert by_site.help.en.startswith("2 more hospitals")
+    rng, aim = np.random.default_rng(1), Aim("multilabel", tuple("abcdefgh"))
+    tables = quality(aim, measure(aim, rng.normal(0, 1, (200, 8)), (rng.random((200, 8)) < 0.5).astype(float)))
+    _, text = learned.curves(Analysis("films", Result("averaging", 200, SITES, tables=tables), {}), "k")
+    assert text.en.startswith("The first 6 of 8 labels")

@@ -25,7 +25,7 @@ from huizhen.methods.scores.discrimination import (
 )
 from huizhen.methods.scores.histogram import BINS, area
 from huizhen.methods.scores.interval import Estimate, Floats, quantile
-from huizhen.methods.scores.labels import label_sums
+from huizhen.methods.scores.labels import label_sums, raw
 from huizhen.methods.scores.lifetimes import lifetime_estimates, lifetime_sums
 from huizhen.methods.scores.numbers import number_estimates, number_sums
 from huizhen.methods.scores.overlap import overlap_estimates, overlap_sums
@@ -118,20 +118,22 @@ def remarks(aim: Aim, sums: Mapping[str, Floats]) -> tuple[str, ...]:
     return ()
 
 
-def headline(aim: Aim, sums: Mapping[str, Floats]) -> dict[str, float]:
+def headline(aim: Aim, sums: Mapping[str, Floats], *, min_cell_count: int = 5) -> dict[str, float]:
     """The leading measure by its name, quickly and without limits, for progress and early stopping; and the log loss or error.
 
-    A measure that cannot be estimated is left out.
+    A measure that cannot be estimated, or that would tell of fewer patients than the minimum, is left out.
     """
-    if aim.task in LABELLED:
-        areas = [area(p, n).value for p, n in zip(sums["positives"], sums["negatives"])]
-        known = [one for one in areas if one is not None]
-        count = float(sums["weight"][0])
-        found = {"auc": float(np.mean(known))} if known else {}
-        return found | ({"log_loss": float(sums["log_loss"][:, 0].mean()) / count} if count > 0 else {})
-    wanted = ("rmse", "concordance", "dice", "log_loss")
-    estimates = _of_task(aim, sums, 0.0)
-    return {one.measure: one.value for one in reversed(estimates) if one.measure in wanted and one.value is not None}
+    if aim.task not in LABELLED:
+        wanted = ("rmse", "concordance", "dice", "log_loss")
+        estimates = [one for one in _of_task(aim, sums, 0.0) if one.smallest >= min_cell_count]
+        return {one.measure: one.value for one in reversed(estimates) if one.measure in wanted and one.value is not None}
+    areas = [area(p, n).value for p, n in zip(sums["positives"], sums["negatives"])]
+    rows = np.stack([raw(sums, f"{part}s", f"{part}_rows").sum(axis=1) for part in ("positive", "negative")]).min(axis=0)
+    known = [one for one in areas if one is not None]
+    tell_of_few = ((rows > 0) & (rows < min_cell_count)).any()  # of several labels, the mean less the others is the small one's
+    count = float(sums["weight"][0])
+    found = {"auc": float(np.mean(known))} if known and not tell_of_few else {}
+    return found | ({"log_loss": float(sums["log_loss"][:, 0].mean()) / count} if count >= min_cell_count else {})
 
 
 def learning(rounds: Sequence[Mapping[str, float]], *, name: str = ROUND) -> Table:

@@ -16,8 +16,10 @@ from huizhen.errors import SiteError
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import area, count_by_bin, middles, place
 from huizhen.methods.scores.measure import COUNTS, headline, learning, measure, quality, remarks
+from huizhen.policy.decision import Context
+from huizhen.policy.disclosure import DisclosurePolicy, decide
 from huizhen.policy.publication import publish
-from huizhen.privacy.release import Terms
+from huizhen.privacy.release import Answer, Part, Question, Terms
 from huizhen.privacy.result import Result
 
 BINARY = Aim("binary", ("died",), ("no", "yes"), threshold=0.3)
@@ -321,3 +323,31 @@ def test_the_headline_is_the_measure_of_the_table():
         sums = measure(aim, outputs, targets)
         label = None if task == "binary" else "macro"
         assert headline(aim, sums)["auc"] == pytest.approx(found(quality(aim, sums)["quality"], "auc", label)[0])
+
+
+def test_the_headline_tells_nothing_of_few_patients():
+    outputs, targets = np.linspace(-2, 2, 40)[:, None], np.zeros(40)
+    targets[[5, 20, 33]] = 1.0
+    sums = measure(BINARY, outputs, targets)
+    assert headline(BINARY, sums).keys() == {"log_loss"}
+    assert headline(BINARY, sums, min_cell_count=3).keys() == {"auc", "log_loss"}
+    assert headline(BINARY, measure(BINARY, outputs[:4], targets[:4])) == {}
+    two = measure(LABELS, np.repeat(outputs, 2, axis=1), np.stack([targets, np.arange(40) % 2], axis=1).astype(float))
+    assert "auc" not in headline(LABELS, two)
+
+
+def test_of_several_labels_the_mean_does_not_give_a_small_ones_area_back():
+    rng = np.random.default_rng(0)
+    outputs, targets = rng.normal(0, 1, (60, 2)), np.zeros((60, 2))
+    targets[:3, 0], targets[:30, 1] = 1.0, 1.0
+    table = quality(LABELS, measure(LABELS, outputs, targets), min_cell_count=5)["quality"]
+    assert found(table, "auc", "edema") == found(table, "auc", "macro") == (None, None, None)
+    assert found(table, "auc", "mass")[0] is not None
+
+
+def test_the_gate_of_the_plain_lane_refuses_the_histogram_of_one_site():
+    outputs, targets = np.linspace(-2, 2, 40)[:, None], (np.arange(40) % 2).astype(float)
+    parts = {name: Part(values, 40, cells=name in COUNTS) for name, values in measure(BINARY, outputs, targets).items()}
+    question, answer = Question("boosting", "judge", variables=("died",)), Answer(parts, 40)
+    assert not decide(DisclosurePolicy(), question, answer, Context("east", "plain", ("east", "west"), "k")).allowed
+    assert decide(DisclosurePolicy(), question, answer, Context("east", "embedded", ("east", "west"), "k")).allowed

@@ -186,3 +186,17 @@ def test_few_images_with_a_class_have_no_published_dice():
     tables = quality(REGIONS, measure(REGIONS, outputs, truth), min_cell_count=5)
     assert found(tables["quality"], "dice", "tumour") == (None, None, None)
     assert found(tables["quality"], "dice", "liver")[0] is not None
+
+
+def test_the_interval_of_the_pooled_dice_is_that_of_drawing_the_images_again():
+    outputs, truth = rows_of(REGIONS, 80)
+    outputs += 1.5 * np.random.default_rng(2).random((80, 1, 1, 1)) * (truth[:, None] == np.arange(3)[:, None, None])
+    _, low, high = found(quality(REGIONS, measure(REGIONS, outputs, truth))["quality"], "pooled_dice", "liver")
+    chosen = outputs.argmax(axis=1)
+    both = ((chosen == 1) & (truth == 1)).sum(axis=(1, 2))
+    each = (chosen == 1).sum(axis=(1, 2)) + (truth == 1).sum(axis=(1, 2))
+    rng = np.random.default_rng(3)
+    drawn = [2 * both[at].sum() / each[at].sum() for at in (rng.integers(0, 80, 80) for _ in range(600))]
+    assert high - low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)
+    perfect = quality(REGIONS, measure(REGIONS, 9.0 * (truth[:, None] == np.arange(3)[:, None, None]), truth))["quality"]
+    assert found(perfect, "pooled_dice", "liver") == (1.0, None, None)
