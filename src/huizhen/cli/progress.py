@@ -7,6 +7,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from huizhen.cli.words import Language, say
 from huizhen.federation.events import Event
@@ -27,12 +28,15 @@ class RoundBars:
         self._began_s: dict[str, tuple[float, int]] = {}  # when the first round with progress was seen, and which it was
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.fields[label]:<16}"),
-            TextColumn("{task.fields[step]:<12}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.fields[label]}"),
+            TextColumn("{task.fields[step]}", style="dim"),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]} · {task.fields[told]}"),
+            TextColumn(
+                "{task.fields[unit]} · {task.fields[told]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
             TimeElapsedColumn(),
+            expand=True,
             console=console,
         )
 

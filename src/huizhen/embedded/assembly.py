@@ -78,9 +78,11 @@ class Federation:
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
             collected = _Collected()
-            readers: list[Watch] = [collected.watch, *([watch] if watch else [])]
+            readers: list[Watch] = [collected.watch]
             if self.folder is not None:
                 readers.append(EventLog(self.folder / "events.jsonl", stack, run=self.run, study=self.study.digest).watch)
+            if watch:
+                readers.append(watch)  # last: it may end the run, and what it ended at is on the log
             try:
                 outcomes = self._events_to(stack, gates, ledgers, readers)
             except KeyboardInterrupt:

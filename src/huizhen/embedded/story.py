@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from importlib.metadata import version
 
 from huizhen.embedded.compare import difference
@@ -28,12 +30,7 @@ def story(findings: Findings) -> ReportContent:
         version=version("huizhen"),
         cohort=(*study.cohort.include, *(f"not ({condition})" for condition in study.cohort.exclude)),
         participants=_participants(findings),
-        left_out=tuple(
-            LeftOut(loss.site, finding.label, loss.reason)
-            for finding in findings
-            for loss in finding.outcome.losses
-            if loss.kind != "refused"
-        ),
+        left_out=tuple(each for finding in findings for each in _left_out(finding)),
         analyses=tuple(
             _analysis(finding, exact=analysis.method.exact) for finding, analysis in zip(findings, study.analyses, strict=True)
         ),
@@ -43,6 +40,19 @@ def story(findings: Findings) -> ReportContent:
         ledgers=findings.ledgers,
         notes=findings.notes,
     )
+
+
+def _left_out(finding: Finding) -> list[LeftOut]:
+    """Who took no part, and who missed rounds: the same site with the same reason once."""
+    losses = [loss for loss in finding.outcome.losses if loss.kind != "refused"]
+    whole = [LeftOut(loss.site, finding.label, loss.reason) for loss in losses if not loss.round]
+    missed = Counter((loss.site, _in_any_step(loss.reason)) for loss in losses if loss.round)
+    return whole + [LeftOut(site, finding.label, reason, rounds) for (site, reason), rounds in missed.items()]
+
+
+def _in_any_step(reason: str) -> str:
+    """A reason without the number of the step in which it came up, which differs from round to round."""
+    return re.sub(r" in step \d+", "", reason)
 
 
 def _participants(findings: Findings) -> dict[str, int]:

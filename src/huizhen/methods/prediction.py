@@ -13,6 +13,7 @@ from huizhen.methods.design.columns import Design
 from huizhen.methods.hazards.prediction import partial_hazard
 from huizhen.methods.linear.prediction import predict as mean
 from huizhen.methods.training import prediction as network
+from huizhen.methods.trees import prediction as trees
 from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 
@@ -20,16 +21,22 @@ __all__ = ["predict", "variables_of"]
 
 PREDICTORS: Mapping[str, Callable[[Result, Examples], NDArray[np.float64]]] = {
     "averaging": network.predict,
+    "boosting": trees.predict,
     "cox": partial_hazard,
     "glm": mean,
 }
-READS: Mapping[str, Callable[[Result], dict[str, Variable]]] = {"averaging": network.variables_of}  # others: as their design
+# What others read stands in their design.
+READS: Mapping[str, Callable[[Result], dict[str, Variable]]] = {
+    "averaging": network.variables_of,
+    "boosting": trees.variables_of,
+}
 
 
 def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
     """Predictions, float64 (row,): mean or probability (glm), hazard relative to the average patient (cox).
 
-    A network's are those of `huizhen.methods.training.prediction.predict`, which may have more axes.
+    A forest's: probability of the positive level, or of each class (row, class); mean; hazard ratio. A network's are those of
+    `huizhen.methods.training.prediction.predict`, which may have more axes.
 
     Raises:
         CallerError: the method predicts nothing.

@@ -241,7 +241,8 @@ def _malformed(name: str, part: Part) -> Decision | None:
         return Decision.refuse(
             "finite", f"part {name!r}: expected finite numbers, found some that are not; check the variables' ranges"
         )
-    if part.cells and ((part.values < 0).any() or (part.values != np.floor(part.values)).any()):
+    broken = part.values.dtype != np.int64 and bool((part.values != np.floor(part.values)).any())
+    if part.cells and (broken or (part.values < 0).any()):
         return Decision.refuse("form", f"part {name!r}: expected numbers of patients, found a negative or broken number")
     return None
 

@@ -68,11 +68,12 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A site that took no part in an analysis ("" = in the whole study), and why."""
+    """A site that took no part in an analysis ("" = in the whole study), and why; `rounds`: or only none in so many rounds."""
 
     site: str
     analysis: str
     reason: str
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,15 +90,24 @@ def detail_grid(left: Sequence[Left]) -> Grid:
 
 def left_out_grid(content: ReportContent) -> Grid:
     """Hospitals that took no part, with the reason; the same reason once."""
-    grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+    grouped: dict[tuple[str, int, str], list[str]] = defaultdict(list)
     for one in content.left_out:
-        grouped[one.analysis, one.reason].append(one.site)
+        grouped[one.analysis, one.rounds, one.reason].append(one.site)
     rows = tuple(
-        (Cell(as_is(", ".join(sites))), Cell(as_is(analysis) if analysis else say("whole_study")), Cell(told(reason)))
-        for (analysis, reason), sites in grouped.items()
+        (Cell(as_is(", ".join(sites))), Cell(_from_what(analysis, rounds)), Cell(told(reason)))
+        for (analysis, rounds, reason), sites in grouped.items()
     )
     heads = (Head(say("site"), numeric=False), Head(say("from_what"), numeric=False), Head(say("reason"), numeric=False))
     return Grid(say("left_out"), heads, rows)
+
+
+def _from_what(analysis: str, rounds: int) -> Phrase:
+    if not analysis:
+        return say("whole_study")
+    if not rounds:
+        return as_is(analysis)
+    without = say("rounds_without", count=rounds)
+    return Phrase(f"{analysis}, {without.en}", f"{analysis}，{without.zh}")
 
 
 def refusal_grid(content: ReportContent) -> Grid:

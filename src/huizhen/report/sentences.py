@@ -46,6 +46,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{count} of the sites took no part; they are named below with the reason.",
         "有 {count} 家未参与，下文逐一说明原因。",
     ),
+    "short_away": (
+        "{count} of the sites missed some rounds, which went on without them; they are named below with the reason.",
+        "有 {count} 家缺席部分轮次，这些轮次照常进行；下文逐一说明原因。",
+    ),
     "short_failed": (
         "{count} of {all} analyses have no answer; the reason stands with each.",
         "{all} 项分析中有 {count} 项没有答案，原因见各项。",
@@ -71,6 +75,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "cohort_all": ("All patients that the sites offered.", "各医院提供的全部患者。"),
     "rows_offered": ("Patients by hospital", "各医院患者数"),
     "left_out": ("Left out, and why", "未参与及原因"),
+    "rounds_without": ("{count} rounds without it", "缺席 {count} 轮"),
     "left_out_none": ("No hospital was left out.", "没有医院被排除。"),
     "whole_study": ("the whole study", "整个研究"),
     "site": ("Hospital", "医院"),

@@ -87,9 +87,12 @@ def short_answer(content: ReportContent) -> tuple[Phrase, ...]:
     failed = sum(bool(analysis.federation.failure) for analysis in content.analyses)
     if failed:
         sentences.append(say("short_failed", count=failed, all=len(content.analyses)))
-    out = len({one.site for one in content.left_out})
+    out = len({one.site for one in content.left_out if not one.rounds})
     if out:
         sentences.append(say("short_left_out", count=out))
+    away = len({one.site for one in content.left_out if one.rounds})
+    if away:
+        sentences.append(say("short_away", count=away))
     return tuple(sentences)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import CHUNK
 from huizhen.errors import Problem, SiteError, StudyError
-from huizhen.methods.networks import Network, build, describe, require_torch
+from huizhen.methods.networks import Network, build, describe, kind, require_torch
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.losses import loss_of
@@ -89,6 +89,13 @@ class Learner:
 
         if network.outputs != aim.outputs:
             problem = Problem(f"network.{network.name}", f"{network.outputs} outputs", f"{aim.outputs}, as the aim has")
+            raise StudyError("The network does not suit the aim.", [problem])
+        maps = kind(network.name).dense_output
+        if maps != (aim.task == "segmentation"):
+            found, expected = (
+                ("outputs for every pixel", "outputs for a row") if maps else ("outputs for a row", "outputs for every pixel")
+            )
+            problem = Problem(f"network.{network.name}", found, expected, "Choose another network")
             raise StudyError("The network does not suit the aim.", [problem])
         self.network, self.aim = network, aim
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -269,6 +269,13 @@ def test_a_network_with_other_outputs_than_the_aim_is_refused(aims):
         learner_of(MLP, aims["multiclass"])
 
 
+def test_a_network_that_gives_maps_is_for_segmentation_and_no_other_is(aims):
+    with pytest.raises(StudyError, match="found outputs for every pixel, expected outputs for a row"):
+        learner_of(Network("unet", (1, 8, 8), 1, {"widths": [2, 2]}), aims["binary"])
+    with pytest.raises(StudyError, match="found outputs for a row, expected outputs for every pixel"):
+        learner_of(Network("small_cnn", (1, 8, 8), 3), aims["segmentation"])
+
+
 def test_a_recipe_is_the_same_after_its_facts_are_encoded():
     for recipe, _ in RECIPES:
         assert Recipe.from_facts(decode(encode(recipe.facts()))) == recipe

@@ -1,0 +1,270 @@
+"""A site's part in growing a forest: its rows as bins, the margin of each, and which node of the growing trees each has come to.
+
+Everything here is rebuilt from a question alone; what is kept between questions only saves work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.data.examples import Examples, chunks
+from huizhen.data.folds import TRAINING
+from huizhen.errors import DataError, Problem
+from huizhen.methods.method import Local, Step
+from huizhen.methods.trees.binning import Binning
+from huizhen.methods.trees.fixedpoint import LIMIT, fixed
+from huizhen.methods.trees.forest import LEAF, Tree, begins_with, goes_left, leaf_values, trees_from
+from huizhen.methods.trees.kernels import kernels
+from huizhen.methods.trees.lattice import SLOTS
+from huizhen.methods.trees.objective import derivatives, losses
+from huizhen.methods.trees.rows import FOLDS, Places, read_outcome, risk_of
+from huizhen.privacy.release import Answer, Part, Question
+
+__all__ = ["GROW", "RISK", "SITE_STEPS", "grower"]
+
+GROW, RISK = "boosting.grow", "boosting.risk"
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Grower:
+    """One site's rows, as far as the forest has grown.
+
+    Args:
+        setting: what was agreed before the first tree: outcome, bins, scales.
+    """
+
+    def __init__(self, examples: Examples, setting: Mapping[str, Any]) -> None:
+        self.setting = setting
+        self.task: str = setting["aim"]["task"]
+        self.binning = Binning.from_facts(setting["binning"])
+        self.outcome = read_outcome(examples, setting)
+        self.places = self._places(examples)
+        self.columns = self.binning.encode(examples)
+        covariates = len(self.columns)
+        self.codes = np.zeros((examples.rows, -(-covariates // 8) * 8), np.uint8)
+        for rows in chunks(examples.rows):
+            self.codes[rows, :covariates] = self.columns[:, rows].T
+        sizes = self.binning.sizes
+        self.slots = np.concatenate([place * SLOTS + np.arange(size + 1) for place, size in enumerate(sizes.tolist())])
+        self.training = np.flatnonzero(self.outcome.fold == TRAINING).astype(np.int32)
+        self.others = np.flatnonzero(self.outcome.fold != TRAINING)
+        base = np.asarray(setting["base"])
+        self.pairs = np.zeros((len(base), examples.rows, 2), np.int64)
+        self._begin()
+
+    def _begin(self) -> None:
+        base = np.asarray(self.setting["base"])
+        self.forest: Mapping[str, Any] | None = None
+        self.known = 0
+        self.margins = np.repeat(base[:, None], self.codes.shape[0], axis=1)
+        self.weighed: Any = None
+        self._from_the_root()
+
+    def _from_the_root(self) -> None:
+        self.order = [self.training.copy() for _ in self.margins]
+        self.segments: list[dict[int, tuple[int, int]]] = [{0: (0, len(self.training))} for _ in self.margins]
+        self.growing: tuple[Tree, ...] = ()
+
+    def _places(self, examples: Examples) -> Places | None:
+        if self.task != "cox":
+            return None
+        grid = self.setting["grid"]
+        return Places.joint(self.outcome, grid) if grid else Places.own(self.outcome, examples, tuple(self.setting["strata"]))
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """Comes to the margins of the trees behind `facts`, from what is known already where it is a part of them."""
+        if not (self.forest is not None and begins_with(facts, self.forest)):
+            self._begin()
+        fresh = trees_from(facts, self.known)
+        if fresh and len(fresh) == len(self.growing) and all(map(_continues, fresh, self.growing)):
+            for tree in fresh:
+                self._harvest(tree)
+                self._add(tree, self.others)
+        else:
+            for tree in fresh:
+                self._add(tree, None)
+        if fresh:
+            self._from_the_root()
+        self.forest, self.known = facts, len(facts["nodes"])
+
+    def follow(self, growing: Sequence[Tree]) -> None:
+        """Brings every row of training to its node of the growing trees."""
+        if not (len(self.growing) in (0, len(growing)) and all(map(_continues, growing, self.growing))):
+            self._from_the_root()
+        for tree in growing:
+            segments, order = self.segments[tree.output], self.order[tree.output]
+            for node in range(len(tree.covariate)):
+                child, covariate = int(tree.child[node]), int(tree.covariate[node])
+                if covariate == LEAF or child in segments:
+                    continue
+                low, high = segments[node]
+                table = goes_left(tree, node, int(self.binning.sizes[covariate]))
+                middle = low + kernels().partition(self.columns[covariate], order[low:high], table)
+                segments[child], segments[child + 1] = (low, middle), (middle, high)
+        self.growing = tuple(growing)
+
+    def _harvest(self, tree: Tree) -> None:
+        """Adds a finished tree's values to the margins of the rows of training, which stand by node already."""
+        segments, order = self.segments[tree.output], self.order[tree.output]
+        margins = self.margins[tree.output]
+        for node, (low, high) in list(segments.items()):
+            child, covariate = int(tree.child[node]), int(tree.covariate[node])
+            if covariate == LEAF:
+                margins[order[low:high]] += float(tree.value[node])
+            elif child not in segments:
+                table = goes_left(tree, node, int(self.binning.sizes[covariate]))
+                values = (float(tree.value[child]), float(tree.value[child + 1]))
+                kernels().add_leaves(self.columns[covariate], order[low:high], table, values, margins)
+
+    def _add(self, tree: Tree, chosen: NDArray[np.intp] | None) -> None:
+        margins, sizes = self.margins[tree.output], self.binning.sizes
+        for rows in chunks(len(margins) if chosen is None else len(chosen)):
+            at = rows if chosen is None else chosen[rows]
+            margins[at] += leaf_values(tree, self.codes[at], sizes)
+
+    def weigh(self, hazard: Mapping[str, Any] | None, *, loss_scale: int, risk_scale: int) -> Integers:
+        """Computes every row's gradient and hessian for the next trees; the loss so far by fold, int64 (fold,).
+
+        Raises:
+            DataError: sums that could pass what was agreed.
+        """
+        scales, first, second = self.setting["scales"], None, None
+        total, magnitude = np.zeros(len(FOLDS), np.int64), 0
+        if self.places is not None:
+            first, second = self._hazard(hazard, risk_scale)
+            total += self._own_log_risk(loss_scale, risk_scale)
+        for rows in chunks(len(self.codes)):
+            margins, target, fold = self.margins[:, rows], self.outcome.target[rows], self.outcome.fold[rows]
+            weight = None if self.outcome.weight is None else self.outcome.weight[rows]
+            gone = None
+            if self.places is not None and first is not None and second is not None:
+                gone = self.places.of_rows(first, second, rows)
+            gradient, hessian = derivatives(self.task, margins, target, weight, gone)
+            loss = losses(self.task, margins, target, gradient)
+            if weight is not None:
+                loss = loss * weight
+                if self.task != "cox":
+                    gradient, hessian = gradient * weight, hessian * weight
+            learns = fold == TRAINING
+            if not learns.all():
+                gradient, hessian = gradient * learns, hessian * learns  # what is set aside may be far off any scale
+            whole = fixed(gradient, scales["gradient"])
+            self.pairs[:, rows, 0] = whole
+            self.pairs[:, rows, 1] = fixed(hessian, scales["hessian"]) + (1 << scales["shift"])
+            lost = fixed(loss, loss_scale)
+            if learns.all():
+                total[0] += lost.sum()
+                magnitude += int(np.abs(whole).sum())
+            else:
+                total += [lost[fold == one].sum() for one in FOLDS]
+                magnitude += int(np.abs(whole[:, learns]).sum())
+        if not magnitude < 1 << (LIMIT + 1):
+            problem = Problem("the sum of gradients", "more than was agreed", "values as they were when the run began")
+            raise DataError("The rows do not fit the scale that was agreed.", [problem])
+        return total
+
+    def risk(self, scale: int) -> Integers:
+        """Sums of relative hazards by fold and place, int64 (fold, place)."""
+        assert self.places is not None
+        whole = risk_of(self.margins[0], self.outcome.weight, scale)
+        return np.stack([self.places.sums(whole, self.outcome.fold == fold) for fold in FOLDS])
+
+    def died(self, scale: int) -> Integers:
+        """Sums of the weights of events by fold and place, int64 (fold, place)."""
+        assert self.places is not None
+        whole = fixed(self.outcome.target * self.outcome.weights(), scale)
+        return np.stack([self.places.sums(whole, self.outcome.fold == fold) for fold in FOLDS])
+
+    def _hazard(self, joint: Mapping[str, Any] | None, scale: int) -> tuple[Floats, Floats]:
+        if joint is not None:
+            return np.asarray(joint["first"]), np.asarray(joint["second"])
+        assert self.places is not None
+        events, risk = self._own(TRAINING, scale)
+        return self.places.hazard(events, risk)
+
+    def _own(self, fold: int, scale: int) -> tuple[Floats, Floats]:
+        """Weight of the events at each of the site's own event times, and of the risk set there."""
+        assert self.places is not None
+        chosen = self.outcome.fold == fold
+        whole = risk_of(self.margins[0], self.outcome.weight, scale)
+        died = fixed(self.outcome.target * self.outcome.weights(), scale)
+        risk = self.places.at_risk(self.places.sums(whole, chosen)) * 2.0**-scale
+        return np.asarray(self.places.sums(died, chosen) * 2.0**-scale), np.asarray(risk)
+
+    def _own_log_risk(self, loss_scale: int, scale: int) -> Integers:
+        """What the risk sets of the site's own strata add to the loss, by fold; nothing where risk sets are joint."""
+        if self.setting["grid"]:
+            return np.zeros(len(FOLDS), np.int64)
+        found = []
+        for fold in FOLDS:
+            events, risk = self._own(fold, scale)
+            died = events > 0
+            found.append(int(fixed(events[died] * np.log(risk[died]), loss_scale).sum()))
+        return np.array(found, np.int64)
+
+    def histograms(self, wanted: NDArray[np.int32]) -> tuple[Integers, Integers, Integers]:
+        """Sums of gradients and hessians and numbers of rows, int64 (wanted, bin), of some nodes.
+
+        Args:
+            wanted: int32 (wanted, 2): output, node.
+        """
+        shape = (len(wanted), len(self.slots))
+        found = (np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64))
+        for place, (output, node) in enumerate(wanted.tolist()):
+            low, high = self.segments[output][node]
+            out = (found[0][place], found[1][place], found[2][place])
+            kernels().histogram(
+                self.codes, self.order[output][low:high], self.pairs[output], self.setting["scales"]["shift"], self.slots, out
+            )
+        return found
+
+
+def _continues(tree: Tree, earlier: Tree) -> bool:
+    """Whether every split of the earlier tree is one of the tree."""
+    if tree.output != earlier.output or len(tree.covariate) < len(earlier.covariate):
+        return False
+    split = np.flatnonzero(earlier.covariate != LEAF)
+    names = ("covariate", "cut", "missing_left", "child", "left")
+    return all(np.array_equal(getattr(tree, name)[split], getattr(earlier, name)[split]) for name in names)
+
+
+def grower(question: Question, examples: Examples, local: Local) -> Grower:
+    setting = question.facts["setting"]
+    known = local.memo.get("grower")
+    if known is None or known.setting["key"] != setting["key"]:
+        known = local.memo["grower"] = Grower(examples, setting)
+    known.learn(question.facts["forest"])
+    return known
+
+
+def grow(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+    """At a site: histograms of some nodes; with those of the roots the loss so far."""
+    facts, known = question.facts, grower(question, examples, local)
+    parts: dict[str, Part] = {}
+    rows = len(known.training)
+    if facts["level"] == 0 or known.weighed != known.known:
+        loss = known.weigh(facts["hazard"], loss_scale=facts["loss_scale"], risk_scale=facts["risk_scale"])
+        known.weighed = known.known
+        if facts["level"] == 0:
+            parts["loss"] = Part(loss, examples.rows)
+    known.follow(trees_from(facts["growing"]))
+    gradients, hessians, counts = known.histograms(np.asarray(facts["wanted"]))
+    parts["gradients"] = Part(gradients, rows)
+    parts["hessians"] = Part(hessians, rows)
+    parts["rows"] = Part(counts, rows, cells=True)
+    return Answer(parts, examples.rows), local
+
+
+def risk(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
+    """At a site: sums of relative hazards by joint interval of time."""
+    known = grower(question, examples, local)
+    sums = {"risk": known.risk(question.facts["scale"]), "events": known.died(question.facts["scale"])}
+    return Answer({name: Part(values, examples.rows) for name, values in sums.items()}, examples.rows), local
+
+
+SITE_STEPS: Mapping[str, Step] = {GROW: grow, RISK: risk}

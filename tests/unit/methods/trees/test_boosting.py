@@ -1,0 +1,501 @@
+"""Boosted trees over sites: the forest of the pooled rows, split for split, and what XGBoost makes of the same rows."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from huizhen import canonical
+from huizhen.data.examples import Categories, Examples, Numbers
+from huizhen.errors import DataError
+from huizhen.methods import prediction
+from huizhen.methods.boosting import BOOSTING, BoostingSpec
+from huizhen.methods.method import Finished, Local
+from huizhen.methods.trees import site
+from huizhen.methods.trees.forest import LEAF, Forest, margins, predict
+from huizhen.methods.trees.kernels import NumpyKernels
+from huizhen.privacy.release import Terms, Total, Variable
+from tables import hospital, shares
+
+SHARED = Path(__file__).resolve().parents[4] / "../shared/data"
+TASKS = [
+    {},
+    {"outcome": "kind"},
+    {"task": "regression", "outcome": "pressure"},
+    {"task": "cox"},
+    {"weights": "weight"},
+    {"monotone": {"age": 1, "bmi": -1}},
+    {"task": "regression", "outcome": "pressure", "weights": "weight", "validation": 0.2},
+    {"task": "cox", "weights": "weight", "test": 0.2},
+]
+
+
+def forest_of(result):
+    assert not result.failure, result.failure
+    return Forest.from_facts(result.model)
+
+
+def auc(score, truth):
+    order = pd.Series(score).rank().to_numpy()
+    ones = truth == 1
+    return (order[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / (ones.sum() * (~ones).sum())
+
+
+# Law of sums
+
+
+@pytest.mark.parametrize("settings_", TASKS, ids=str)
+def test_the_forest_is_the_same_however_rows_are_split_over_sites(boost, table, split, bytes_of, settings_):
+    rng = np.random.default_rng(8)
+    pooled = boost({"all": table}, **settings_)
+    assert not pooled.failure, pooled.failure
+    for sites in (2, 7):
+        joint = boost(split(table, rng.integers(0, sites, table.rows)), **settings_)
+        assert bytes_of(joint) == bytes_of(pooled)
+        assert joint.tables["learning"] == pooled.tables["learning"]
+
+
+def test_with_risk_sets_within_sites_pooled_rows_give_the_same_forest(boost, table, split, bytes_of):
+    sites = split(table, np.random.default_rng(2).integers(0, 3, table.rows))
+    one = {
+        name: np.concatenate([rows.columns[name].values for rows in sites.values()]) for name in ("age", "grade", "died", "days")
+    }
+    columns = {name: Numbers(values) for name, values in one.items()}
+    names = np.repeat(np.arange(3, dtype=np.int32), [rows.rows for rows in sites.values()])
+    pooled = Examples({**columns, "site": Categories(names, tuple(sites))}, table.rows)
+    settings_ = {"task": "cox", "strata": "site", "covariates": ("age", "grade")}
+    assert bytes_of(boost(sites, **settings_)) == bytes_of(boost({"all": pooled}, **settings_))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=8, deadline=None)
+def test_histograms_of_any_split_add_up_to_the_same_whole_numbers(seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-(2**40), 2**40, 500)
+    parts = rng.integers(0, 7, 500)
+    sums = [np.bincount(np.arange(500)[parts == part] % 9, values[parts == part], 9) for part in range(7)]
+    assert (sum(each.astype(np.int64) for each in sums) == [values[np.arange(500) % 9 == bin_].sum() for bin_ in range(9)]).all()
+
+
+# Against a plain pooled booster
+
+
+def plain_booster(codes, sizes, categorical, truth, trees, depth, least):
+    """Histogram boosting on pooled rows as a textbook writes it: every node, covariate, cut and side in turn, in float64."""
+    share = truth.mean()
+    margin, grown = np.full(len(truth), np.log(share / (1 - share))), []
+
+    def candidates(rows, covariate):
+        code, missing = codes[covariate, rows], sizes[covariate]
+        if categorical[covariate]:
+            ratio = {
+                level: gradient[rows][code == level].sum() / (hessian[rows][code == level].sum() + 1)
+                for level in set(code) - {missing}
+            }
+            order = sorted(ratio, key=lambda level: (ratio[level], level))
+            for count in range(1, len(order) + 1):
+                yield from ((np.isin(code, [*order[:count], *more]), bool(more)) for more in ((), (missing,)))
+        else:
+            for cut in range(1, missing + 1):
+                yield from (((code < cut) | (side & (code == missing)), side) for side in (False, True))
+
+    def score(rows):
+        return gradient[rows].sum() ** 2 / (hessian[rows].sum() + 1)
+
+    def split_node(rows, left_of_depth):
+        best = (1e-6, None)
+        for covariate in range(len(codes)) if left_of_depth else ():
+            for goes, _ in candidates(rows, covariate):
+                left, right = rows[goes], rows[~goes]
+                if min(len(left), len(right)) < least or min(hessian[left].sum(), hessian[right].sum()) < 1:
+                    continue
+                gain = score(left) + score(right) - score(rows)
+                if gain > best[0] + 1e-9:
+                    best = (gain, (covariate, left, right))
+        if best[1] is None:
+            leaves.append((rows, -0.3 * gradient[rows].sum() / (hessian[rows].sum() + 1)))
+            return None
+        covariate, left, right = best[1]
+        return covariate, split_node(left, left_of_depth - 1), split_node(right, left_of_depth - 1)
+
+    for _ in range(trees):
+        chance, leaves = 1 / (1 + np.exp(-margin)), []
+        gradient, hessian = chance - truth, chance * (1 - chance)
+        grown.append(split_node(np.arange(len(truth)), depth))
+        for rows, value in leaves:
+            margin[rows] += value
+    return grown, margin
+
+
+def nested(tree, node=0):
+    if tree.covariate[node] == LEAF:
+        return None
+    child = int(tree.child[node])
+    return int(tree.covariate[node]), nested(tree, child), nested(tree, child + 1)
+
+
+def test_it_equals_a_plain_pooled_booster_with_the_same_bins_split_for_split(boost, make_table, split):
+    table = make_table(500)
+    result = boost(split(table, np.random.default_rng(3).integers(0, 3, table.rows)), trees=4, bins=24)
+    forest = forest_of(result)
+    binning = captured_binning(boost, table)
+    grown, expected = plain_booster(
+        binning.encode(table).astype(int), binning.sizes, binning.categorical, table.number("died"), trees=4, depth=3, least=5
+    )
+    assert [nested(tree) for tree in forest.trees] == grown
+    np.testing.assert_allclose(margins(forest, table)[:, 0], expected, atol=2e-7)
+
+
+def captured_binning(boost, table):
+    seen = {}
+    original = site.Grower.__init__
+
+    def keep(self, examples, setting):
+        original(self, examples, setting)
+        seen["binning"] = self.binning
+
+    site.Grower.__init__ = keep
+    try:
+        boost({"all": table}, trees=1, bins=24)
+    finally:
+        site.Grower.__init__ = original
+    return seen["binning"]
+
+
+# Against XGBoost
+
+
+def xgboost_margins(inputs, truth, base, forest, **parameters):
+    xgb = pytest.importorskip("xgboost")
+    types = ["c" if category else "float" for category in forest.categorical]
+    rows = xgb.DMatrix(inputs, truth, feature_types=types, enable_categorical=True)
+    kept = {"tree_method": "hist", "max_depth": 3, "eta": 0.3, "base_score": base, "max_cat_to_onehot": 1, "nthread": 1}
+    return xgb.train({**kept, **parameters}, rows, 5).predict(rows, output_margin=True)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "objective"),
+    [({}, "binary:logistic"), ({"task": "regression", "outcome": "pressure"}, "reg:squarederror")],
+)
+def test_where_every_value_has_a_bin_the_margins_are_those_of_xgboost(boost, table, split, settings_, objective):
+    names = ("age", "grade")
+    result = boost(split(table, np.arange(table.rows) % 3), least=1, covariates=names, **settings_)
+    forest = forest_of(result)
+    truth = table.number(settings_.get("outcome", "died"))
+    inputs = np.column_stack([table.number(name) for name in names])
+    theirs = xgboost_margins(inputs, truth, float(truth.mean()), forest, objective=objective)
+    np.testing.assert_allclose(margins(forest, table)[:, 0], theirs, rtol=2e-6, atol=2e-5)
+
+
+def test_cox_orders_patients_as_xgboost_does(boost, table, split):
+    names = ("age", "grade")
+    forest = forest_of(boost(split(table, np.arange(table.rows) % 3), least=1, task="cox", covariates=names, learning_rate=0.1))
+    signed = np.where(table.number("died") == 1, 1, -1) * table.number("days")
+    inputs = np.column_stack([table.number(name) for name in names])
+    theirs = xgboost_margins(inputs, signed, 1.0, forest, objective="survival:cox", eta=0.1)
+    mine = margins(forest, table)[:, 0]
+    assert np.corrcoef(mine, theirs)[0, 1] > 0.97
+
+
+def test_a_cox_tree_of_one_split_has_the_leaves_of_breslows_formula(boost, table):
+    result = boost(
+        {"all": table}, least=1, task="cox", covariates=("grade",), trees=1, depth=1, learning_rate=1.0, min_child_weight=0
+    )
+    tree = forest_of(result).trees[0]
+    time, event = table.number("days"), table.number("died")
+    gone, squared = np.zeros(table.rows), np.zeros(table.rows)
+    for moment in np.unique(time[event == 1]):
+        risk, died = (time >= moment).sum(), ((time == moment) & (event == 1)).sum()
+        gone[time >= moment] += died / risk
+        squared[time >= moment] += died / risk**2
+    left = table.number("grade") < tree.threshold[0]
+    expected = [-(gone - event)[rows].sum() / ((gone - squared)[rows].sum() + 1) for rows in (left, ~left)]
+    np.testing.assert_allclose(tree.value[1:], expected, rtol=1e-6)
+
+
+@pytest.mark.shared_data
+def test_on_heart_disease_the_area_is_that_of_xgboost(federate):
+    if not (SHARED / "heart_disease").exists():
+        pytest.skip("the heart disease data of four hospitals are not beside this repository")
+    xgb = pytest.importorskip("xgboost")
+    frame = pd.read_csv(SHARED / "heart_disease/flamby_prepared.csv")
+    names = [name for name in frame if name not in ("centre", "split", "source_row", "y")]
+    train, test = frame[frame.split == "train"], frame[frame.split == "test"]
+    spec = BoostingSpec(task="classification", outcome="y", covariates=names, trees=50, depth=3)
+    kinds = {name: Variable("number") for name in (*names, "y")}
+    sites = shares(train[[*names, "y"]], train.centre.to_numpy())
+    forest = forest_of(federate(BOOSTING, spec, Terms(min_cell_count=1, variables=kinds), sites))
+    parameters = {
+        "tree_method": "hist",
+        "max_depth": 3,
+        "eta": 0.3,
+        "objective": "binary:logistic",
+        "base_score": train.y.mean(),
+        "nthread": 1,
+    }
+    booster = xgb.train(parameters, xgb.DMatrix(train[names], train.y), 50)
+    for rows in (train, test):
+        mine, theirs = predict(forest, hospital(rows[names])), booster.predict(xgb.DMatrix(rows[names]))
+        assert auc(mine, rows.y.to_numpy()) == pytest.approx(auc(theirs, rows.y.to_numpy()), abs=0.002)
+
+
+# What trees are told
+
+
+def test_a_weight_counts_a_row_so_often(boost, table, split):
+    names = ("age", "grade")
+    times = table.number("weight").astype(int)
+    repeated = Examples({name: Numbers(np.repeat(table.number(name), times)) for name in (*names, "died")}, int(times.sum()))
+    settings_ = {"covariates": names, "min_child_weight": 4.0}
+    weighted = forest_of(boost({"all": table}, least=1, weights="weight", **settings_))
+    counted = forest_of(boost({"all": repeated}, least=1, **settings_))
+    np.testing.assert_allclose(margins(weighted, table), margins(counted, table), atol=1e-6)
+    np.testing.assert_allclose(weighted.base, counted.base, rtol=1e-9)
+
+
+def test_predictions_follow_a_monotone_covariate_whatever_the_others_are(boost, table):
+    forest = forest_of(boost({"all": table}, monotone={"age": 1, "bmi": -1}, trees=20, depth=5))
+    free = forest_of(boost({"all": table}, trees=20, depth=5))
+
+    def along(model, name, values):
+        columns = dict(table.columns)
+        found = []
+        for value in values:
+            columns[name] = Numbers(np.full(table.rows, value))
+            found.append(margins(model, Examples(columns, table.rows))[:, 0])
+        return np.diff(found, axis=0)
+
+    assert (along(forest, "age", np.arange(30, 90, 3.0)) >= 0).all()
+    assert (along(forest, "bmi", np.arange(15, 40, 1.0)) <= 0).all()
+    assert (along(free, "age", np.arange(30, 90, 3.0)) < 0).any()
+
+
+def test_growth_stops_when_the_validation_loss_no_longer_falls_and_the_best_forest_is_kept(boost, table):
+    result = boost({"all": table}, trees=60, depth=4, early_stopping=3, validation=0.3)
+    losses = result.tables["learning"].columns["validation_loss"]
+    best = int(np.argmin(losses))
+    assert result.facts["stopped_early"]
+    assert len(losses) == best + 4
+    assert result.facts["trees"] == result.facts["chosen_tree"] == best == len(forest_of(result).trees)
+
+
+def test_the_loss_in_the_table_is_that_of_the_trees_so_far(boost, table):
+    result = boost({"all": table})
+    chance, died = predict(forest_of(result), table), table.number("died")
+    log_loss = -np.mean(np.log(np.where(died == 1, chance, 1 - chance)))
+    assert result.tables["learning"].columns["training_loss"][-1] == pytest.approx(log_loss, rel=1e-9)
+
+
+def test_rows_set_aside_teach_nothing(boost, table, bytes_of):
+    aside = table.number("age") >= 75
+    changed = dict(table.columns)
+    changed["died"] = Numbers(np.where(aside, 1 - table.number("died"), table.number("died")))
+    settings_ = {"test": "age >= 75", "covariates": ("grade", "stage")}
+    one, other = boost({"all": table}, **settings_), boost({"all": Examples(changed, table.rows)}, **settings_)
+    assert bytes_of(one) == bytes_of(other)
+    assert one.tables["quality"] != other.tables["quality"]
+
+
+def test_a_constant_covariate_and_one_without_any_value_do_no_harm(boost, table):
+    columns = {**table.columns, "bmi": Numbers(np.full(table.rows, 3.0)), "grade": Numbers(np.full(table.rows, np.nan))}
+    result = boost({"all": Examples(columns, table.rows)})
+    assert set(result.tables["importance"].columns["covariate"]) <= {"age", "stage"}
+
+
+def test_a_covariate_that_only_misses_can_still_split(boost, table):
+    died = table.number("died")
+    columns = {**table.columns, "bmi": Numbers(np.where(died == 1, np.nan, 1.0))}
+    forest = forest_of(boost({"all": Examples(columns, table.rows)}, covariates=("bmi",), trees=1, depth=1))
+    examples = Examples({"bmi": Numbers(np.array([np.nan, 1.0]))}, 2)
+    missing, there = predict(forest, examples).tolist()
+    assert missing > died.mean() > there
+
+
+def test_no_leaf_has_fewer_rows_than_the_policies_minimum(boost, table):
+    forest = forest_of(boost({"all": table}, least=40, depth=6, min_child_weight=0))
+    for tree in forest.trees:
+        alone = Forest(forest.names, forest.levels, forest.categorical, forest.aim, np.zeros(1), (tree,))
+        assert np.unique(margins(alone, table), return_counts=True)[1].min() >= 40
+
+
+def test_rare_levels_count_as_missing(boost, table):
+    stage = table.category("stage")
+    codes = stage.codes.copy()
+    codes[:3] = 5
+    named = Examples({**table.columns, "stage": Categories(codes, (*stage.levels, "rare"))}, table.rows)
+    unnamed = Examples(
+        {**table.columns, "stage": Categories(np.where(codes == 5, -1, codes).astype(np.int32), stage.levels)}, table.rows
+    )
+    one, other = boost({"all": named}), boost({"all": unnamed})
+    assert "rare" not in repr(one.model)
+    assert canonical.encode(one.model) == canonical.encode(other.model)
+    assert any("count as missing" in note for note in one.notes)
+
+
+# Questions, memos, milestones
+
+
+def add_up(answers):
+    names = answers[0].parts
+    keyed = {}
+    for name in names:
+        if names[name].keys is not None:
+            keyed[name] = {}
+            for answer in answers:
+                for key, value in zip(answer.parts[name].keys, answer.parts[name].values.tolist()):
+                    keyed[name][key] = keyed[name].get(key, 0) + value
+    sums = {name: sum(answer.parts[name].values for answer in answers) for name in names if name not in keyed}
+    return Total(sums, keyed, {}, sum(answer.rows for answer in answers), ())
+
+
+def conversation(spec, terms, sites, *, forget=False, keep=None):
+    """The result, with every memo forgotten before each question, and with the states passed on to `keep`."""
+    state, local = BOOSTING.begin(spec, terms), {name: Local() for name in sites}
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        if keep is not None:
+            keep.append(state)
+        answers = []
+        for name, rows in sites.items():
+            known = Local() if forget else local[name]
+            answer, local[name] = BOOSTING.answer(asked, rows, known, rng=np.random.default_rng(0))
+            answers.append(answer)
+        state = BOOSTING.fold(state, add_up(answers))
+    return asked.result
+
+
+SPEC = {
+    "task": "classification",
+    "outcome": "kind",
+    "covariates": ("age", "bmi", "stage"),
+    "trees": 3,
+    "depth": 3,
+    "validation": 0.2,
+}
+
+
+def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost, table, terms):
+    result = boost({"all": table}, test=0.3)
+    spec = BoostingSpec(task="classification", outcome="died", covariates=("age", "bmi", "grade", "stage"), test=0.3)
+    tables = BOOSTING.appraise(result, spec, terms(), table, 2)
+    assert tables["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"], rel=1e-9)
+    assert BOOSTING.appraise(result, spec, terms(), table, 1) == {}
+    assert set(BOOSTING.export(result)) == {"xgboost.json", "onnx"}
+    np.testing.assert_array_equal(prediction.predict(result, table), predict(forest_of(result), table))
+    assert prediction.variables_of(result)["stage"].levels == ("I", "II", "III", "IV", "V")
+
+
+def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
+    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
+    assert bytes_of(conversation(spec, terms(), sites)) == bytes_of(conversation(spec, terms(), sites, forget=True))
+
+
+@pytest.mark.parametrize("settings_", [{}, {"task": "cox", "outcome": "", "time": "days", "event": "died"}], ids=str)
+def test_begun_again_at_any_milestone_it_grows_the_same_forest(table, split, terms, bytes_of, settings_):
+    sites, spec, states = split(table, np.arange(table.rows) % 2), BoostingSpec(**{**SPEC, **settings_}), []
+    whole = conversation(spec, terms(), sites, keep=states)
+    milestones = list({id(state.milestone): state.milestone for state in states if state.milestone}.values())
+    assert len(milestones) == 3
+    for milestone in milestones:
+        value = canonical.decode(canonical.encode(milestone.value))
+        state, local = BOOSTING.begin(spec, terms(), type(milestone)(value)), {name: Local() for name in sites}
+        while not isinstance(asked := BOOSTING.ask(state), Finished):
+            answers = []
+            for name, rows in sites.items():
+                answer, local[name] = BOOSTING.answer(asked, rows, local[name], rng=np.random.default_rng(0))
+                answers.append(answer)
+            state = BOOSTING.fold(state, add_up(answers))
+        assert bytes_of(asked.result) == bytes_of(whole)
+        assert asked.result.tables["learning"] == whole.tables["learning"]
+
+
+def test_without_numba_the_forest_is_the_same(table, split, terms, bytes_of, monkeypatch):
+    from huizhen.methods.trees import binning
+
+    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
+    with_numba = bytes_of(conversation(spec, terms(), sites))
+    for module in (site, binning):
+        monkeypatch.setattr(module, "kernels", NumpyKernels)
+    assert bytes_of(conversation(spec, terms(), sites)) == with_numba
+
+
+def test_questions_show_how_far_growth_is(table, terms):
+    spec, seen = BoostingSpec(**SPEC), []
+    state, local = BOOSTING.begin(spec, terms()), Local()
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        if asked.progress:
+            seen.append((asked.progress.done, asked.progress.of, sorted(asked.progress.measures)))
+        answer, local = BOOSTING.answer(asked, table, local, rng=np.random.default_rng(0))
+        state = BOOSTING.fold(state, add_up([answer]))
+    assert seen[0] == (0, 3, [])
+    assert (2, 3, ["training_loss", "validation_loss"]) in seen
+
+
+# What cannot be
+
+
+def test_an_outcome_that_all_rows_share_is_refused_in_plain_words(boost, table):
+    same = Examples({**table.columns, "died": Numbers(np.zeros(table.rows))}, table.rows)
+    assert "nothing can be learnt" in boost({"all": same}).failure
+    flat = Examples({**table.columns, "pressure": Numbers(np.full(table.rows, 120.0))}, table.rows)
+    assert "nothing can be learnt" in boost({"all": flat}, task="regression", outcome="pressure").failure
+
+
+def test_a_site_with_one_class_takes_part_where_its_policy_allows(boost, table, split):
+    result = boost(split(table, table.number("died").astype(int)))
+    assert len(forest_of(result).trees) == 5
+
+
+def test_negative_weights_and_weights_of_a_few_are_refused(boost, table):
+    weight = np.ones(table.rows)
+    weight[0] = -1
+    negative = Examples({**table.columns, "weight": Numbers(weight)}, table.rows)
+    assert "negative" in boost({"all": negative}, weights="weight").failure
+    weight[:2] = 1e6
+    few = Examples({**table.columns, "weight": Numbers(weight)}, table.rows)
+    assert "outweigh" in boost({"all": few}, weights="weight").failure
+
+
+def test_a_label_outside_the_declared_levels_is_refused(federate, table, terms):
+    spec = BoostingSpec(task="classification", outcome="kind", covariates=("age",))
+    agreed = terms(kind=Variable("category", ("mild", "plain")))
+    with pytest.raises(DataError) as refused:
+        federate(BOOSTING, spec, agreed, {"all": table})
+    assert "severe" not in str(refused.value)
+
+
+def test_no_event_and_no_row_for_validation_are_refused(boost, table):
+    nobody = Examples({**table.columns, "died": Numbers(np.zeros(table.rows))}, table.rows)
+    assert "no patient had the event" in boost({"all": nobody}, task="cox", least=1).failure
+    assert "for validation" in boost({"all": table}, validation="age > 200").failure
+
+
+@pytest.mark.parametrize(
+    ("settings_", "said"),
+    [
+        ({"outcome": ""}, "outcome: found none"),
+        ({"task": "cox"}, "time: found none"),
+        ({"early_stopping": 3}, "expected rows to look at"),
+        ({"monotone": {"height": 1}}, "height is not among the covariates"),
+        ({"covariates": ("age", "died")}, "died is not to be learnt from"),
+        ({"validation": 0.5, "test": 0.5}, "leave no rows to learn from"),
+        ({"validation": "age >"}, "condition"),
+        ({"strata": "site"}, "has no meaning"),
+        ({"bins": 257}, "256"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings_, said):
+    with pytest.raises(ValidationError, match=said):
+        BoostingSpec(**{"task": "classification", "outcome": "died", "covariates": ("age",), **settings_})
+
+
+def test_a_published_forest_says_no_number_of_rows(boost, table):
+    result = boost({"all": table})
+    whole = {array.dtype.kind for array in result.model.values() if isinstance(array, np.ndarray)}
+    assert whole <= {"i", "u", "f"}
+    assert table.rows not in [value for array in result.model.values() if isinstance(array, np.ndarray) for value in array.ravel()]
+    json.dumps(dict(result.facts))

@@ -1,0 +1,78 @@
+"""The kernels of boosting: compiled or not, they give the very same numbers."""
+
+import numpy as np
+import pytest
+
+from huizhen.methods.trees.kernels import NumpyKernels
+from huizhen.methods.trees.lattice import SLOTS, keys_of
+
+compiled = pytest.importorskip("huizhen.methods.trees.compiled")
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def kernels(request):
+    return NumpyKernels() if request.param == "numpy" else compiled.CompiledKernels()
+
+
+ROWS, COVARIATES, SHIFT = 9_001, 10, 40
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(3)
+    codes = np.zeros((ROWS, 16), np.uint8)
+    codes[:, :COVARIATES] = rng.integers(0, 255, (ROWS, COVARIATES))
+    gradient, hessian = rng.integers(-(2**33), 2**33, ROWS), rng.integers(0, 2**24, ROWS)
+    chosen = np.sort(rng.choice(ROWS, 5_000, replace=False)).astype(np.int32)
+    return codes, gradient, hessian, chosen
+
+
+def test_histograms_are_the_sums_by_bin(kernels, rows):
+    codes, gradient, hessian, chosen = rows
+    slots = np.concatenate([place * SLOTS + np.arange(255) for place in range(COVARIATES)])
+    found = tuple(np.empty(len(slots), np.int64) for _ in range(3))
+    kernels.histogram(codes, chosen, np.column_stack([gradient, hessian + (1 << SHIFT)]), SHIFT, slots, found)
+    for place in (0, 9):
+        for bin_ in (0, 17, 254):
+            here = chosen[codes[chosen, place] == bin_]
+            at = place * 255 + bin_
+            assert [each[at] for each in found] == [gradient[here].sum(), hessian[here].sum(), len(here)]
+    assert found[2].sum() == len(chosen) * COVARIATES
+
+
+def test_rows_that_go_left_stand_first_and_all_keep_their_order(kernels, rows):
+    codes, _, _, chosen = rows
+    left = (np.arange(256) % 3 == 0).astype(np.uint8)
+    mine, column = chosen.copy(), np.ascontiguousarray(codes[:, 4])
+    count = kernels.partition(column, mine, left)
+    goes = left[column[chosen]] == 1
+    assert count == goes.sum()
+    np.testing.assert_array_equal(mine, np.concatenate([chosen[goes], chosen[~goes]]))
+
+
+def test_leaves_are_added_to_the_margins_of_their_rows_alone(kernels, rows):
+    codes, _, _, chosen = rows
+    left, margins = (np.arange(256) < 100).astype(np.uint8), np.full(ROWS, 0.1)
+    column = np.ascontiguousarray(codes[:, 2])
+    kernels.add_leaves(column, chosen, left, (0.25, -0.5), margins)
+    expected = np.full(ROWS, 0.1)
+    expected[chosen] += np.where(column[chosen] < 100, 0.25, -0.5)
+    np.testing.assert_array_equal(margins, expected)
+
+
+@pytest.mark.parametrize("cuts", [[], [0.0], [-2.5, -1.0, 0.0, 1e-40, 0.5, 3.0, 1e30], np.linspace(-3, 3, 254)])
+def test_bins_count_the_cuts_at_or_below_a_number(kernels, cuts):
+    rng = np.random.default_rng(1)
+    cuts = np.array(cuts, np.float32)
+    values = np.concatenate([rng.normal(size=20_000), cuts, [np.nan, 1e300, -1e300, -0.0, 0.0, 1e-45]])
+    found = np.empty(len(values), np.uint8)
+    kernels.encode(values, cuts, 255, found)
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    expected = [255 if np.isnan(value) else int((cuts <= value).sum()) for value in single]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_order_of_bits_is_the_order_of_numbers():
+    values = np.array([-np.inf, -3.0, -1e-45, 0.0, 1e-45, 2.0, np.inf])
+    assert (np.diff(keys_of(values).astype(np.int64)) > 0).all()
