@@ -43,14 +43,21 @@ STUDY = {
 }
 
 ROUNDS = {"network": "mlp", "settings": {"widths": [3]}, "rounds": 2, "learning_rate": 0.001}
+COX = {"task": "cox", "time": "time", "event": "died == 1"}
+TREES = {"trees": 2, "depth": 2, "validation": 0.3}
 LEARNING = {
     "variables": {"scan": {"shape": [1, 8, 8]}, "mask": {"shape": [1, 8, 8]}},
     "method": {
+        "boosting": [
+            {"label": "trees", "task": "classification", "outcome": "died", "covariates": ["age", "sex"], **TREES},
+            {"label": "values", "task": "regression", "outcome": "weight", "covariates": ["age"], **TREES},
+            {"label": "times", **COX, "covariates": ["age"], "resolution": 30.0, **TREES},
+        ],
         "averaging": [
             {"label": "label", "outcome": "died", "covariates": ["age", "sex"], "validation": 0.3, "control": True, **ROUNDS},
             {"label": "cycle", "outcome": "arm", "covariates": ["age"], "scale": "none", "order": "cyclic", **ROUNDS},
             {"label": "number", "task": "regression", "outcome": "weight", "covariates": ["age"], "normalise": True, **ROUNDS},
-            {"label": "hazard", "task": "cox", "time": "time", "event": "died == 1", "covariates": ["age"], "test": 0.3, **ROUNDS},
+            {"label": "hazard", **COX, "covariates": ["age"], "test": 0.3, **ROUNDS},
             {
                 "label": "intervals",
                 "task": "discrete_time",
@@ -69,7 +76,7 @@ LEARNING = {
                 "network": "unet",
                 "settings": {"widths": [2, 4], "units": 0},
             },
-        ]
+        ],
     },
 }
 
