@@ -1,6 +1,7 @@
 """Boosted trees over sites: the forest of the pooled rows, split for split, and what XGBoost makes of the same rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +259,16 @@ def test_a_weight_counts_a_row_so_often(boost, table, split):
     np.testing.assert_allclose(weighted.base, counted.base, rtol=1e-9)
 
 
+def test_rows_of_weight_0_are_none_of_those_that_a_leaf_must_hold(boost, table):
+    weight = (np.arange(table.rows) % 4 == 0).astype(float)
+    counted = Examples({**table.columns, "weight": Numbers(weight)}, table.rows)
+    weighted = forest_of(boost({"all": counted}, least=20, weights="weight", min_child_weight=0, covariates=("age", "grade")))
+    kept = counted.where(weight > 0)
+    for tree in weighted.trees:
+        alone = Forest(weighted.names, weighted.levels, weighted.categorical, weighted.aim, np.zeros(1), (tree,))
+        assert np.unique(margins(alone, kept), return_counts=True)[1].min() >= 20
+
+
 def test_predictions_follow_a_monotone_covariate_whatever_the_others_are(boost, table):
     forest = forest_of(boost({"all": table}, monotone={"age": 1, "bmi": -1}, trees=20, depth=5))
     free = forest_of(boost({"all": table}, trees=20, depth=5))
@@ -392,6 +403,17 @@ def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost
 def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
     sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
     assert bytes_of(conversation(spec, terms(), sites)) == bytes_of(conversation(spec, terms(), sites, forget=True))
+
+
+@pytest.mark.parametrize("settings_", [{}, {"task": "cox", "outcome": "", "time": "days", "event": "died"}], ids=str)
+def test_questions_that_travel_as_bytes_are_answered_the_same(table, terms, bytes_of, settings_):
+    spec = BoostingSpec(**{**SPEC, **settings_})
+    state, local = BOOSTING.begin(spec, terms()), Local()
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        travelled = replace(asked, facts=canonical.decode(canonical.encode(asked.facts)))
+        answer, local = BOOSTING.answer(travelled, table, local, rng=np.random.default_rng(0))
+        state = BOOSTING.fold(state, add_up([answer]))
+    assert bytes_of(asked.result) == bytes_of(conversation(spec, terms(), {"all": table}))
 
 
 @pytest.mark.parametrize("settings_", [{}, {"task": "cox", "outcome": "", "time": "days", "event": "died"}], ids=str)
