@@ -1,6 +1,7 @@
 """Boosted trees over sites: the forest of the pooled rows, split for split, and what XGBoost makes of the same rows."""
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,6 +244,41 @@ def test_on_heart_disease_the_area_is_that_of_xgboost(federate):
     for rows in (train, test):
         mine, theirs = predict(forest, hospital(rows[names])), booster.predict(xgb.DMatrix(rows[names]))
         assert auc(mine, rows.y.to_numpy()) == pytest.approx(auc(theirs, rows.y.to_numpy()), abs=0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_on_diabetic_inpatients_with_many_categories_the_area_is_that_of_xgboost(federate):
+    archive = SHARED / "diabetes_130us/dataset_diabetes.zip"
+    if not archive.exists():
+        pytest.skip("the records of diabetic inpatients are not beside this repository")
+    xgb = pytest.importorskip("xgboost")
+    with zipfile.ZipFile(archive) as folder, folder.open("dataset_diabetes/diabetic_data.csv") as file:
+        frame = pd.read_csv(file, na_values="?", low_memory=False, keep_default_na=False)
+    numbers = [
+        "time_in_hospital",
+        "num_lab_procedures",
+        "num_medications",
+        "number_inpatient",
+        "number_emergency",
+        "number_diagnoses",
+    ]
+    categories = ["race", "gender", "age", "discharge_disposition_id", "admission_source_id", "medical_specialty", "insulin"]
+    names = [*numbers, *categories]
+    frame["again"] = (frame.readmitted != "NO").astype(float)
+    frame[categories] = frame[categories].map(lambda value: None if pd.isna(value) else str(value))
+    unseen = np.random.default_rng(0).random(len(frame)) < 0.3
+    train, test = frame[~unseen], frame[unseen]
+    kinds = dict.fromkeys([*numbers, "again"], Variable("number")) | dict.fromkeys(categories, Variable("category"))
+    spec = BoostingSpec(task="classification", outcome="again", covariates=names, trees=60)
+    sites = shares(train[[*names, "again"]], (train.patient_nbr % 10).to_numpy())
+    mine = predict(forest_of(federate(BOOSTING, spec, Terms(variables=kinds), sites)), hospital(test[names]))
+    coded = frame[names].astype(dict.fromkeys(categories, "category"))
+    rows = [xgb.DMatrix(coded[chosen], frame.again[chosen], enable_categorical=True) for chosen in (~unseen, unseen)]
+    parameters = {"tree_method": "hist", "max_depth": 6, "eta": 0.3, "objective": "binary:logistic", "nthread": 1}
+    theirs = xgb.train(parameters, rows[0], 60).predict(rows[1])
+    truth = test.again.to_numpy()
+    assert auc(mine, truth) == pytest.approx(auc(theirs, truth), abs=0.002)
 
 
 # What trees are told
