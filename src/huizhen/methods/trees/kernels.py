@@ -48,10 +48,10 @@ class Kernels(Protocol):
 
 @cache
 def kernels() -> Kernels:
-    """The compiled kernels, or numpy's where numba is not installed."""
+    """The compiled kernels, or numpy's where numba is not installed, or finds no folder to keep what it compiles in."""
     try:
         from huizhen.methods.trees.compiled import CompiledKernels
-    except ImportError:
+    except (ImportError, RuntimeError):
         return NumpyKernels()
     return CompiledKernels()
 

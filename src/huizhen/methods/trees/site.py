@@ -155,7 +155,9 @@ class Grower:
                 gradient, hessian = gradient * learns, hessian * learns  # what is set aside may be far off any scale
             whole = fixed(gradient, scales["gradient"])
             self.pairs[:, rows, 0] = whole
-            self.pairs[:, rows, 1] = fixed(hessian, scales["hessian"]) + (1 << scales["shift"])
+            # A row of weight 0 takes no part, so it is none of those that a leaf must hold.
+            counted = 1 if weight is None else (weight > 0).astype(np.int64)
+            self.pairs[:, rows, 1] = fixed(hessian, scales["hessian"]) + (counted << scales["shift"])
             lost = fixed(loss, loss_scale)
             if learns.all():
                 total[0] += lost.sum()

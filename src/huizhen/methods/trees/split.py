@@ -142,8 +142,9 @@ def _numbers(binning: Binning, sums: Integers, nodes: Sequence[Node], rules: Rul
         return
     columns, of, cut = _value_bins(binning, numeric)
     upto = np.cumsum(sums, axis=2)
-    before = np.concatenate([np.zeros((*sums.shape[:2], 1), np.int64), upto], axis=2)[:, :, binning.offsets[:-1]]
-    right = upto[:, :, columns] - before[:, :, of]
+    before = np.concatenate([np.zeros((*sums.shape[:2], 1), np.int64), upto], axis=2)[:, :, binning.offsets[numeric]]
+    right = np.take(upto, columns, axis=2)
+    right -= np.repeat(before, binning.sizes[numeric], axis=2)
     yield _chosen(binning, right, sums, nodes, rules, of, cut, missing_left=False)
     missing = sums[:, :, binning.offsets[1:] - 1]
     with_missing = np.flatnonzero(missing[2].any(axis=0)[of])

@@ -1,6 +1,8 @@
 """Boosted trees over sites: the forest of the pooled rows, split for split, and what XGBoost makes of the same rows."""
 
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,41 @@ def test_on_heart_disease_the_area_is_that_of_xgboost(federate):
         assert auc(mine, rows.y.to_numpy()) == pytest.approx(auc(theirs, rows.y.to_numpy()), abs=0.002)
 
 
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_on_diabetic_inpatients_with_many_categories_the_area_is_that_of_xgboost(federate):
+    archive = SHARED / "diabetes_130us/dataset_diabetes.zip"
+    if not archive.exists():
+        pytest.skip("the records of diabetic inpatients are not beside this repository")
+    xgb = pytest.importorskip("xgboost")
+    with zipfile.ZipFile(archive) as folder, folder.open("dataset_diabetes/diabetic_data.csv") as file:
+        frame = pd.read_csv(file, na_values="?", low_memory=False, keep_default_na=False)
+    numbers = [
+        "time_in_hospital",
+        "num_lab_procedures",
+        "num_medications",
+        "number_inpatient",
+        "number_emergency",
+        "number_diagnoses",
+    ]
+    categories = ["race", "gender", "age", "discharge_disposition_id", "admission_source_id", "medical_specialty", "insulin"]
+    names = [*numbers, *categories]
+    frame["again"] = (frame.readmitted != "NO").astype(float)
+    frame[categories] = frame[categories].map(lambda value: None if pd.isna(value) else str(value))
+    unseen = np.random.default_rng(0).random(len(frame)) < 0.3
+    train, test = frame[~unseen], frame[unseen]
+    kinds = dict.fromkeys([*numbers, "again"], Variable("number")) | dict.fromkeys(categories, Variable("category"))
+    spec = BoostingSpec(task="classification", outcome="again", covariates=names, trees=60)
+    sites = shares(train[[*names, "again"]], (train.patient_nbr % 10).to_numpy())
+    mine = predict(forest_of(federate(BOOSTING, spec, Terms(variables=kinds), sites)), hospital(test[names]))
+    coded = frame[names].astype(dict.fromkeys(categories, "category"))
+    rows = [xgb.DMatrix(coded[chosen], frame.again[chosen], enable_categorical=True) for chosen in (~unseen, unseen)]
+    parameters = {"tree_method": "hist", "max_depth": 6, "eta": 0.3, "objective": "binary:logistic", "nthread": 1}
+    theirs = xgb.train(parameters, rows[0], 60).predict(rows[1])
+    truth = test.again.to_numpy()
+    assert auc(mine, truth) == pytest.approx(auc(theirs, truth), abs=0.002)
+
+
 # What trees are told
 
 
@@ -256,6 +293,16 @@ def test_a_weight_counts_a_row_so_often(boost, table, split):
     counted = forest_of(boost({"all": repeated}, least=1, **settings_))
     np.testing.assert_allclose(margins(weighted, table), margins(counted, table), atol=1e-6)
     np.testing.assert_allclose(weighted.base, counted.base, rtol=1e-9)
+
+
+def test_rows_of_weight_0_are_none_of_those_that_a_leaf_must_hold(boost, table):
+    weight = (np.arange(table.rows) % 4 == 0).astype(float)
+    counted = Examples({**table.columns, "weight": Numbers(weight)}, table.rows)
+    weighted = forest_of(boost({"all": counted}, least=20, weights="weight", min_child_weight=0, covariates=("age", "grade")))
+    kept = counted.where(weight > 0)
+    for tree in weighted.trees:
+        alone = Forest(weighted.names, weighted.levels, weighted.categorical, weighted.aim, np.zeros(1), (tree,))
+        assert np.unique(margins(alone, kept), return_counts=True)[1].min() >= 20
 
 
 def test_predictions_follow_a_monotone_covariate_whatever_the_others_are(boost, table):
@@ -392,6 +439,17 @@ def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost
 def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
     sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
     assert bytes_of(conversation(spec, terms(), sites)) == bytes_of(conversation(spec, terms(), sites, forget=True))
+
+
+@pytest.mark.parametrize("settings_", [{}, {"task": "cox", "outcome": "", "time": "days", "event": "died"}], ids=str)
+def test_questions_that_travel_as_bytes_are_answered_the_same(table, terms, bytes_of, settings_):
+    spec = BoostingSpec(**{**SPEC, **settings_})
+    state, local = BOOSTING.begin(spec, terms()), Local()
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        travelled = replace(asked, facts=canonical.decode(canonical.encode(asked.facts)))
+        answer, local = BOOSTING.answer(travelled, table, local, rng=np.random.default_rng(0))
+        state = BOOSTING.fold(state, add_up([answer]))
+    assert bytes_of(asked.result) == bytes_of(conversation(spec, terms(), {"all": table}))
 
 
 @pytest.mark.parametrize("settings_", [{}, {"task": "cox", "outcome": "", "time": "days", "event": "died"}], ids=str)
