@@ -21,6 +21,8 @@ from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
 from huizhen.methods.scores.measure import headline, learning, quality, remarks
+from huizhen.methods.survival.groups import Groups
+from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
 from huizhen.methods.training.appraisal import appraise
 from huizhen.methods.training.export import to_files
@@ -100,7 +102,7 @@ def _rounds(
         }
         total = yield Question(NAME, "train", facts, variables, progress=Progress(done + 1, spec.rounds, course.newest))
         if watched and done:
-            _note(course, headline(aim, _of_fold(total, VALIDATION)), joint, spec)
+            _note(course, headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count), joint, spec)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
         course.rounds.append(_loss(total))
         rounds = [dict(one) for one in course.rounds]  # a copy: the course goes on
@@ -154,7 +156,7 @@ def _judged(
     progress = Progress(len(course.rounds), len(course.rounds), course.rounds[-1])
     total = yield Question(NAME, "judge", facts, variables, progress=progress)
     if spec.validation:
-        _note(course, headline(learner.aim, _of_fold(total, VALIDATION)), joint, spec)
+        _note(course, headline(learner.aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count), joint, spec)
     weights = joint.weights
     if course.best and course.best["round"] < len(course.rounds):
         weights = course.best["weights"]
@@ -201,8 +203,13 @@ def _agree_aim(spec: AveragingSpec, terms: Terms) -> Generator[Question, Total, 
         declared = terms.variables[spec.outcome[0]].levels if spec.outcome[0] in terms.variables else ()
         levels = declared or tuple(str(place) for place in range(spec.classes))
         return Aim("segmentation", spec.outcome, levels)
+    if spec.survival is not None and not spec.ends:
+        exits = yield from agree_exits(NAME, spec.survival, Groups())
+        ends = tuple(exits.grid(terms.min_cell_count).times.tolist())
+    else:
+        ends = spec.ends
     outcome = (spec.time,) if spec.time else spec.outcome
-    return Aim(spec.task, outcome, event=spec.event, ends=spec.ends, threshold=spec.threshold)
+    return Aim(spec.task, outcome, event=spec.event, ends=ends, threshold=spec.threshold)
 
 
 def _turn(spec: AveragingSpec, terms: Terms, done: int) -> str | None:
@@ -244,7 +251,7 @@ AVERAGING = ScriptedMethod(
     spec=AveragingSpec,
     program=_program,
     resume=_resume,
-    steps={**FEATURES_STEPS, **TRAINING_STEPS},
+    steps={**FEATURES_STEPS, **GRID_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
     export=to_files,

@@ -112,8 +112,12 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
     start = yield from agree_start(NAME, facts, aim, variables, terms)
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
     grid, noted = (yield from _agree_grid(spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
+    if grid is not None:  # measures are judged on the same times
+        times = np.union1d(grid["event_ends"], grid["censored_ends"]) * grid["resolution"]
+        aim = replace(aim, ends=tuple(times.tolist()))
     setting = {
         **facts,
+        "aim": aim.facts(),
         "binning": binning.facts(),
         "base": start.base,
         "scales": dict(start.scales),

@@ -19,6 +19,7 @@ from huizhen.data.folds import Aside
 from huizhen.methods.method import Local, Step
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
+from huizhen.methods.scores.histogram import BINS, COARSE
 from huizhen.methods.scores.measure import COUNTS, measure
 from huizhen.methods.training.aggregation import effective_steps
 from huizhen.methods.training.features import Features
@@ -62,14 +63,16 @@ def prepare(facts: Mapping[str, Any], examples: Examples, local: Local) -> Prepa
     return found
 
 
-def judge(learner: Learner, aim: Aim, weights: Floats, rows: Prepared, folds: list[int]) -> dict[str, NDArray[Any]]:
-    """The sums behind the measures of some folds, named ``fold/part``."""
+def judge(
+    learner: Learner, aim: Aim, weights: Floats, rows: Prepared, folds: list[int], *, bins: int = BINS
+) -> dict[str, NDArray[Any]]:
+    """The sums behind the measures of some folds, named ``fold/part``; `bins`: of score, see `measure`."""
     sums: dict[str, NDArray[Any]] = {}
     for fold in folds:
         inputs, targets = rows.inputs[fold], rows.targets[fold]
         for piece in chunks(len(targets), JUDGED) if len(targets) else [slice(0, 0)]:
             outputs = learner.outputs(weights, inputs[piece]).astype(np.float64)
-            for name, value in measure(aim, outputs, targets[piece]).items():
+            for name, value in measure(aim, outputs, targets[piece], bins=bins).items():
                 whole = f"{FOLDS[fold]}/{name}"
                 sums[whole] = sums[whole] + value if whole in sums else value
     return sums
@@ -80,7 +83,7 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
     facts = question.facts
     learner, rows = _learner(facts), prepare(facts, examples, local)
     weights = _with_own_layers(learner, facts, local)
-    sums = judge(learner, Aim.from_facts(facts["aim"]), weights, rows, facts["folds"])
+    sums = judge(learner, learner.aim, weights, rows, facts["folds"], bins=COARSE)  # finely after the last round
     kept = dict(local.kept)
     if _has_the_turn(facts, examples) and len(rows.targets[0]):
         sums |= _change(learner, facts, weights, rows, kept, seed=int(rng.integers(2**63)))
@@ -95,7 +98,7 @@ def _judge(question: Question, examples: Examples, local: Local, _rng: np.random
     facts = question.facts
     learner, rows = _learner(facts), prepare(facts, examples, local)
     weights = _with_own_layers(learner, facts, local)
-    return _answer(judge(learner, Aim.from_facts(facts["aim"]), weights, rows, facts["folds"]), examples.rows), local
+    return _answer(judge(learner, learner.aim, weights, rows, facts["folds"]), examples.rows), local
 
 
 def _change(

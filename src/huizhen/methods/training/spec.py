@@ -11,6 +11,7 @@ from huizhen.data.cohort import parse
 from huizhen.data.folds import Aside
 from huizhen.errors import HuizhenError
 from huizhen.methods.method import Names, Spec
+from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.training.aggregation import Server
 from huizhen.methods.training.recipe import Recipe
 
@@ -31,13 +32,14 @@ class AveragingSpec(Spec):
         task: what is predicted; a classification is of two classes or of several, as the joint levels of the outcome say.
         outcome: the variable; several for ``multilabel``; the label map for ``segmentation``.
         time, event: of survival, as in a Cox regression; ends: upper ends of the intervals, for ``discrete_time``.
+        resolution: width of the finest interval of the joint grid of times on which a ``cox`` network is judged.
         classes: of a label map, background included, where its variable declares no levels.
         covariates: the inputs, as terms of a formula; or else
         image: the input.
         scale: of the inputs: ``joint``, each ``site`` by its own training rows, or ``none``.
         validation, test: rows kept aside: a share, drawn by what a row holds, or a condition.
-        rounds: the most rounds. early_stopping: rounds without a better joint validation, after which the best weights are taken; 0:
-            never.
+        rounds: the most rounds.
+        early_stopping: rounds without a better joint validation, after which the best weights are taken; 0: never.
         epochs, steps, batch, optimiser, learning_rate, momentum, weight_decay, clip, augment: local training, see `Recipe`.
         proximal: mu of FedProx; 0: none.
         control: whether control variates correct the drift of sites (SCAFFOLD).
@@ -56,6 +58,7 @@ class AveragingSpec(Spec):
     time: str = ""
     event: str = ""
     ends: Floats = ()
+    resolution: Positive = 1.0
     classes: int = Field(default=2, ge=2, le=1000)
     covariates: Names = ()
     image: str = ""
@@ -91,6 +94,13 @@ class AveragingSpec(Spec):
         if problems := [*_of_inputs(self), *_of_outcome(self), *_of_training(self)]:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def survival(self) -> SurvivalSpec | None:
+        """What the joint grid of times needs to know; None where there is no such grid."""
+        if self.task != "cox" or not (self.time and self.event):
+            return None
+        return SurvivalSpec(time=self.time, event=self.event, resolution=self.resolution)
 
     @property
     def aside(self) -> Aside:
