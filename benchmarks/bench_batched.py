@@ -1,9 +1,9 @@
 """1,000 sites x 20 rounds of federated averaging of a small network in one process, against `pfl` on the same task.
 
-A multilayer perceptron 30-16-1, SGD, one local epoch, batch 32, 30 to 70 rows at each site. Bar: at most a fiftieth of pfl's processor
-time, and the weights of our own plain loop within 1e-5. pfl has a virtual environment of its own under build/, made when it is first
-needed. Each side runs in a process of its own, as it comes, and reports its own `time.process_time`: the drawing of the order of rows,
-training and averaging are in it, the making of the rows is not. pfl is also timed with one thread, which suits such small steps best.
+A multilayer perceptron 30-16-1, SGD, one local epoch, batch 32, 30 to 70 rows at each site. Bar: at most a fiftieth of pfl's
+processor time, and the weights of our own plain loop within 1e-5. pfl has a virtual environment of its own under build/, made when
+it is first needed. Each side runs in a process of its own, as it comes, and reports its own `time.process_time`: drawing the order
+of rows, training and averaging are in it, making the rows is not. pfl is also timed with one thread, which suits so small a step.
 """
 
 from __future__ import annotations

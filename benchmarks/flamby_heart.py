@@ -4,8 +4,8 @@
 
 FOLDER holds ``flamby_prepared.csv`` and ``published_flamby.json``; by default ``../shared/data/heart_disease`` beside the checkout.
 Accuracy at 0.5, mean over the four centres' test rows, and over the seeds 42 to 46; the spread over ten further seeds is shown
-beside it, for the published figures rest on five. The exact logistic regression stands below all of them. In a cycle the order of the
-centres is drawn from the seed, as FLamby draws it.
+beside it, for the published figures rest on five. The exact logistic regression stands below all of them. In a cycle the order of
+the centres is drawn from the seed, as FLamby draws it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Imaging networks over 5 sites unlike each other: the federation, every site alone and the pooled images, on the images held aside.
+"""Imaging networks over 5 sites unlike each other: federation, every site alone and pooled images, on the images held aside.
 
     python benchmarks/images.py [FOLDER]
 
 FOLDER holds ``pneumoniamnist/pneumoniamnist.npz`` (MedMNIST v2) and ``luna16_nodule_patches/luna16_patches_50x50.npz``; by default
-``../shared/data`` beside the checkout. The images of each class are dealt to the sites by a Dirichlet draw of concentration 0.5, so that
-sites differ in size and in their share of the class. The same network, epochs and batches for all. Bar: the federation's area under
-the ROC curve within 0.01 of the pooled one.
+``../shared/data`` beside the checkout. The images of each class are dealt to the sites by a Dirichlet draw of concentration 0.5, so
+that sites differ in size and in their share of the class. The same network, epochs and batches for all. Bar: the federation's area
+under the ROC curve within 0.01 of the pooled one.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ STUDY = {
             "network": "small_cnn",
             "image": "image",
             "outcome": "label",
-            "rounds": 8,
+            "rounds": 4,
             "epochs": 2,
             "learning_rate": 0.05,
             "momentum": 0.9,

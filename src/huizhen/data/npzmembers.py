@@ -26,7 +26,7 @@ __all__ = ["Member", "members", "read"]
 
 LARGE = 2**31  # bytes that any archive may unpack to
 PACKED = 200  # times its own size that it may unpack to beyond that; photographs reach 2, empty label maps some 150
-BLOCK = 2**22
+BLOCK = 2**18  # bytes read at once: larger pieces cost more, as each gets memory of its own
 BROKEN = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
 COPY = "Copy or export it again"
 

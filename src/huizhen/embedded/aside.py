@@ -23,7 +23,16 @@ from huizhen.privacy.result import CellTable, Result, Table, Withheld
 
 __all__ = ["by_itself", "hold_together"]
 
-LABELS = ("variable", "group", "level", "term", "stratum", "probability")  # columns that say what a row is about
+LABELS = (
+    "variable",
+    "group",
+    "level",
+    "term",
+    "stratum",
+    "probability",
+    "measure",
+    "label",
+)  # columns that say what a row is about
 ADDED = ("sum", "mean")  # columns that give a sum back, besides counts
 WHY = "Another site keeps the same number back, and the joint number less those of the others would be that site's."
 

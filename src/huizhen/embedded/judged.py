@@ -28,8 +28,9 @@ __all__ = ["ALL_ROWS", "Judged", "judge"]
 
 ALL_ROWS = "all"
 FEDERATION, POOLED, ALONE = "federation", "pooled", "alone"
-# Pairs of patients and lines through all of them: the joint number less those of the other sites is nobody's own.
-NOT_ADDED = frozenset({"auc", "concordance", "calibration_slope", "calibration_intercept", "r2"})
+# The joint number less those of the other sites is nobody's own. An area is not among them: as a fraction of a number of pairs, its
+# digits tell how many patients bear the label.
+NOT_ADDED = frozenset({"concordance", "calibration_slope", "calibration_intercept", "r2"})
 SPOKEN = ("", "macro")  # of several labels, the measure of all together
 Tables = Mapping[str, Table]
 Scores = dict[str, tuple[Any, Any, Any]]  # estimate and limits by measure
@@ -72,18 +73,25 @@ class _Model:
 def judge(
     analysis: Analysis,
     federation: Result,
+    *,
     alone: Mapping[str, Result],
     pooled: Result | None,
     rows: Mapping[str, Examples],
     terms: Terms,
+    whole: Examples | None = None,
 ) -> Judged:
-    """Every model on the rows of `rows`, by site, that the method holds aside: for the last judgement, or else from training."""
+    """Every model on the rows that the method holds aside, for the last judgement or else from training.
+
+    Args:
+        federation, alone, pooled: results that carry a model: the joint one, each site's own, that of the pooled rows.
+        rows: each site's rows; whole: all of them together, where the caller has them so already.
+    """
     appraise: Appraise | None = getattr(analysis.method, "appraise", None)
     if appraise is None or federation.failure:
         return Judged()
     models = [_Model(ALONE, site, result) for site, result in alone.items()] + [_Model(FEDERATION, "", federation)]
     models += [_Model(POOLED, "", pooled)] if pooled is not None else []
-    sets = {**rows, ALL_ROWS: concatenate(list(rows.values()))}
+    sets = {**rows, ALL_ROWS: concatenate(list(rows.values())) if whole is None else whole}
     for fold in (TEST, VALIDATION):
         if _tables(appraise, federation, analysis.spec, terms, sets[ALL_ROWS], fold):
             told = {
@@ -149,7 +157,7 @@ def _shown(patients: Mapping[str, int], sites: tuple[str, ...], terms: Terms) ->
 def _held_together(
     by_rows: Mapping[str, Tables], sites: tuple[str, ...], patients: Mapping[str, int], terms: Terms
 ) -> dict[str, Scores]:
-    """Estimates by set of rows; where a single site's mean or rate is kept back, that of the smallest other one is too."""
+    """Estimates by set of rows; where a single site's is kept back, that of the smallest other one is too."""
     found = {name: _scores(tables, terms) for name, tables in by_rows.items()}
     scores = {name: dict(told) for name, (told, _) in found.items()}
     for measure in {measure for told in scores.values() for measure in told} - NOT_ADDED:

@@ -151,6 +151,8 @@ def _compared(federation: Federation, analysis: Analysis, outcome: Outcome) -> F
         return Finding(outcome, {})
     terms = federation.terms(outcome.roster)
     selected = {site: select(federation.study, analysis, federation.tables[site]).examples for site in outcome.roster}
+    whole = concatenate(list(selected.values()))
     alone = hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()})
-    pooled = by_itself(analysis, concatenate(list(selected.values())), terms)
-    return Finding(outcome, alone, pooled, judged=judge(analysis, outcome.result, alone, pooled, selected, terms))
+    pooled = by_itself(analysis, whole, terms)
+    judged = judge(analysis, outcome.result, alone=alone, pooled=pooled, rows=selected, terms=terms, whole=whole)
+    return Finding(outcome, alone, pooled, judged=judged)

@@ -48,6 +48,11 @@ class Course:
     best: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def newest(self) -> dict[str, float]:
+        """What was last heard of each measure: those of a round's weights come with the answers of the next."""
+        return {name: value for one in self.rounds[-2:] for name, value in one.items()}
+
+    @property
     def since_best(self) -> int:
         return len(self.rounds) - int(self.best["round"]) if self.best else 0
 
@@ -93,12 +98,11 @@ def _rounds(
             "turn": _turn(spec, terms, done),
             "folds": watched,
         }
-        shown = dict(course.rounds[-1]) if done else {}
-        total = yield Question(NAME, "train", facts, variables, progress=Progress(done + 1, spec.rounds, shown))
+        total = yield Question(NAME, "train", facts, variables, progress=Progress(done + 1, spec.rounds, course.newest))
         if watched and done:
             _note(course, headline(aim, _of_fold(total, VALIDATION)), joint, spec)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
-        course.rounds.append({"loss": float(total.sums["loss"][0] / total.sums["weight"][0])})
+        course.rounds.append(_loss(total))
         rounds = [dict(one) for one in course.rounds]  # a copy: the course goes on
         yield Milestone({"setting": setting, "joint": joint.facts(), "rounds": rounds, "best": course.best})
     return (yield from _judged(spec, terms, learner, setting, joint, course, variables))
@@ -106,6 +110,8 @@ def _rounds(
 
 def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, turn: str | None) -> Joint:
     if turn is not None:  # the changes are individual releases, all zero but one
+        if not total.sums["weight"][0]:
+            return joint  # whose turn it was is lost, or keeps all its rows aside
         change = np.sum(list(total.individual["change"].values()), axis=0)
         total = Total({**total.sums, "change": change}, total.keyed, {}, total.rows, total.roster)
     change = mean_change(total, parameters)
@@ -115,6 +121,11 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
     if spec.control:
         control = (total.sums["control"] / total.sums["weight"][0]).astype(np.float32)
     return advance(spec.server_rule, joint, change, control=control)
+
+
+def _loss(total: Total) -> dict[str, float]:
+    rows = float(total.sums["weight"][0])
+    return {"loss": float(total.sums["loss"][0]) / rows} if rows else {}
 
 
 def _note(course: Course, measures: Mapping[str, float], joint: Joint, spec: AveragingSpec) -> None:
@@ -136,6 +147,8 @@ def _judged(
     variables: tuple[str, ...],
 ) -> Script:
     """The last question: how good are the weights on rows that they have not seen?"""
+    if not any("loss" in one for one in course.rounds):
+        raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
     asides = [fold for fold, rule in ((VALIDATION, spec.validation), (TEST, spec.test)) if rule]
     facts = {**setting, "weights": joint.weights, "folds": asides or [TRAINING]}
     progress = Progress(len(course.rounds), len(course.rounds), course.rounds[-1])

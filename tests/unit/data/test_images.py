@@ -249,7 +249,7 @@ def test_splits_are_read_into_one_array(archive):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert rows.image("image").nbytes == 800 * 64 * 64
-    assert peak < 2.9 * rows.image("image").nbytes  # the array and one block of 4 MiB
+    assert peak < 1.4 * rows.image("image").nbytes  # the array and one block of 256 KiB
 
 
 def test_everything_wrong_with_an_archive_is_said_at_once(archive):

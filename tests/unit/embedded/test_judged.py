@@ -77,6 +77,22 @@ def site(count, seed, *, kept=2, aside=0.4):
     return Examples({name: Numbers(values) for name, values in columns.items()}, count)
 
 
+def telling(spec, terms):
+    """As the program, with the quality on the rows held aside in the result."""
+    total = yield Question("line", "sums", variables=NAMES)
+    slope = total.sums["died"][1:] / total.sums["died"][0] - total.sums["lived"][1:] / total.sums["lived"][0]
+    judged_ = yield Question("line", "judge", {"slope": slope.tolist()}, variables=NAMES)
+    return Result("line", total.rows, total.roster, {"slope": slope.tolist()}, quality(AIM, judged_.sums))
+
+
+def judge_rows(question, examples, local, rng):
+    rows = examples.where(examples.number("kept") == 2)
+    found = measure(AIM, scores(question.facts["slope"], rows)[:, None], AIM.targets(rows))
+    return Answer({name: Part(values, examples.rows) for name, values in found.items()}, examples.rows), local
+
+
+TELLING = replace(LINE, program=telling, steps={"sums": sums, "judge": judge_rows})
+
 SITES = {"east": site(120, 1), "west": site(200, 2), "north": site(150, 3)}
 STUDY = Study.parse({"study": {"title": "Lines"}, "method": {"summary": {"variables": ["x"]}}})
 LEARNING = replace(STUDY, analyses=(Analysis("line", LINE, LineSpec()),))
@@ -94,7 +110,7 @@ def judged(sites, terms=None):
     analysis, terms = Analysis("line", LINE, LineSpec()), terms or Terms()
     own = {name: alone(LINE, LineSpec(), terms, rows) for name, rows in sites.items()}
     joint = alone(LINE, LineSpec(), terms, SITES["west"])
-    return judge(analysis, joint, own, joint, sites, terms)
+    return judge(analysis, joint, alone=own, pooled=joint, rows=sites, terms=terms)
 
 
 def test_a_run_judges_every_model_on_every_sites_rows_and_on_all():
@@ -147,13 +163,33 @@ def test_where_one_sites_rate_tells_of_a_few_patients_a_second_sites_is_withheld
     sites = {"east": few_missed(SITES["east"], 2), "west": few_missed(SITES["west"], 12), "north": few_missed(SITES["north"], 9)}
     analysis, terms = Analysis("line", LINE, LineSpec()), Terms(min_cell_count=5)
     model = Result("line", 100, facts={"slope": [1.0, 0.0]})
-    table = judge(analysis, model, {}, None, sites, terms).quality
+    table = judge(analysis, model, alone={}, pooled=None, rows=sites, terms=terms).quality
     told = {name: row(table, model="federation", rows=name) for name in (*sites, "all")}
     assert told["east"]["sensitivity"] is None  # 2 missed
     assert told["north"]["sensitivity"] is None  # the smallest other one
     assert told["west"]["sensitivity"] is not None
     assert told["all"]["sensitivity"] is not None
     assert all(one["auc"] is not None for one in told.values())
+
+
+def test_how_many_patients_bear_a_label_at_one_site_is_not_to_be_had_from_the_others():
+    few = SITES["east"]
+    died = few.number("died") * (np.cumsum((few.number("died") == 1) & (few.number("kept") == 2)) <= 3)
+    sites = {**SITES, "east": Examples({**few.columns, "died": Numbers(died)}, few.rows)}
+    assert (died[few.number("kept") == 2] == 1).sum() == 3
+    table = judged(sites).quality
+    told = {name: row(table, model="federation", rows=name) for name in (*sites, "all")}
+    assert told["east"]["auc"] is told["north"]["auc"] is None
+    assert told["west"]["auc"] is not None
+    assert told["east"]["brier"] is not None
+    own = run_tables(replace(LEARNING, analyses=(Analysis("line", TELLING, LineSpec()),)), sites)["line"].alone
+    groups = {
+        name: dict(zip(own[name].tables["quality"].columns["measure"], own[name].tables["quality"].columns["smallest_group"]))
+        for name in sites
+    }
+    assert groups["east"]["auc"] is groups["north"]["auc"] is None  # else the joint number less those of the others is 3
+    assert groups["west"]["auc"] is not None
+    assert groups["north"]["brier"] is not None
 
 
 def test_a_sites_few_rows_are_not_told_of_and_not_to_be_had_from_the_others():
@@ -178,7 +214,7 @@ def test_rates_that_would_undo_rounding_are_withheld():
 def test_a_model_that_could_not_be_learnt_has_an_empty_row():
     analysis, failed = Analysis("line", LINE, LineSpec()), Result("line", failure="one class only")
     good = alone(LINE, LineSpec(), Terms(), SITES["west"])
-    table = judge(analysis, good, {"east": failed}, None, SITES, Terms()).quality
+    table = judge(analysis, good, alone={"east": failed}, pooled=None, rows=SITES, terms=Terms()).quality
     assert row(table, model="alone", site="east", rows="west")["auc"] is None
     assert row(table, model="federation", rows="west")["auc"] is not None
-    assert judge(analysis, failed, {"east": good}, None, SITES, Terms()).quality is None
+    assert judge(analysis, failed, alone={"east": good}, pooled=None, rows=SITES, terms=Terms()).quality is None

@@ -162,6 +162,36 @@ def test_a_cycle_hands_the_weights_from_site_to_site_and_says_that_a_change_is_o
     assert weights_after(federate, learning_rate=0.1, order="cyclic", rounds=3) == pytest.approx(w, abs=1e-6)
 
 
+def test_a_cycle_passes_over_a_site_that_keeps_all_its_rows_aside(federate):
+    w, without = begin(), [site for site in SIZES if site != "north"]
+    order = [list(SIZES)[place] for place in np.random.default_rng(3).permutation(3)]
+    for site in order:
+        w = descend(w, shares()[site]) if site in without else w
+    spec = settings(learning_rate=0.1, order="cyclic", rounds=3, test="site == 'north'")
+    result = federate(AVERAGING, spec, TERMS, by_site(ROWS))
+    assert result.model["weights"] == pytest.approx(w, abs=1e-6)
+    losses = result.tables["learning"].columns["loss"]
+    assert [loss is None for loss in losses] == [site == "north" for site in order]
+
+
+def test_a_cycle_in_which_nobody_trains_has_no_answer(federate):
+    spec = settings(order="cyclic", rounds=3, test="a > -100")
+    assert "no site has trained" in federate(AVERAGING, spec, TERMS, by_site(ROWS)).failure
+
+
+def test_progress_tells_the_newest_joint_measures_beside_the_loss():
+    told, state = [], AVERAGING.begin(settings(validation=0.3, rounds=4), TERMS)
+    local = {site: Local() for site in SIZES}
+    while not isinstance(question := AVERAGING.ask(state), Finished):
+        told.append(set(question.progress.measures) if question.step == "train" else set())
+        answers = [
+            AVERAGING.answer(question, rows, local[site], rng=np.random.default_rng(0))[0] for site, rows in by_site(ROWS).items()
+        ]
+        sums = {name: sum(each.parts[name].values for each in answers) for name in answers[0].parts}
+        state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), TERMS.roster))
+    assert told[:4] == [set(), {"loss"}, {"loss", "auc", "log_loss"}, {"loss", "auc", "log_loss"}]
+
+
 def played(spec, sites, terms, milestone=None):
     """The states on the way and the result; sites keep what is theirs."""
     state, local, states = AVERAGING.begin(spec, terms, milestone), {site: Local() for site in sites}, []

@@ -12,6 +12,10 @@ from huizhen import Study, run
 from huizhen.embedded.exporting import write_together
 from huizhen.embedded.predicting import predict
 from huizhen.errors import CallerError, MachineError, NotEstimable
+from huizhen.methods.networks import Network
+from huizhen.methods.scores.aim import Aim
+from huizhen.methods.training.export import onnx, weights_by_name
+from huizhen.methods.training.learner import learner_of
 from huizhen.methods.training.prediction import READ
 
 TRAINING = {"rounds": 1, "learning_rate": 0.05, "outcome": "label"}
@@ -102,6 +106,22 @@ def test_a_network_of_covariates_codes_new_patients_as_it_was_taught(tabular, pa
     prepared = ((columns - design["center"]) / design["scale"]).astype(np.float32)
     (theirs,) = session(paths[-1]).run(None, {"input": prepared})
     assert np.allclose(1 / (1 + np.exp(-theirs[:, 0])), ours, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "inputs", "norm"), [("small_cnn", (3, 12, 12), "batch"), ("unet", (1, 16, 16), "instance")])
+def test_any_network_is_the_same_in_onnx_running_means_and_all(name, inputs, norm, tmp_path):
+    pytest.importorskip("torch")
+    aim = Aim("segmentation", ("m",), ("a", "b")) if name == "unet" else Aim("multiclass", ("y",), ("a", "b", "c"))
+    learner = learner_of(Network(name, inputs, aim.outputs, {"norm": norm}), aim)
+    rng = np.random.default_rng(6)
+    weights = learner.initial(1) + np.abs(rng.normal(0, 0.01, learner.size)).astype(np.float32)  # variances stay above 0
+    named = weights_by_name(learner, weights)
+    assert sum(each.size for each in named.values()) == learner.size
+    assert any("running_var" in each for each in named) == (norm == "batch")
+    (tmp_path / "n.onnx").write_bytes(onnx(learner, weights))
+    rows = rng.normal(size=(3, *inputs)).astype(np.float32)
+    (theirs,) = session(tmp_path / "n.onnx").run(None, {"input": rows})
+    assert np.allclose(theirs, learner.outputs(weights, rows), atol=1e-4)
 
 
 def test_outputs_are_told_on_the_scale_of_the_outcome():

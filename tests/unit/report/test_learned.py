@@ -58,7 +58,7 @@ def binary(sites=SITES):
     }
     pooled = replace(joint, facts={"wrong": 0.26, "too_bold": 1.1})
     method = SimpleNamespace(appraise=appraise, name="boosting")
-    judged = judge(SimpleNamespace(method=method, spec=None), joint, alone, pooled, tables, Terms())
+    judged = judge(SimpleNamespace(method=method, spec=None), joint, alone=alone, pooled=pooled, rows=tables, terms=Terms())
     own = appraise(joint, None, Terms(), rows(500, 77), 1)
     names = ("oldpeak", "thalach", "chest pain", "age", "number of vessels", "cholesterol", "sex", "resting blood pressure")
     gain = tuple(100 * 0.6**i for i in range(8))

@@ -21,6 +21,7 @@ from huizhen.methods.design.columns import Design
 from huizhen.methods.networks import Network, build
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.learner import Learner, learner_of
+from huizhen.methods.training.store import Store
 from huizhen.privacy.result import Result
 
 __all__ = ["card", "onnx", "to_files", "weights_by_name"]
@@ -89,9 +90,8 @@ def onnx(learner: Learner, weights: NDArray[np.float32]) -> bytes | None:
     """The network in ONNX, for any number of rows; None where this torch, or a package that it asks for, cannot write it."""
     import torch
 
-    module = build(learner.network).eval()
-    named = {name: torch.from_numpy(np.array(values)) for name, values in weights_by_name(learner, weights).items()}
-    module.load_state_dict(named, strict=False)  # counts of batches are no weights
+    store = Store(build(learner.network), torch.device("cpu"))
+    store.load(weights)
     write: Any = torch.onnx.export  # writes into memory too, though its type does not say so
     axes = {"input": {0: "row"}, "output": {0: "row"}}
     stream = io.BytesIO()
@@ -99,7 +99,7 @@ def onnx(learner: Learner, weights: NDArray[np.float32]) -> bytes | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tracing, and of a newer way of writing that asks for another package
             write(
-                module,
+                store.module.eval(),
                 (torch.zeros(2, *learner.network.inputs),),
                 stream,
                 input_names=["input"],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import CHUNK
 from huizhen.errors import Problem, SiteError, StudyError
-from huizhen.methods.networks import Network, build, describe, require_torch
+from huizhen.methods.networks import Network, build, describe, kind, require_torch
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.losses import loss_of
@@ -67,7 +67,7 @@ class Learner:
     """One network on one aim. Every use loads the weights it is given, so nothing is left over from the one before.
 
     Weights stand outside the network, float32 (size,): parameters in module order, then floating-point buffers (running means and
-    variances). The same weights, rows and seed give the same bytes on the same machine.
+    variances). The same weights, rows and seed give the same bytes, on one machine's CPU.
 
     Attributes:
         network, aim: as given.
@@ -89,6 +89,13 @@ class Learner:
 
         if network.outputs != aim.outputs:
             problem = Problem(f"network.{network.name}", f"{network.outputs} outputs", f"{aim.outputs}, as the aim has")
+            raise StudyError("The network does not suit the aim.", [problem])
+        maps = kind(network.name).dense_output
+        if maps != (aim.task == "segmentation"):
+            found, expected = (
+                ("outputs for every pixel", "outputs for a row") if maps else ("outputs for a row", "outputs for every pixel")
+            )
+            problem = Problem(f"network.{network.name}", found, expected, "Choose another network")
             raise StudyError("The network does not suit the aim.", [problem])
         self.network, self.aim = network, aim
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -128,7 +135,7 @@ class Learner:
             row_weights: of each row in the mean that is the loss, (row,), 0 or more.
 
         Raises:
-            SiteError: training diverged, memory ran out, or there are too few rows.
+            SiteError: training diverged, memory ran out, there are too few rows, or they are of another shape.
         """
         found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift, row_weights=row_weights)
         if found.diverged:
@@ -147,6 +154,7 @@ class Learner:
         row_weights: NDArray[Any] | None = None,
     ) -> Trained:
         """As `train`, but training that diverged is told in what it gives, and ends there."""
+        self._refuse_strangers(inputs)
         rows = len(inputs)
         schedule = self.schedule(np.array([rows]), recipe)
         order, seeds, total, seen = np.empty((1, 0), np.int64), seed_of(seed), 0.0, 0
@@ -154,7 +162,7 @@ class Learner:
             self.store.load(weights)
             self.store.module.train()
             start = self.store.flat
-            optimiser = Optimiser(recipe, start, None if drift is None else self.store.inward(drift))
+            optimiser = Optimiser(recipe, start, None if drift is None else self.store.placed(drift))
             for step in range(int(schedule.steps[0])):
                 if step % schedule.per_epoch[0] == 0:
                     order = row_orders(seeds, schedule.epoch(step), schedule.rows)
@@ -176,6 +184,7 @@ class Learner:
         """What the network gives for rows, without dropout and with running means: float32 (row, output, *space)."""
         import torch
 
+        self._refuse_strangers(inputs)
         at_once = max(1, min(CHUNK, AT_ONCE // prod(self.network.inputs)))
         with alone(0, threads=self.threads(at_once)), memory_named(at_once):
             self.store.load(weights)
@@ -202,6 +211,11 @@ class Learner:
         """Threads for steps of so many rows: one where a second waits longer than it works, else as torch is set (0)."""
         return 1 if STEP_OVER_FORWARD * self._operations * batch < SMALL_STEP else 0
 
+    def _refuse_strangers(self, inputs: Rows) -> None:
+        if inputs.shape[1:] != self.network.inputs:
+            found, expected = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.network.inputs))
+            raise SiteError(f"found rows of {found}, the network was built for rows of {expected}; bring them to one size")
+
     def _gradient(self, inputs: Rows, targets: Rows, flips: NDArray[np.bool_] | None, row_weights: Rows | None) -> float:
         """The loss of a batch; its gradient is in the store."""
         import torch
@@ -210,8 +224,6 @@ class Learner:
         if flips is not None:
             x = mirrored(x, flips)
             y = mirrored(y, flips) if self.aim.task == "segmentation" else y
-        if x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
         w = torch.ones(len(x), device=self.device) if row_weights is None else inputs_of(row_weights, self.device)
         self.store.gradient.zero_()
         loss: Tensor = self.loss(self.store.module(x), y, w)

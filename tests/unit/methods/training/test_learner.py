@@ -249,6 +249,14 @@ def test_a_batch_of_one_row_joins_the_one_before_it_where_a_batch_is_normalised(
         learner.train(learner.initial(0), x[:1], y[:1], Recipe(batch=4), seed=1)
 
 
+def test_rows_of_another_shape_are_said(aims):
+    learner = learner_of(CNN, aims["binary"])
+    with pytest.raises(SiteError, match="found rows of 1 x 8 x 9, the network was built for rows of 1 x 8 x 8"):
+        learner.train(learner.initial(0), np.zeros((4, 1, 8, 9), np.uint8), np.zeros(4), Recipe(), seed=1)
+    with pytest.raises(SiteError, match="bring them to one size"):
+        learner.outputs(learner.initial(0), np.zeros((4, 1, 9, 8), np.uint8))
+
+
 def test_no_rows_are_said(learner, table):
     x, y = table
     with pytest.raises(SiteError, match="no rows to train on"):
@@ -267,6 +275,13 @@ def test_memory_that_runs_out_is_said_in_plain_words():
 def test_a_network_with_other_outputs_than_the_aim_is_refused(aims):
     with pytest.raises(StudyError, match="found 1 outputs, expected 3, as the aim has"):
         learner_of(MLP, aims["multiclass"])
+
+
+def test_a_network_that_gives_maps_is_for_segmentation_and_no_other_is(aims):
+    with pytest.raises(StudyError, match="found outputs for every pixel, expected outputs for a row"):
+        learner_of(Network("unet", (1, 8, 8), 1, {"widths": [2, 2]}), aims["binary"])
+    with pytest.raises(StudyError, match="found outputs for a row, expected outputs for every pixel"):
+        learner_of(Network("small_cnn", (1, 8, 8), 3), aims["segmentation"])
 
 
 def test_a_recipe_is_the_same_after_its_facts_are_encoded():
