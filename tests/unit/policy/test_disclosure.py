@@ -155,7 +155,7 @@ def test_too_many_parameters_for_the_rows_of_a_site_are_refused_in_the_plain_lan
 
 
 MALFORMED = {
-    "float32": Part(np.zeros(2, np.float32), 100),
+    "float16": Part(np.zeros(2, np.float16), 100),
     "bytes": Part(np.array([b"abc"]), 100),
     "words": Part(np.array(["a"]), 100),
     "objects": Part(np.array([object()]), 100),
