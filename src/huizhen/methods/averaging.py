@@ -122,7 +122,7 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
     control: NDArray[np.float32] | None = None
     if spec.control:
         control = (total.sums["control"] / total.sums["weight"][0]).astype(np.float32)
-    return advance(spec.server_rule, joint, change, control=control)
+    return advance(spec.server_rule, joint, change, parameters, control=control)
 
 
 def _loss(total: Total) -> dict[str, float]:

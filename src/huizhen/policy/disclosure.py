@@ -38,6 +38,7 @@ LANES: tuple[Lane, ...] = get_args(Lane)
 EVERY_METHOD: Literal["any installed"] = "any installed"
 EVERY_VARIABLE: Literal["*"] = "*"
 ALWAYS_ALLOWED = frozenset({"site"})  # the site's own name: a public fact, constant in its rows
+PIECE = 65_536  # entries looked at at once
 JUDGED_TOTALS = ("classes", "events")  # parts whose joint counts decide whether a model may be fitted at all
 
 
@@ -237,7 +238,7 @@ def _malformed(name: str, part: Part) -> Decision | None:
         return Decision.refuse("form", f"part {name!r}: expected an addend or an individual release, found another kind")
     if part.keys is not None and (part.values.shape != (len(part.keys),) or len(set(part.keys)) != len(part.keys)):
         return Decision.refuse("form", f"part {name!r}: expected one number for each of its labels, each label once")
-    if part.values.dtype != np.int64 and not np.isfinite(part.values).all():
+    if part.values.dtype != np.int64 and not _is_finite(part.values):
         return Decision.refuse(
             "finite", f"part {name!r}: expected finite numbers, found some that are not; check the variables' ranges"
         )
@@ -245,6 +246,12 @@ def _malformed(name: str, part: Part) -> Decision | None:
     if part.cells and (broken or (part.values < 0).any()):
         return Decision.refuse("form", f"part {name!r}: expected numbers of patients, found a negative or broken number")
     return None
+
+
+def _is_finite(values: NDArray[Any]) -> bool:
+    """Whether every entry is; piece by piece, for the weights of a network fill no cache."""
+    flat = values.reshape(-1)
+    return all(bool(np.isfinite(flat[start : start + PIECE]).all()) for start in range(0, flat.size, PIECE))
 
 
 def _part(policy: DisclosurePolicy, name: str, part: Part, lane: str) -> list[Decision]:

@@ -46,7 +46,7 @@ class Joint:
 
     Attributes:
         weights: float32 (size,): parameters, then buffers.
-        first, second: moments of the changes, float32 (parameters,), or () where the optimiser keeps none.
+        first, second: moments of the changes, float32 (parameters,), or () where the optimiser keeps none or has not begun.
         control: SCAFFOLD's c, float32 (parameters,), or ().
     """
 
@@ -58,8 +58,8 @@ class Joint:
     @classmethod
     def start(cls, weights: Floats, parameters: int, *, control: bool) -> Joint:
         """Before the first round."""
-        nothing = np.zeros(parameters, np.float32)
-        return cls(weights, nothing, nothing, nothing if control else nothing[:0])
+        nothing = np.zeros(0, np.float32)
+        return cls(weights, nothing, nothing, np.zeros(parameters, np.float32) if control else nothing)
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""
@@ -99,17 +99,18 @@ def mean_change(total: Total, parameters: int) -> Floats:
     return change
 
 
-def advance(server: Server, joint: Joint, change: Floats, *, control: Floats | None = None) -> Joint:
+def advance(server: Server, joint: Joint, change: Floats, parameters: int, *, control: Floats | None = None) -> Joint:
     """The joint model after a round. Buffers (running means of a normalisation layer) take the mean change as it is.
 
     Args:
         change: float32 (size,), as `mean_change` gives it.
+        parameters: how many of its first entries are parameters.
         control: the mean change of the sites' control variates, float32 (parameters,).
     """
-    parameters = len(joint.first)
     first, second, step = OPTIMISERS[server.optimiser](server, joint.first, joint.second, change[:parameters])
-    weights = joint.weights + change
-    weights[:parameters] = joint.weights[:parameters] + np.float32(server.learning_rate) * step
+    weights = joint.weights.copy()
+    weights[:parameters] += step if server.learning_rate == 1 else np.float32(server.learning_rate) * step
+    weights[parameters:] += change[parameters:]
     kept = joint.control if control is None else joint.control + control
     return replace(joint, weights=weights, first=first, second=second, control=kept)
 
@@ -122,18 +123,24 @@ def _average(_server: Server, first: Floats, second: Floats, change: Floats) -> 
 
 
 def _momentum(server: Server, first: Floats, second: Floats, change: Floats) -> Moments:
-    first = np.float32(server.beta1) * first + change
+    first = _decayed(server.beta1, first) + change
     return first, second, first
 
 
 def _adaptive(grow: Callable[[Server, Floats, Floats], Floats]) -> Callable[[Server, Floats, Floats, Floats], Moments]:
     def step(server: Server, first: Floats, second: Floats, change: Floats) -> Moments:
-        first = np.float32(server.beta1) * first + np.float32(1 - server.beta1) * change
+        first = _decayed(server.beta1, first) + np.float32(1 - server.beta1) * change
+        second = second if len(second) else np.zeros_like(change)
         second = grow(server, second, change * change)
         root: Floats = np.sqrt(second)
         return first, second, first / (root + np.float32(server.tau))
 
     return step
+
+
+def _decayed(beta: float, moment: Floats) -> Floats | np.float32:
+    """What is left of the past; nothing before the first round."""
+    return np.float32(beta) * moment if len(moment) else np.float32(0)
 
 
 def _adagrad(_server: Server, second: Floats, square: Floats) -> Floats:

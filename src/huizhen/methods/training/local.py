@@ -110,14 +110,15 @@ def _change(
     drift = control - own if own is not None else None
     trained = learner.train(weights, rows.inputs[0], rows.targets[0], recipe, seed=seed, drift=drift)
     count = np.float32(trained.rows)
-    change = trained.weights - weights
+    layers = trained.weights[learner.normalisation] if facts["own_layers"] else None
+    change = np.subtract(trained.weights, weights, out=trained.weights)
     sums = {"weight": np.array([float(trained.rows)]), "loss": np.array([trained.rows * trained.loss])}
     if own is not None:
         # Option II of SCAFFOLD (Karimireddy et al. 2020, eq. 4): the mean gradient on the way, from the change itself.
         moved = change[:size] / np.float32(trained.steps * recipe.learning_rate) + control
         sums["control"], kept["control"] = count * (-moved), own - moved
-    if facts["own_layers"]:
-        kept["layers"] = trained.weights[learner.normalisation]
+    if layers is not None:
+        kept["layers"] = layers
         change[learner.normalisation] = 0.0
     if facts["normalise"]:
         pace = effective_steps(
@@ -125,7 +126,7 @@ def _change(
         )
         change[:size] /= np.float32(pace)
         sums["pace"] = np.array([trained.rows * pace])
-    sums["change"] = count * change
+    sums["change"] = np.multiply(change, count, out=change)
     return sums
 
 

@@ -4,7 +4,7 @@ A draw is a hash of (seed, purpose, counter), never a state that moves on: split
 
 >>> import numpy as np
 >>> row_orders(np.array([7, 8], np.uint64), np.array([0, 0]), np.array([4, 2]))
-array([[3, 2, 0, 1],
+array([[2, 3, 1, 0],
        [0, 1, 2, 3]])
 """
 
