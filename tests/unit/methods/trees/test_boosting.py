@@ -16,6 +16,7 @@ from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError, SiteError
 from huizhen.methods import prediction
+from huizhen.methods.alone import alone
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.trees import site
@@ -527,6 +528,16 @@ def test_questions_show_how_far_growth_is(table, terms):
         state = BOOSTING.fold(state, add_up([answer]))
     assert seen[0] == (0, 3, [])
     assert (2, 3, ["training_loss", "validation_loss"]) in seen
+    assert seen[-1] == (3, 3, ["training_loss", "validation_loss"])
+
+
+def test_growth_that_ended_early_is_planned_no_farther(table, terms):
+    spec = BoostingSpec(**{**SPEC, "outcome": "died", "trees": 60, "depth": 4, "validation": 0.3, "early_stopping": 3})
+    told = [(asked.step, asked.progress) for asked, *_ in asked_of(spec, terms(), table) if asked.progress]
+    grown = max(progress.done for step, progress in told if step == "boosting.grow")
+    assert grown < 60
+    assert (told[-1][0], told[-1][1].done, told[-1][1].of) == ("boosting.judge", grown, grown)
+    assert all(progress.of == 60 for step, progress in told[:-1])
 
 
 # What cannot be
@@ -566,6 +577,48 @@ def test_no_event_and_no_row_for_validation_are_refused(boost, table):
     nobody = Examples({**table.columns, "died": Numbers(np.zeros(table.rows))}, table.rows)
     assert "no patient had the event" in boost({"all": nobody}, task="cox", least=1).failure
     assert "for validation" in boost({"all": table}, validation="age > 200").failure
+
+
+@pytest.mark.parametrize("rule", ["validation", "test"])
+def test_rows_set_aside_that_nobody_can_be_judged_on_are_refused(boost, table, rule):
+    old = table.number("age") >= 75
+    weightless = Examples({**table.columns, "weight": Numbers(np.where(old, 0.0, 1.0))}, table.rows)
+    assert f"all rows for {rule} have a weight of 0" in boost({"all": weightless}, weights="weight", **{rule: "age >= 75"}).failure
+    eventless = Examples({**table.columns, "died": Numbers(np.where(old, 0.0, table.number("died")))}, table.rows)
+    early = {"early_stopping": 2} if rule == "validation" else {}
+    assert f"no patient for {rule} had the event" in boost({"all": eventless}, task="cox", **{rule: "age >= 75"}, **early).failure
+    both = Examples({**table.columns, "weight": weightless.columns["weight"]}, table.rows)
+    failure = boost({"all": both}, task="cox", weights="weight", **{rule: "age >= 75"}).failure
+    assert f"no patient for {rule} had the event" in failure
+
+
+def test_a_whole_site_may_be_the_test_and_every_other_site_learns_alone(boost, table, split, terms):
+    sites = split(table, np.arange(table.rows) % 3)
+    settings_ = {"task": "classification", "outcome": "died", "covariates": ("age", "bmi"), "trees": 5, "test": "site == 's2'"}
+    spec = BoostingSpec(**settings_)
+    own = alone(BOOSTING, spec, terms(), sites["s0"])
+    assert not own.failure
+    assert own.facts["judged_on"] == "nothing"
+    assert "quality" not in own.tables
+    assert any("none of the rows here is for test" in note for note in own.notes)
+    without = alone(BOOSTING, BoostingSpec(**{**settings_, "test": 0.0}), terms(), sites["s0"])
+    assert canonical.encode(own.model) == canonical.encode(without.model)
+    tables = BOOSTING.appraise(own, spec, terms(), sites["s2"], 2)
+    assert "auc" in tables["quality"].columns["measure"]
+    assert "fewer than 5 rows are for training" in alone(BOOSTING, spec, terms(), sites["s2"]).failure
+    few = {name: sites[name] for name in ("s0", "s1")}
+    assert "fewer than 5 rows are for test" in boost(few, **{**settings_, "covariates": ("age", "bmi")}).failure
+
+
+def test_a_site_whose_rows_weigh_nothing_has_no_measures_of_its_own(boost, table, terms):
+    spec = BoostingSpec(task="classification", outcome="died", covariates=("age", "bmi"), weights="weight", test=0.3)
+    result = boost({"all": table}, covariates=("age", "bmi"), weights="weight", test=0.3)
+    weightless = Examples({**table.columns, "weight": Numbers(np.zeros(table.rows))}, table.rows)
+    assert BOOSTING.appraise(result, spec, terms(), weightless, 2) == {}
+
+
+def test_a_category_cannot_be_monotone(boost, table):
+    assert "stage is a category" in boost({"all": table}, monotone={"stage": 1}).failure
 
 
 @pytest.mark.parametrize(
