@@ -157,7 +157,7 @@ class _Conduct:
         if not self.analysis.method.exact:  # a round may lack sites, so there is nothing to begin anew without them
             raise _Stopped(
                 f"{len(result.rows)} sites answered in round {self.round}, the quorum is {self.run.study.participants.quorum} "
-                f"({_names(result.losses)}); the rounds before are kept: run it again when these sites are back, with the same folder"
+                f"({_names(result.losses)}); the rounds before are kept: run it again with the same folder when all can answer"
             )
         if self.run.study.participants.on_loss == "wait":
             raise _Stopped(

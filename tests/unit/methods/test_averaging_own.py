@@ -16,6 +16,7 @@ from huizhen.methods.method import Finished, Local
 from huizhen.methods.networks import Network, build
 from huizhen.methods.prediction import predict
 from huizhen.methods.scores.aim import Aim
+from huizhen.methods.training import state
 from huizhen.methods.training.learner import learner_of
 from huizhen.privacy.release import Terms, Total, Variable
 from tables import by_site
@@ -51,8 +52,8 @@ ROWS = patients()
 def learn(spec, rows, *, misses=lambda site, step, number: "", terms=TERMS, told=None):
     """The result, where some answers are lost as `misses` says of a site, a step and how often that step was asked before."""
     sites = by_site(rows)
-    state, local, number = AVERAGING.begin(spec, terms), {site: Local() for site in sites}, {}
-    while not isinstance(question := AVERAGING.ask(state), Finished):
+    at, local, number = AVERAGING.begin(spec, terms), {site: Local() for site in sites}, {}
+    while not isinstance(question := AVERAGING.ask(at), Finished):
         answers = {}
         for site, own in sites.items():
             lost = misses(site, question.step, number.get(question.step, 0))
@@ -68,7 +69,7 @@ def learn(spec, rows, *, misses=lambda site, step, number: "", terms=TERMS, told
         parts = [answer.parts for answer in answers.values()]
         sums = {name: sum(part[name].values for part in parts) for name in parts[0] if parts[0][name].kind == "addend"}
         own = {name: {s: a.parts[name].values for s, a in answers.items()} for name in parts[0] if name not in sums}
-        state = AVERAGING.fold(state, Total(sums, {}, own, len(rows), tuple(answers)))
+        at = AVERAGING.fold(at, Total(sums, {}, own, len(rows), tuple(answers)))
     return question.result
 
 
@@ -140,7 +141,6 @@ def fedbn(rows, rounds, misses=lambda site, n: False, rate=0.2, steps=3):
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     network = Network("mlp", (2,), 1, {"widths": [4], "norm": "batch"})
-    torch.manual_seed(3)
     modules = {site: build(network) for site in SIZES}
     for module in modules.values():
         module.load_state_dict(modules["east"].state_dict())
@@ -191,8 +191,9 @@ def test_sites_with_their_own_layers_learn_and_are_judged_as_fedbn(lost):
     """Inputs that lie 20 apart: one normalisation for all would fit nobody."""
     rows = patients(apart=20.0)
     gone = (lambda site, n: bool(lost) and site == "west" and n in (2, 3)) if lost else (lambda site, n: False)
-    modules, is_own = fedbn(rows, 12, gone)
-    spec = AveragingSpec(**FEDBN, rounds=12)
+    with state.alone(3, threads=1):
+        modules, is_own = fedbn(rows, 8, gone)
+    spec = AveragingSpec(**FEDBN, rounds=8)
     told = []
     found = learn(spec, rows, told=told, misses=lambda site, step, n: lost if step == "train" and gone(site, n) else "")
     learner = learner_of(Network("mlp", (2,), 1, spec.settings), AIM)
@@ -203,7 +204,7 @@ def test_sites_with_their_own_layers_learn_and_are_judged_as_fedbn(lost):
         assert weights[name] == pytest.approx(value.numpy(), abs=1e-5)
     assert of_measure(found, "log_loss") == pytest.approx(log_loss(modules, rows), abs=1e-5)
     assert log_loss(modules, rows) < 0.9 * of_measure(
-        learn(AveragingSpec(**{**FEDBN, "own_layers": False}, rounds=12), rows), "log_loss"
+        learn(AveragingSpec(**{**FEDBN, "own_layers": False}, rounds=8), rows), "log_loss"
     )
     changes = [
         answer.parts["change"].values for question, answers in told if question.step == "train" for answer in answers.values()

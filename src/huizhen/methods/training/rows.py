@@ -55,7 +55,7 @@ def prepare(facts: Mapping[str, Any], examples: Examples, local: Local, fold: in
     if fold in held:
         return held[fold]
     features, aim = Features.from_facts(facts["features"]), Aim.from_facts(facts["aim"])
-    folds = local.memo.setdefault(f"{key} folds", fold_of(facts, examples))
+    folds = local.memo.setdefault((key, "folds"), fold_of(facts, examples))
     places = np.flatnonzero(folds == fold)
     targets = aim.targets(examples)
     made = Rows(

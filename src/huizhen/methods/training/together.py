@@ -1,5 +1,5 @@
-"""One step of many sites at once: their weights stand in one matrix (site, parameter), and one batch of each goes through the network
-together (`torch.func.vmap` over `torch.func.grad_and_value`).
+"""One step of many sites at once: their weights stand in one matrix (site, parameter), and one batch of each goes through the
+network together (`torch.func.vmap` over `torch.func.grad_and_value`).
 
 Sites stand in the order of their steps, most first, so that those which still have to move are always the first of the matrix, and
 a site with fewer steps stands still. Batches of unlike numbers of rows are filled up with rows of weight 0; where a row acts on

@@ -277,7 +277,7 @@ def test_a_batch_of_one_row_joins_the_one_before_it_where_a_batch_is_normalised(
     x, y = rng.normal(size=(9, 5)).astype(np.float32), rng.integers(0, 2, 9).astype(float)
     assert learner.train(learner.initial(0), x, y, Recipe(batch=4), seed=1).steps == 2
     with pytest.raises(
-        SiteError, match="^found too few rows to train on: batch normalisation takes its mean over two rows at least"
+        SiteError, match=r"^found too few rows to train on: batch normalisation takes its mean over two rows at least"
     ):
         learner.train(learner.initial(0), x[:1], y[:1], Recipe(batch=4), seed=1)
 
