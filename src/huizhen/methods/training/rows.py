@@ -51,26 +51,26 @@ def prepare(facts: Mapping[str, Any], examples: Examples, local: Local, fold: in
         keep: whether they are asked for again, so that making them anew would cost more than holding them.
     """
     key = _key(facts)
-    held: dict[int, Rows] = local.memo.get(key, {})
+    held: dict[int, Rows] = local.memo.get("rows " + key, {})
     if fold in held:
         return held[fold]
     features, aim = Features.from_facts(facts["features"]), Aim.from_facts(facts["aim"])
-    folds = local.memo.setdefault((key, "folds"), fold_of(facts, examples))
+    folds = local.memo.setdefault("folds " + key, fold_of(facts, examples))
     places = np.flatnonzero(folds == fold)
     targets = aim.targets(examples)
     made = Rows(
         features.of(examples, places, np.flatnonzero(folds == 0)), targets if len(places) == len(targets) else targets[places]
     )
     if keep:
-        local.memo[key] = {**held, fold: made}
+        local.memo["rows " + key] = {**held, fold: made}
     return made
 
 
 def forget(facts: Mapping[str, Any], local: Local, *, but: list[int]) -> None:
     """Lets go of the rows of all folds but some."""
     key = _key(facts)
-    local.memo[key] = {fold: rows for fold, rows in local.memo.get(key, {}).items() if fold in but}
+    local.memo["rows " + key] = {fold: rows for fold, rows in local.memo.get("rows " + key, {}).items() if fold in but}
 
 
 def _key(facts: Mapping[str, Any]) -> str:
-    return "rows " + canonical.digest({name: facts[name] for name in SETTING})
+    return canonical.digest({name: facts[name] for name in SETTING})
