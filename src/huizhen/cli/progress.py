@@ -72,7 +72,7 @@ class RoundBars:
         """Rounds done of those planned, the newest joint measures, and about how long the rest takes."""
         progress = event.progress
         assert progress is not None
-        done = progress.done if event.kind == "folded" else progress.done - 1
+        done = progress.done
         began_s, first = self._began_s.setdefault(event.analysis, (event.at_s, done))
         told = _measures(progress.measures)
         if done > first:
