@@ -2,9 +2,10 @@
 
 Rules, each with the mistake that it stops:
 
-- files are named by the roster and its rows: a roster that a run comes back to goes on where it was, and another one's totals are not
-  overwritten;
-- a course begun anew has a name of its own, its lineage, which every ask carries: a site goes on from local state of this lineage only;
+- files are named by the roster and its rows: a roster that a run comes back to goes on where it was, and another one's totals are
+  not overwritten;
+- a course begun anew has a name of its own, its lineage, which every ask carries: a site goes on from local state of this lineage
+  only;
 - totals count under the token of their milestone only: older files need not be removed first.
 """
 
@@ -31,7 +32,8 @@ class Course:
     """Where an analysis stands.
 
     Attributes:
-        study: digest of the study; data: fingerprint of the rows, where one process knows them all; rows: of each site of the roster.
+        study: digest of the study; rows: numbers of rows, by site of the roster.
+        data: fingerprint of the rows, where one process knows them all.
         round: the last round that was folded, or before which the course began.
         lineage: which beginning this goes back to.
     """
