@@ -210,6 +210,22 @@ def test_a_method_that_is_not_exact_goes_on_with_the_quorum(engine_of, federatio
     assert outcome.result.facts["turns"] == [3, 4, 8], "two sites in the middle round, three in the others"
 
 
+@pytest.mark.parametrize("on_loss", ["restart", "wait"])
+def test_a_method_that_is_not_exact_waits_for_its_quorum_then_stops_and_goes_on_later(engine_of, federation, tmp_path, on_loss):
+    whole = federation(exact=False).conduct(engine_of(federation(exact=False).participants()))[1][0].result.facts
+    joint, checkpoints = federation(exact=False, quorum=3, patience=1, on_loss=on_loss), FileCheckpoints(tmp_path)
+    sites = joint.participants(checkpoints=checkpoints)
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Silent(), once=False)
+    events, (outcome,) = joint.conduct(engine_of(sites), checkpoints=checkpoints)
+    assert [event.kind for event in events].count("waiting") == 1
+    assert outcome.restarts == 0
+    assert "2 sites answered in round 3, the quorum is 3 (east-gate (no reply before the deadline))" in outcome.result.failure
+    assert "exact" not in outcome.result.failure
+    events, (outcome,) = joint.conduct(engine_of(joint.participants(checkpoints=checkpoints)), checkpoints=checkpoints)
+    assert outcome.result.facts == whole
+    assert [event.kind for event in events].count("asked") == 1 + 2, "the muster and the two rounds that were left"
+
+
 def test_a_refusal_ends_the_analysis_with_its_reason(engine_of, federation):
     joint = federation()
     sites = joint.participants()

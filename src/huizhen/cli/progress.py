@@ -136,7 +136,7 @@ def _short(label: str) -> str:
 
 
 def _measures(measures: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.3g}" for name, value in measures.items())
+    return " ".join(f"{name} {value:.4g}" for name, value in measures.items())
 
 
 def _clock(seconds: float) -> str:

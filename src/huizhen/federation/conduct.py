@@ -160,6 +160,11 @@ class _Conduct:
             if patience:
                 yield self._event("waiting", detail=_names(result.losses), step=question.step)
         self.losses += result.losses
+        if not self.analysis.method.exact:  # a round may lack sites, so there is nothing to begin anew without them
+            raise _Stopped(
+                f"{len(result.rows)} sites answered in round {self.round}, the quorum is {self.run.study.participants.quorum} "
+                f"({_names(result.losses)}); the rounds before are kept: run it again with the same folder when all can answer"
+            )
         if self.run.study.participants.on_loss == "wait":
             raise _Stopped(
                 f"lost in round {self.round}: {_names(result.losses)}; an exact method keeps its roster, run it again later"

@@ -6,7 +6,7 @@ start = yield from agree_start("boosting", facts, aim, variables, terms)
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples
-from huizhen.data.folds import TRAINING
+from huizhen.data.folds import TEST, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.trees.fixedpoint import LIMIT, bound, by_exponent, exact_sums, fixed, scale_for
 from huizhen.methods.trees.objective import hessian_bound
-from huizhen.methods.trees.rows import FOLDS, Outcome, read_outcome
+from huizhen.methods.trees.rows import Outcome, read_outcome
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = ["ROWS", "START_STEPS", "Start", "agree_start"]
@@ -38,7 +38,7 @@ class Start:
         rows: rows by fold: training, validation, test.
         base: margins before the first tree, float64 (output,).
         scales: how numbers become whole: ``gradient``, ``hessian``, and ``shift``, the bits of a hessian below the number of rows.
-        weights: joint weight of the rows (of the events, for Cox), by followed fold.
+        weights: joint weight of the rows (of the events, for Cox), by fold.
         largest: no magnitude of an outcome passes it.
         most_weight: no sum of weights passes it.
     """
@@ -57,7 +57,8 @@ def agree_start(
     """Counts rows, bounds sums, finds the best constant.
 
     Raises:
-        NotEstimable: weights that cannot be, or leave few patients; one class only; no event; a fold with too few rows.
+        NotEstimable: weights that cannot be, or leave few patients; one class only; no event; a fold with too few rows, or that
+            nobody can be judged on. A single participant may have no row for the test.
     """
     total = yield Question(method, ROWS, facts, variables)
     rows = tuple(total.sums["folds"].tolist())
@@ -76,6 +77,7 @@ def agree_start(
             f"{facts['weights']}: the weights make fewer than {terms.min_cell_count} patients outweigh all others, so that the "
             "model would describe those few; choose other weights"
         )
+    _refuse_empty(aim, rows, weights.sum(axis=1).tolist())
     base = _base(aim, weights[0], float(total.sums["targets"][0]) * 2.0 ** -scales["target"])
     most_gradient = most_weight if aim.task != "cox" else 2.0 * most_weight
     if aim.task == "regression":
@@ -98,10 +100,13 @@ def agree_start(
 def _refuse(aim: Aim, facts: Mapping[str, Any], total: Total, rows: tuple[int, ...], terms: Terms) -> None:
     if total.sums["flags"][0]:
         raise NotEstimable(f"{facts['weights']}: some weights are negative or not finite; a weight must be 0 or a positive number")
-    for count, rule, name in zip(rows, (1, *facts["aside"]), FOLD_NAMES):
-        if rule and count < max(terms.min_cell_count, 1):
+    for fold, rule in enumerate((1, *facts["aside"])):
+        # The test may be another hospital's patients: who is alone learns without them.
+        elsewhere = fold == TEST and not rows[TEST] and len(terms.roster) == 1
+        if rule and rows[fold] < max(terms.min_cell_count, 1) and not elsewhere:
             raise NotEstimable(
-                f"fewer than {max(terms.min_cell_count, 1)} rows are for {name}: expected more; change validation or test"
+                f"fewer than {max(terms.min_cell_count, 1)} rows are for {FOLD_NAMES[fold]}: expected more; change "
+                "validation or test"
             )
     if "classes" in total.sums and np.count_nonzero(total.sums["classes"]) < len(aim.levels):
         raise NotEstimable(
@@ -110,6 +115,21 @@ def _refuse(aim: Aim, facts: Mapping[str, Any], total: Total, rows: tuple[int, .
         )
     if "events" in total.sums and not total.sums["events"][0]:
         raise NotEstimable("no patient had the event: expected at least one. Check the condition that defines the event")
+
+
+def _refuse_empty(aim: Aim, rows: Sequence[int], weights: Sequence[float]) -> None:
+    """A loss or a measure over rows that count for nothing is no number."""
+    for name, count, weight in zip(FOLD_NAMES, rows, weights):
+        if not count or weight > 0:
+            continue
+        if aim.task == "cox":
+            raise NotEstimable(
+                f"no patient for {name} had the event, or none with a weight above 0: expected at least one; change what is set "
+                "aside"
+            )
+        raise NotEstimable(
+            f"all rows for {name} have a weight of 0: expected some that count; change the weights, or what is set aside"
+        )
 
 
 def _largest(sizes: NDArray[np.int64]) -> float:
@@ -160,7 +180,7 @@ def add_rows(question: Question, examples: Examples, local: Local, _rng: np.rand
     kind, kinds = outcome.target.astype(np.int64) if aim.levels else np.zeros(n, np.int64), max(len(aim.levels), 1)
     counted = outcome.target > 0 if aim.task == "cox" else np.ones(n, bool)
     sums = []
-    for fold in FOLDS:
+    for fold in (TRAINING, VALIDATION, TEST):
         here = (outcome.fold == fold) & counted
         sums.append(exact_sums(kind[here], whole[here], kinds))
     targets = np.zeros(1, np.int64)
