@@ -25,7 +25,7 @@ __all__ = ["RoundBars"]
 
 SETTLED = ("answered", "silent", "failed", "refused", "left out")
 LOST = ("silent", "failed", "refused")
-WITH_BAR, WITH_ELAPSED, WITH_STEP = 96, 110, 120  # columns of a terminal that has room for it beside what must be read
+WITH_BAR, WITH_ELAPSED, WITH_STEP = 104, 114, 124  # columns of a terminal that has room for it beside what must be read
 LONGEST_LABEL = 16
 
 
