@@ -14,7 +14,7 @@ from huizhen.data.declared import doubts
 from huizhen.data.examples import SITE, Column, Examples, Images, Numbers
 from huizhen.data.frames import images_in
 from huizhen.data.images import ImageFacts, disagreements
-from huizhen.data.records import open_source, table
+from huizhen.data.records import Source, open_source, table
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
@@ -96,6 +96,8 @@ class _Source(Protocol):
 class _File:
     def __init__(self, path: str | Path) -> None:
         self._source = open_source(path)
+        if not isinstance(self._source, Source):
+            _ = self._source.columns  # looked at once and kept; what is wrong with it is told with the site's name
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
