@@ -21,13 +21,10 @@ from numpy.typing import NDArray
 
 from huizhen import canonical
 from huizhen.data.folds import TEST, TRAINING, VALIDATION
-from huizhen.errors import NotEstimable
-from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Milestone, ScriptedMethod
-from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import quality, remarks
-from huizhen.methods.survival.groups import Groups
-from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
+from huizhen.methods.survival.timegrid import GRID_STEPS
 from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.fixedpoint import scale_for
 from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
@@ -37,6 +34,7 @@ from huizhen.methods.trees.jointrisk import joint_hazard, risk_scale
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
 from huizhen.methods.trees.prediction import appraise, to_files
+from huizhen.methods.trees.purpose import agree_aim, agree_grid
 from huizhen.methods.trees.spec import BoostingSpec, drawn_from, needs, reads
 from huizhen.methods.trees.split import Rules
 from huizhen.methods.trees.start import START_STEPS, agree_start
@@ -49,13 +47,14 @@ __all__ = ["BOOSTING", "BoostingSpec"]
 
 NAME = "boosting"
 SEEN = "No rows were set aside: the model was judged on the rows that it learnt from, which is too kind."
+ELSEWHERE = "The model was not judged: none of the rows here is for test."
 
 Script = Generator[Question | Milestone, Any, Result]
 
 
 def _program(spec: BoostingSpec, terms: Terms) -> Script:
     variables = tuple(use.name for use in reads(spec))
-    aim = yield from _agree_aim(spec, terms)
+    aim = yield from agree_aim(NAME, spec, terms)
     facts = {
         "aim": aim.facts(),
         "weights": spec.weights,
@@ -64,7 +63,7 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
     }
     start = yield from agree_start(NAME, facts, aim, variables, terms)
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
-    grid, noted = (yield from _agree_grid(spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
+    grid, noted = (yield from agree_grid(NAME, spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
     if grid is not None:  # measures are judged on the same times
         times = np.union1d(grid["event_ends"], grid["censored_ends"]) * grid["resolution"]
         aim = replace(aim, ends=tuple(times.tolist()))
@@ -91,25 +90,6 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
 
 def _resume(spec: BoostingSpec, terms: Terms, value: Mapping[str, Any]) -> Script:
     return (yield from _grow(spec, terms, Growth.from_facts(value)))
-
-
-def _agree_aim(spec: BoostingSpec, terms: Terms) -> Generator[Question, Total, Aim]:
-    if spec.task == "cox":
-        return Aim("cox", (spec.time,), event=spec.event)
-    if spec.task == "regression":
-        return Aim("regression", (spec.outcome,))
-    levels = (yield from agree_levels(NAME, [spec.outcome], terms))[spec.outcome]
-    if len(levels) < 2:
-        raise NotEstimable(f"{spec.outcome}: all rows have the same outcome, so nothing can be learnt about what it depends on")
-    return Aim("binary" if len(levels) == 2 else "multiclass", (spec.outcome,), levels)
-
-
-def _agree_grid(spec: BoostingSpec, terms: Terms) -> Generator[Question, Total, tuple[dict[str, Any], tuple[str, ...]]]:
-    assert spec.survival is not None
-    exits = yield from agree_exits(NAME, spec.survival, Groups())
-    grid = exits.grid(terms.min_cell_count)
-    facts = {"resolution": grid.resolution, "event_ends": grid.event_ends, "censored_ends": grid.censored_ends}
-    return facts, (exits.note(grid),)
 
 
 def _grow(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
@@ -175,11 +155,7 @@ def _asking(spec: BoostingSpec, growth: Growth) -> Generator[Question, Total, _A
     most = agreed["most_weight"] * loss_bound(task, reach, agreed["largest"])
     if task == "cox":
         most += agreed["most_weight"] * (reach + math.log(max(agreed["most_weight"], 2.0)) + 1.0)
-    measures = {}
-    if growth.losses:
-        last = growth.losses[-1]
-        measures = {f"{FOLD_NAMES[fold]}_loss": value for fold, value in enumerate(last) if math.isfinite(value)}
-    progress = Progress(growth.rounds, spec.trees, measures)
+    progress = Progress(growth.rounds, spec.trees, _measures(growth))
     facts: dict[str, Any] = {
         **growth.told(),
         "loss_scale": scale_for(most),
@@ -194,6 +170,17 @@ def _asking(spec: BoostingSpec, growth: Growth) -> Generator[Question, Total, _A
             total = yield Question(NAME, RISK, asked, variables, progress=progress)
             facts["hazard"], hazard_loss = joint_hazard(total, facts["risk_scale"])
     return _Asking(facts, variables, progress, hazard_loss)
+
+
+def _measures(growth: Growth) -> dict[str, float]:
+    """The newest losses, for people."""
+    last = growth.losses[-1] if growth.losses else ()
+    return {f"{FOLD_NAMES[fold]}_loss": value for fold, value in enumerate(last) if math.isfinite(value)}
+
+
+def _ended(growth: Growth) -> Progress:
+    """Nothing more is grown, whatever was planned."""
+    return Progress(growth.rounds, growth.rounds, _measures(growth))
 
 
 def _losses(growth: Growth, total: Total, hazard_loss: Sequence[float], scale: int) -> tuple[float, ...]:
@@ -213,24 +200,19 @@ def _worse(spec: BoostingSpec, losses: Sequence[tuple[float, ...]]) -> bool:
 
 def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
     """The last questions: the loss after the last tree where it is to be known, and how good the forest is."""
-    aim, rounds = growth.forest.aim, growth.rounds
-    variables = tuple(use.name for use in reads(spec))
-    if len(growth.losses) <= rounds:
-        asking = yield from _asking(spec, growth)
-        total = yield Question(
-            NAME, GROW, {**asking.facts, "level": 0, "growing": trees_facts([]), "wanted": np.zeros((0, 2), np.int32)}, variables
-        )
-        growth = replace(growth, losses=(*growth.losses, _losses(growth, total, asking.hazard_loss, asking.loss_scale)))
-    forest, chosen = growth.forest, rounds
-    if spec.early_stopping:
-        chosen = growth.best
-        forest = replace(forest, trees=forest.trees[: chosen * len(forest.base)])
-    fold = TEST if spec.test else VALIDATION if spec.validation else TRAINING
-    facts = {**growth.whole(chosen), "fold": fold}
-    total = yield Question(NAME, JUDGE, facts, variables, progress=Progress(rounds, spec.trees))
-    rows = growth.agreed["rows"]
+    growth = yield from _with_last_loss(spec, growth)
+    aim, rows, rounds = growth.forest.aim, growth.agreed["rows"], growth.rounds
+    chosen = growth.best if spec.early_stopping else rounds
+    forest = replace(growth.forest, trees=growth.forest.trees[: chosen * len(growth.forest.base)])
     tables = {"learning": learning_table(growth), "importance": importance_table(forest)}
-    tables |= quality(aim, total.sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
+    fold = TEST if spec.test else VALIDATION if spec.validation else TRAINING
+    if rows[fold]:
+        facts, variables = {**growth.whole(chosen), "fold": fold}, tuple(use.name for use in reads(spec))
+        total = yield Question(NAME, JUDGE, facts, variables, progress=_ended(growth))
+        tables |= quality(aim, total.sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
+        notes = (*remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+    else:
+        notes = (ELSEWHERE,)
     found = {
         "task": spec.task,
         "rows": sum(rows),
@@ -238,10 +220,18 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
         "chosen_tree": chosen,
         "stopped_early": rounds < spec.trees,
         "depth": spec.depth,
-        "judged_on": FOLD_NAMES[fold],
+        "judged_on": FOLD_NAMES[fold] if rows[fold] else "nothing",
     }
-    notes = (*growth.agreed["notes"], *remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+    notes = (*growth.agreed["notes"], *notes)
     return Result(NAME, sum(rows), terms.roster, found, tables, model=forest.facts(), notes=notes)
+
+
+def _with_last_loss(spec: BoostingSpec, growth: Growth) -> Generator[Question, Total, Growth]:
+    if len(growth.losses) > growth.rounds:
+        return growth
+    asking = yield from _asking(spec, growth)
+    total = yield replace(asking(0, trees_facts([]), np.zeros((0, 2), np.int32)), progress=_ended(growth))
+    return replace(growth, losses=(*growth.losses, _losses(growth, total, asking.hazard_loss, asking.loss_scale)))
 
 
 STEPS = {**LEVELS_STEPS, **GRID_STEPS, **START_STEPS, **BINNING_STEPS, **SITE_STEPS, **JUDGING_STEPS}

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError, SiteError
 from huizhen.methods import prediction
+from huizhen.methods.alone import alone
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.trees import site
+from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.forest import LEAF, Forest, margins, predict
 from huizhen.methods.trees.kernels import NumpyKernels
 from huizhen.privacy.release import Terms, Total, Variable
@@ -72,16 +73,6 @@ def test_with_risk_sets_within_sites_pooled_rows_give_the_same_forest(boost, tab
     pooled = Examples({**columns, "site": Categories(names, tuple(sites))}, table.rows)
     settings_ = {"task": "cox", "strata": "site", "covariates": ("age", "grade")}
     assert bytes_of(boost(sites, **settings_)) == bytes_of(boost({"all": pooled}, **settings_))
-
-
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None)
-def test_histograms_of_any_split_add_up_to_the_same_whole_numbers(seed):
-    rng = np.random.default_rng(seed)
-    values = rng.integers(-(2**40), 2**40, 500)
-    parts = rng.integers(0, 7, 500)
-    sums = [np.bincount(np.arange(500)[parts == part] % 9, values[parts == part], 9) for part in range(7)]
-    assert (sum(each.astype(np.int64) for each in sums) == [values[np.arange(500) % 9 == bin_].sum() for bin_ in range(9)]).all()
 
 
 # Against a plain pooled booster
@@ -141,32 +132,18 @@ def nested(tree, node=0):
     return int(tree.covariate[node]), nested(tree, child), nested(tree, child + 1)
 
 
-def test_it_equals_a_plain_pooled_booster_with_the_same_bins_split_for_split(boost, make_table, split):
+def test_it_equals_a_plain_pooled_booster_with_the_same_bins_split_for_split(boost, make_table, split, agreed, terms):
     table = make_table(500)
     result = boost(split(table, np.random.default_rng(3).integers(0, 3, table.rows)), trees=4, bins=24)
     forest = forest_of(result)
-    binning = captured_binning(boost, table)
+    covariates = ("age", "bmi", "grade", "stage")
+    program = agree_binning("boosting", covariates, terms(), bins=24)
+    (binning, _), _ = agreed(program, {**BINNING_STEPS, **LEVELS_STEPS}, {"all": table})
     grown, expected = plain_booster(
         binning.encode(table).astype(int), binning.sizes, binning.categorical, table.number("died"), trees=4, depth=3, least=5
     )
     assert [nested(tree) for tree in forest.trees] == grown
     np.testing.assert_allclose(margins(forest, table)[:, 0], expected, atol=2e-7)
-
-
-def captured_binning(boost, table):
-    seen = {}
-    original = site.Grower.__init__
-
-    def keep(self, examples, setting):
-        original(self, examples, setting)
-        seen["binning"] = self.binning
-
-    site.Grower.__init__ = keep
-    try:
-        boost({"all": table}, trees=1, bins=24)
-    finally:
-        site.Grower.__init__ = original
-    return seen["binning"]
 
 
 # Against XGBoost
@@ -194,14 +171,18 @@ def test_where_every_value_has_a_bin_the_margins_are_those_of_xgboost(boost, tab
     np.testing.assert_allclose(margins(forest, table)[:, 0], theirs, rtol=2e-6, atol=2e-5)
 
 
-def test_cox_orders_patients_as_xgboost_does(boost, table, split):
+@pytest.mark.parametrize("strata", ["", "site"])
+def test_where_every_value_and_time_has_a_bin_the_log_hazards_are_those_of_xgboost(boost, table, split, strata):
+    """Times without ties, for XGBoost lets the order of the rows decide between equal ones."""
+    order = np.argsort(np.argsort(table.number("days"), kind="stable")) + 1.0
+    untied = Examples({**table.columns, "days": Numbers(order)}, table.rows)
     names = ("age", "grade")
-    forest = forest_of(boost(split(table, np.arange(table.rows) % 3), least=1, task="cox", covariates=names, learning_rate=0.1))
-    signed = np.where(table.number("died") == 1, 1, -1) * table.number("days")
+    sites = split(untied, np.arange(table.rows) % (1 if strata else 3))
+    forest = forest_of(boost(sites, least=1, task="cox", covariates=names, strata=strata))
+    signed = np.where(table.number("died") == 1, 1, -1) * order
     inputs = np.column_stack([table.number(name) for name in names])
-    theirs = xgboost_margins(inputs, signed, 1.0, forest, objective="survival:cox", eta=0.1)
-    mine = margins(forest, table)[:, 0]
-    assert np.corrcoef(mine, theirs)[0, 1] > 0.97
+    theirs = xgboost_margins(inputs, signed, 1.0, forest, objective="survival:cox")
+    np.testing.assert_allclose(margins(forest, table)[:, 0], theirs, rtol=2e-6, atol=2e-5)
 
 
 def test_a_cox_tree_of_one_split_has_the_leaves_of_breslows_formula(boost, table):
@@ -527,6 +508,16 @@ def test_questions_show_how_far_growth_is(table, terms):
         state = BOOSTING.fold(state, add_up([answer]))
     assert seen[0] == (0, 3, [])
     assert (2, 3, ["training_loss", "validation_loss"]) in seen
+    assert seen[-1] == (3, 3, ["training_loss", "validation_loss"])
+
+
+def test_growth_that_ended_early_is_planned_no_farther(table, terms):
+    spec = BoostingSpec(**{**SPEC, "outcome": "died", "trees": 60, "depth": 4, "validation": 0.3, "early_stopping": 3})
+    told = [(asked.step, asked.progress) for asked, *_ in asked_of(spec, terms(), table) if asked.progress]
+    grown = max(progress.done for step, progress in told if step == "boosting.grow")
+    assert grown < 60
+    assert (told[-1][0], told[-1][1].done, told[-1][1].of) == ("boosting.judge", grown, grown)
+    assert all(progress.of == 60 for step, progress in told[:-1])
 
 
 # What cannot be
@@ -566,6 +557,48 @@ def test_no_event_and_no_row_for_validation_are_refused(boost, table):
     nobody = Examples({**table.columns, "died": Numbers(np.zeros(table.rows))}, table.rows)
     assert "no patient had the event" in boost({"all": nobody}, task="cox", least=1).failure
     assert "for validation" in boost({"all": table}, validation="age > 200").failure
+
+
+@pytest.mark.parametrize("rule", ["validation", "test"])
+def test_rows_set_aside_that_nobody_can_be_judged_on_are_refused(boost, table, rule):
+    old = table.number("age") >= 75
+    weightless = Examples({**table.columns, "weight": Numbers(np.where(old, 0.0, 1.0))}, table.rows)
+    assert f"all rows for {rule} have a weight of 0" in boost({"all": weightless}, weights="weight", **{rule: "age >= 75"}).failure
+    eventless = Examples({**table.columns, "died": Numbers(np.where(old, 0.0, table.number("died")))}, table.rows)
+    early = {"early_stopping": 2} if rule == "validation" else {}
+    assert f"no patient for {rule} had the event" in boost({"all": eventless}, task="cox", **{rule: "age >= 75"}, **early).failure
+    both = Examples({**table.columns, "weight": weightless.columns["weight"]}, table.rows)
+    failure = boost({"all": both}, task="cox", weights="weight", **{rule: "age >= 75"}).failure
+    assert f"no patient for {rule} had the event" in failure
+
+
+def test_a_whole_site_may_be_the_test_and_every_other_site_learns_alone(boost, table, split, terms):
+    sites = split(table, np.arange(table.rows) % 3)
+    settings_ = {"task": "classification", "outcome": "died", "covariates": ("age", "bmi"), "trees": 5, "test": "site == 's2'"}
+    spec = BoostingSpec(**settings_)
+    own = alone(BOOSTING, spec, terms(), sites["s0"])
+    assert not own.failure
+    assert own.facts["judged_on"] == "nothing"
+    assert "quality" not in own.tables
+    assert any("none of the rows here is for test" in note for note in own.notes)
+    without = alone(BOOSTING, BoostingSpec(**{**settings_, "test": 0.0}), terms(), sites["s0"])
+    assert canonical.encode(own.model) == canonical.encode(without.model)
+    tables = BOOSTING.appraise(own, spec, terms(), sites["s2"], 2)
+    assert "auc" in tables["quality"].columns["measure"]
+    assert "fewer than 5 rows are for training" in alone(BOOSTING, spec, terms(), sites["s2"]).failure
+    few = {name: sites[name] for name in ("s0", "s1")}
+    assert "fewer than 5 rows are for test" in boost(few, **{**settings_, "covariates": ("age", "bmi")}).failure
+
+
+def test_a_site_whose_rows_weigh_nothing_has_no_measures_of_its_own(boost, table, terms):
+    spec = BoostingSpec(task="classification", outcome="died", covariates=("age", "bmi"), weights="weight", test=0.3)
+    result = boost({"all": table}, covariates=("age", "bmi"), weights="weight", test=0.3)
+    weightless = Examples({**table.columns, "weight": Numbers(np.zeros(table.rows))}, table.rows)
+    assert BOOSTING.appraise(result, spec, terms(), weightless, 2) == {}
+
+
+def test_a_category_cannot_be_monotone(boost, table):
+    assert "stage is a category" in boost({"all": table}, monotone={"stage": 1}).failure
 
 
 @pytest.mark.parametrize(
