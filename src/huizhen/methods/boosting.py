@@ -126,6 +126,9 @@ def _rules(spec: BoostingSpec, terms: Terms, growth: Growth) -> Rules:
         np.array([spec.monotone.get(name, 0) for name in spec.covariates], np.int64),
         scales["gradient"],
         scales["hessian"],
+        max(terms.min_cell_count, 1),
+        scales["weight"],
+        scales["squared"],
     )
 
 

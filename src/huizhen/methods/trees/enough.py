@@ -5,6 +5,8 @@ Losses and measures of a fold are told with many digits; of a fold with two ill 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ from huizhen.methods.description.codes import refuse_rare, unlike
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.trees.rows import Outcome
 
-__all__ = ["by_fold", "by_weight", "refuse_few", "refuse_heavy"]
+__all__ = ["by_fold", "by_weight", "refuse_few", "refuse_heavy", "weighings"]
 
 EVERY_FOLD = (TRAINING, VALIDATION, TEST)
 FOLD_NAMES = ("training", "validation", "test")
@@ -44,15 +46,25 @@ def by_fold(aim: Aim, outcome: Outcome) -> Counts:
     return np.array(found, np.int64)
 
 
-def by_weight(aim: Aim, outcome: Outcome, weight: Counts, squared: Counts) -> Counts:
-    """At a site: sums of weights and of their squares, both as whole numbers; over all rows of a fold, then those of each kind.
+def weighings(weight: NDArray[np.float64], scales: Mapping[str, int]) -> Counts:
+    """At a site: weights and their squares as whole numbers, int64 (row, 2), so that no rounding hides how unequal they are.
+
+    Args:
+        scales: ``weight`` and ``squared``.
+    """
+    once = np.floor(weight * 2.0 ** scales["weight"])
+    return np.stack([once, np.ceil(np.square(weight) * 2.0 ** scales["squared"])], axis=1).astype(np.int64)
+
+
+def by_weight(aim: Aim, outcome: Outcome, scales: Mapping[str, int]) -> Counts:
+    """At a site: sums of `weighings` over the rows of each fold, then over those of each kind.
 
     Returns:
         int64 (fold, 1 + kind, 2).
     """
-    every = [np.ones(len(weight), bool), *kinds(aim, outcome)]
-    chosen = [[(outcome.fold == fold) & kind for kind in every] for fold in EVERY_FOLD]
-    return np.array([[(weight[rows].sum(), squared[rows].sum()) for rows in fold] for fold in chosen], np.int64)
+    rows = weighings(outcome.weights(), scales)
+    every = [np.ones(len(rows), bool), *kinds(aim, outcome)]
+    return np.array([[rows[(outcome.fold == fold) & kind].sum(axis=0) for kind in every] for fold in EVERY_FOLD], np.int64)
 
 
 def refuse_few(aim: Aim, counted: Counts, least: int) -> None:
@@ -78,8 +90,8 @@ def refuse_few(aim: Aim, counted: Counts, least: int) -> None:
                 "few; change validation or test, or choose an event that more patients had"
             )
         raise NotEstimable(
-            f"{aim.outcome[0]}: 1 to {least - 1} rows for {FOLD_NAMES[fold]} have some class, so that losses and measures would tell "
-            "of these few; change validation or test, or choose an outcome that more patients had"
+            f"{aim.outcome[0]}: 1 to {least - 1} rows for {FOLD_NAMES[fold]} have some class, so that losses and measures would "
+            "tell of these few; change validation or test, or choose an outcome that more patients had"
         )
 
 
@@ -106,7 +118,7 @@ def refuse_heavy(name: str, sums: NDArray[np.float64], least: int) -> None:
         NotEstimable: they do.
     """
     once, twice = np.moveaxis(sums, -1, 0)
-    if ((once > 0) & (once**2 < least * twice)).any():
+    if ((once > 0) & (once**2 < least * twice * (1 - 1e-9))).any():
         raise NotEstimable(
             f"{name}: the weights make fewer than {least} patients outweigh all others, so that the model would describe those "
             "few; choose other weights"

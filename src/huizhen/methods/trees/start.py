@@ -191,7 +191,7 @@ def add_rows(question: Question, examples: Examples, local: Local, _rng: np.rand
         targets[0] = _weighted_targets(outcome, scales["target"], learns)
     parts = {"weights": Part(np.stack(sums), n), "targets": Part(targets, n)}
     if outcome.weight is not None:
-        parts["balance"] = Part(by_weight(aim, outcome, whole, fixed(np.square(weight), scales["squared"])), n)
+        parts["balance"] = Part(by_weight(aim, outcome, scales), n)
     return Answer(parts, n), local
 
 

@@ -1,7 +1,5 @@
 """What a forest, its losses and its files do not tell: outcomes, values and numbers of a few patients."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -85,3 +83,75 @@ def test_weights_by_which_a_few_outweigh_a_class_or_a_fold_are_refused(boost, ta
     task = {"task": "cox"} if heavy == "event" else {}
     aside = {"validation": "age >= 75"} if heavy == "validation" else {}
     assert "outweigh" in boost({"all": with_columns(table, weight=weight)}, weights="weight", **task, **aside).failure
+
+
+def test_no_leaf_is_that_of_one_heavy_row(boost, table, split):
+    rng = np.random.default_rng(2)
+    weight, outcome = np.full(table.rows, 1e-9), rng.normal(50, 10, table.rows)
+    heavy = np.arange(20, table.rows, 100)
+    weight[heavy] = 1.0
+    patients = with_columns(table, weight=weight, pressure=outcome, age=np.arange(table.rows))
+    settings_ = {"task": "regression", "outcome": "pressure", "covariates": ("age",), "weights": "weight", "trees": 1, "depth": 8}
+    loose = {"learning_rate": 1.0, "l2": 0.0, "min_child_weight": 0.0}
+    forest = told(boost(split(patients, np.arange(table.rows) % 3), **settings_, **loose))
+    found = margins(forest, patients)[:, 0]
+    for value in np.unique(found):
+        here = weight[found == value]
+        assert here.sum() ** 2 >= 5 * (here**2).sum() * (1 - 1e-9)
+    assert np.abs(found[heavy] - outcome[heavy]).min() > 1e-3
+
+
+def test_weights_that_are_all_alike_change_no_split(boost, table):
+    patients = with_columns(table, weight=np.ones(table.rows))
+    weighted, plain = boost({"all": patients}, weights="weight"), boost({"all": patients})
+    np.testing.assert_array_equal(weighted.model["covariate"], plain.model["covariate"])
+    np.testing.assert_array_equal(weighted.model["threshold"], plain.model["threshold"])
+
+
+# The missing
+
+
+@pytest.mark.parametrize("missing", ["number", "level"])
+def test_where_a_few_without_a_value_go_does_not_depend_on_what_they_have(boost, table, missing):
+    ways = []
+    for has in (0.0, 1.0):
+        for patient in range(3, 60, 8):
+            died, age = table.number("died").copy(), table.number("age").copy()
+            stage = table.category("stage").codes % 5
+            died[patient] = has
+            if missing == "number":
+                age[patient] = np.nan
+            else:
+                stage[patient] = 5
+            columns = {
+                "died": Numbers(died),
+                "age": Numbers(age),
+                "stage": Categories(stage, ("I", "II", "III", "IV", "V", "rare")),
+            }
+            patients = Examples({**table.columns, **columns}, table.rows)
+            covariate = "age" if missing == "number" else "stage"
+            forest = told(boost({"all": patients}, covariates=(covariate,), trees=1, depth=1))
+            tree = forest.trees[0]
+            at = margins(forest, patients.where(np.arange(table.rows) != patient))[:, 0]
+            left = np.isclose(at, forest.base[0] + tree.value[1])
+            ways.append(bool(tree.missing_left[0]) == (2 * left.sum() >= len(left)))
+    assert all(ways)
+
+
+def test_a_level_that_few_rows_of_a_node_have_goes_where_the_missing_go(boost, table):
+    forest = told(boost({"all": table}, depth=6, min_child_weight=0, trees=3))
+    stage = table.category("stage").codes
+    for tree in forest.trees:
+        rows_of = {0: np.arange(table.rows)}
+        for node in np.flatnonzero(tree.covariate != LEAF).tolist():
+            rows, covariate = rows_of[node], int(tree.covariate[node])
+            child, default = int(tree.child[node]), bool(tree.missing_left[node])
+            if forest.categorical[covariate]:
+                bits = np.unpackbits(tree.left[node], bitorder="little")[:5].astype(bool)
+                counts = np.bincount(stage[rows][stage[rows] >= 0], minlength=5)
+                assert (bits[counts < 5] == default).all()
+                goes = np.where(stage[rows] < 0, default, bits[stage[rows]])
+            else:
+                value = table.number(forest.names[covariate])[rows].astype(np.float32)
+                goes = np.where(np.isnan(value), default, value < tree.threshold[node])
+            rows_of[child], rows_of[child + 1] = rows[goes], rows[~goes]
