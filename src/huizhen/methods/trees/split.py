@@ -1,9 +1,9 @@
 """Where nodes are best split, from joint histograms: pure, over arrays of nodes.
 
 The gain is that of XGBoost (T. Chen and C. Guestrin, KDD 2016, equation 7, times two and without gamma): score of the left child
-plus score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better; a
-few of them, and levels that a few rows of a node have, go with most. Levels of a category are put in order of G / (H + l2), and cut as numbers are: no other partition of them is better (W. D. Fisher, JASA 53
-(1958) 789).
+plus score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better; a few of
+them, and levels that a few rows of a node have, go with most. Levels of a category are put in order of G / (H + l2), and cut as
+numbers are: no other partition of them is better (W. D. Fisher, JASA 53 (1958) 789).
 Ties go to the first covariate, then the lowest cut, then the missing on the right.
 """
 
@@ -22,6 +22,7 @@ __all__ = ["PLAIN", "WEIGHTED", "Histogram", "Node", "Rules", "Split", "best_spl
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+GREATEST = float(np.finfo(np.float32).max)
 LEAST_GAIN = 1e-6  # a split gains more than this, as in XGBoost
 AT_ONCE = 4  # nodes worked on at once: a dozen arrays of their bins stay within the second-level cache
 
@@ -292,7 +293,7 @@ def _candidate(
                 weights.append(w)
             if monotone is not None:
                 allowed &= monotone * (weights[1] - weights[0]) >= 0
-    gain[~allowed | np.isnan(gain)] = -np.inf
+    gain[~(allowed & (gain < GREATEST))] = -np.inf  # a forest is written in float32
     place = np.argmax(gain, axis=1)
     rows = np.arange(len(nodes))
     best = gain[rows, place]

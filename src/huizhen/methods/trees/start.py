@@ -27,6 +27,7 @@ from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 __all__ = ["ROWS", "START_STEPS", "Start", "agree_start"]
 
 ROWS, SUMS, RESIDUALS = "boosting.rows", "boosting.sums", "boosting.residuals"
+MOST = 2.0**126  # of a sum of squares: a forest's numbers are float32
 PACKED = 61  # bits that the hessians of all rows and their number share
 FOLD_NAMES = ("training", "validation", "test")
 
@@ -80,12 +81,18 @@ def agree_start(
             facts["weights"], total.sums["balance"] * 2.0 ** -np.array([scales["weight"], scales["squared"]]), terms.min_cell_count
         )
     _refuse_empty(aim, rows, weights.sum(axis=1).tolist())
-    base = _base(aim, weights[0], float(total.sums["targets"][0]) * 2.0 ** -scales["target"])
+    base = _base(aim, _rounded(weights[0], rows[TRAINING], terms), float(total.sums["targets"][0]) * 2.0 ** -scales["target"])
+    if terms.round_to > 1 and aim.task == "regression":
+        base = np.array([float(f"{base[0]:.2e}")])  # a mean of whole numbers tells of how many it is
+    base = base.astype(np.float32).astype(np.float64)  # as in the files
     most_gradient = most_weight if aim.task != "cox" else 2.0 * most_weight
     if aim.task == "regression":
         total = yield Question(method, RESIDUALS, {**facts, "base": base}, variables)
         # No step of boosting makes the sum of squares larger, and |g| adds up to at most sqrt(weight * squares).
-        most_gradient = math.sqrt(most_weight * bound(total.sums["squares"]))
+        most_squares = bound(total.sums["squares"])
+        most_gradient = math.sqrt(most_weight * most_squares)
+        if max(most_squares, largest) >= MOST:
+            raise NotEstimable(f"{aim.outcome[0]}: its numbers are too large for the gains of a forest; change its unit")
         if most_gradient == 0:
             raise NotEstimable(
                 f"{aim.outcome[0]}: all rows have the same outcome, so nothing can be learnt about what it depends on"
@@ -139,6 +146,14 @@ def _largest(sizes: NDArray[np.int64]) -> float:
     top = np.zeros_like(sizes)
     top[np.flatnonzero(sizes)[-1:]] = 1
     return bound(top)
+
+
+def _rounded(weights: NDArray[np.float64], rows: int, terms: Terms) -> NDArray[np.float64]:
+    """Sums of weights by class, as coarse as numbers of patients are published."""
+    if terms.round_to == 1 or not rows:
+        return weights
+    unit = terms.round_to * weights.sum() / rows  # of so many patients of average weight
+    return np.asarray(np.maximum(np.rint(weights / unit), 1.0) * unit)
 
 
 def _base(aim: Aim, weights: NDArray[np.float64], targets: float) -> NDArray[np.float64]:

@@ -1,10 +1,17 @@
 """What a forest, its losses and its files do not tell: outcomes, values and numbers of a few patients."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from huizhen.data.examples import Categories, Examples, Numbers
+from huizhen.methods.boosting import BOOSTING, BoostingSpec
+from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.forest import LEAF, Forest, margins
+from huizhen.methods.trees.prediction import to_files
+from huizhen.policy.publication import publish
 
 
 def with_columns(table, **columns):
@@ -155,3 +162,69 @@ def test_a_level_that_few_rows_of_a_node_have_goes_where_the_missing_go(boost, t
                 value = table.number(forest.names[covariate])[rows].astype(np.float32)
                 goes = np.where(np.isnan(value), default, value < tree.threshold[node])
             rows_of[child], rows_of[child + 1] = rows[goes], rows[~goes]
+
+
+# Rounded counts
+
+
+@pytest.mark.parametrize("outcome", ["died", "kind"])
+def test_where_counts_are_rounded_the_first_margins_tell_the_rounded_ones(federate, table, terms, outcome):
+    agreed = replace(terms(), round_to=10)
+    spec = BoostingSpec(task="classification", outcome=outcome, covariates=("age",), trees=1)
+    result = federate(BOOSTING, spec, agreed, {"all": table})
+    share = np.exp(told(result).base)
+    share = share / share.sum() if outcome == "kind" else share / (1 + share)
+    counts = share * table.rows
+    np.testing.assert_allclose(counts / 10, np.rint(counts / 10), atol=1e-3)
+    published = publish(result, agreed).tables["learning"]
+    assert set(published.columns["training_loss"]) == {None}
+
+
+def test_where_counts_are_rounded_the_first_mean_has_three_digits(federate, table, terms):
+    spec = BoostingSpec(task="regression", outcome="pressure", covariates=("age",), trees=1)
+    base = told(federate(BOOSTING, spec, replace(terms(), round_to=10), {"all": table})).base[0]
+    assert base == pytest.approx(float(f"{base:.2e}"), rel=1e-7)
+    assert base == pytest.approx(table.number("pressure").mean(), rel=0.01)
+
+
+# Files
+
+
+def test_numbers_too_large_for_a_forest_are_refused(boost, table):
+    large = with_columns(table, pressure=table.number("pressure") * 1e20)
+    assert "change its unit" in boost({"all": large}, task="regression", outcome="pressure").failure
+
+
+@pytest.mark.parametrize("settings_", [{}, {"task": "regression", "outcome": "pressure"}], ids=str)
+def test_a_forest_without_any_penalty_is_still_json(boost, table, settings_):
+    patients = with_columns(table, pressure=table.number("pressure") * 1e15)
+    loose = {"l2": 0.0, "min_child_weight": 0.0, "learning_rate": 1.0, "trees": 60}
+    result = boost({"all": patients}, **loose, **settings_)
+    assert np.isfinite(result.tables["importance"].columns["gain"]).all()
+    json.loads(to_files(result)["xgboost.json"], parse_constant=pytest.fail)
+
+
+def test_the_longest_follow_up_stands_neither_in_the_forest_nor_in_its_files(boost, table):
+    result = boost({"all": table}, task="cox")
+    assert max(result.model["aim"]["ends"]) < table.number("days").max()
+    assert b'"ends": []' in to_files(result)["onnx"]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: np.round(rng.normal(size=n) * 30),
+        lambda rng, n: np.round(rng.lognormal(size=n) * 20, 1),
+        lambda rng, n: 1.7e9 + np.round(rng.normal(size=n) * 3000),
+        lambda rng, n: rng.normal(size=n),
+    ],
+)
+def test_no_threshold_is_a_value_that_few_have(agreed, terms, draw):
+    rng = np.random.default_rng(4)
+    for _ in range(5):
+        values = draw(rng, 303)
+        program = agree_binning("boosting", ("age",), terms(), bins=256)
+        (binning, _), _ = agreed(program, BINNING_STEPS, {"all": Examples({"age": Numbers(values)}, 303)})
+        seen, rows = np.unique(values.astype(np.float32), return_counts=True)
+        assert not np.isin(binning.cuts[0], seen[rows < 5]).any()
+        assert len(binning.cuts[0]) > 5
