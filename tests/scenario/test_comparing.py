@@ -178,3 +178,32 @@ def test_results_that_were_kept_tell_the_same_report():
 
 def kept_and_back(result):
     return result_from(canonical.decode(canonical.encode(result_to(result))))
+
+
+def test_ctrl_c_in_the_comparison_leaves_the_report_and_the_same_command_goes_on_with_it(start, huizhen, hospitals, tmp_path):
+    pressed = (
+        "import signal\nfrom huizhen.embedded import comparing\nlearn = comparing.by_itself\n"
+        "def interrupted(analysis, *rest, **more):\n"
+        "    if analysis.label == 'glm':\n        signal.raise_signal(signal.SIGINT)\n"
+        "    return learn(analysis, *rest, **more)\n"
+        "comparing.by_itself = interrupted"
+    )
+    process = start(*hospitals, before=pressed)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "was cut short; run the same command again" in err
+    assert "Report" in out
+    (report,) = tmp_path.rglob("report.html")
+    assert "was cut short" in report.read_text(encoding="utf-8")
+    again = huizhen(*hospitals)
+    assert again.code == 0, again.all
+    assert "was cut short" not in report.read_text(encoding="utf-8")
+
+
+def test_whoever_watches_is_told_whose_source_is_opened_and_read():
+    events = []
+    sites = {site: {"x": rows.number("x")} for site, rows in SITES.items()}
+    run(STUDY, sites, watch=events.append)
+    told = [(event.step, event.site, event.progress.done, event.progress.of) for event in events if event.kind == "reading"]
+    assert told == [(step, site, done, 3) for step in ("open", "read") for done, site in enumerate(SITES)]
+    assert [event.kind for event in events].index("asked") == len(told)

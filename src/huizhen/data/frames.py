@@ -24,7 +24,7 @@ from huizhen.data.declared import (
 from huizhen.data.delimited import repeated
 from huizhen.data.examples import SITE, Column, Examples, Images, Numbers, show_number
 from huizhen.data.images import ImageFacts, as_images, image_facts
-from huizhen.data.labels import as_categories, is_missing, text_as_number
+from huizhen.data.labels import NO_TEXT, as_categories, is_missing, is_unicode, text_as_number
 from huizhen.errors import DataError, Problem
 
 __all__ = ["column_facts", "images_in", "table"]
@@ -147,7 +147,8 @@ def _images(where: str, array: NDArray[Any], variable: Declared) -> Images | Pro
 
 def _numbers(where: str, array: NDArray[Any]) -> tuple[Column | None, list[Problem]]:
     if array.dtype.kind in "biuf":
-        values = array.astype(np.float64, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):  # longer numbers; what is too large becomes infinite, and is refused
+            values = array.astype(np.float64, copy=False)
         bad, commas = np.isinf(values), 0
         endless = int(np.count_nonzero(bad))
     else:
@@ -179,7 +180,10 @@ def _categories(where: str, array: NDArray[Any], variable: Declared) -> tuple[Co
         if isinstance(coded, Problem):
             return None, [coded]
         codes, cells = coded
-    column, strangers = as_categories(codes, [_as_text(cell) for cell in cells], variable.levels)
+    texts = [_as_text(cell) for cell in cells]
+    if not all(map(is_unicode, texts)):
+        return None, [Problem(where, *NO_TEXT)]
+    column, strangers = as_categories(codes, texts, variable.levels)
     return column, [outside_levels(where, strangers, len(array), variable.levels)] if strangers else []
 
 

@@ -8,7 +8,7 @@ val and test stand one below the other, with columns ``image``, ``label`` and ``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from huizhen.data.delimited import repeated
 from huizhen.data.examples import SITE, Examples
 from huizhen.data.frames import column_facts, table
 from huizhen.data.images import image_facts, sized, unfit
-from huizhen.data.npzmembers import Member, members, read
+from huizhen.data.npzmembers import MOST, SPARE, Member, members, read
 from huizhen.errors import DataError, Problem
 
 __all__ = ["ImageArchive", "open_archive"]
@@ -74,7 +74,7 @@ class ImageArchive:
         ]
         frame: dict[str, Any] = {}
         if not problems:
-            frame = {name: self._values(name) for name in wanted} or {"": np.zeros(self.rows)}
+            frame = self._values(wanted) or {"": np.zeros(self.rows)}
             try:
                 return table(frame, variables=wanted, site=site)
             except DataError as error:
@@ -84,34 +84,38 @@ class ImageArchive:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The columns, in the order of the archive."""
-        named = [part for name, parts in self.parts.items() for part in _variables(name, parts)]
-        return (*named, SPLIT) if self.splits else tuple(named)
+        return (*self._places, SPLIT) if self.splits else tuple(self._places)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int]]:
+        """Of each column but the split: its array, and where it stands in a row of it."""
+        return {each: (array, at) for array, parts in self.parts.items() for at, each in enumerate(_variables(array, parts))}
 
     def _columns(self) -> Iterator[ColumnFacts]:
-        for name, parts in self.parts.items():
-            if _is_image(parts):
-                header = parts[0].header
+        values = self._values([name for name in self.names if name not in self.parts or not _is_image(self.parts[name])])
+        for name in self.names:
+            if name in values:
+                yield column_facts(name, values[name])
+            else:
+                header = self.parts[name][0].header
                 facts = image_facts(header.shape[1:], header.dtype)
                 yield ColumnFacts(name, "image", self.rows, 0, facts.shape if facts else (), facts.stored if facts else "")
+
+    def _values(self, names: Collection[str]) -> dict[str, NDArray[Any]]:
+        """Columns by name; the archive is opened once. Arrays of numbers and text are kept, images are not."""
+        arrays = {self._places[name][0] for name in names if name in self._places}
+        unread = [array for array in self.parts if array in arrays and array not in self._small]
+        found = dict(zip(unread, read(self.path, [self.parts[array] for array in unread]) if unread else []))
+        self._small.update({array: values for array, values in found.items() if not _is_image(self.parts[array])})
+        found |= self._small
+        columns = {}
+        for name in names:
+            if name in self._places:
+                array, at = self._places[name]
+                columns[name] = found[array] if _is_image(self.parts[array]) else found[array].reshape(self.rows, -1)[:, at]
             else:
-                yield from (column_facts(each, self._values(each)) for each in _variables(name, parts))
-        if self.splits:
-            yield column_facts(SPLIT, self._values(SPLIT))
-
-    def _values(self, name: str) -> NDArray[Any]:
-        if name == SPLIT and self.splits:
-            return np.repeat(list(self.splits), list(self.splits.values()))
-        array, at = next(
-            (array, at) for array, parts in self.parts.items() for at, each in enumerate(_variables(array, parts)) if each == name
-        )
-        if _is_image(self.parts[array]):
-            return read(self.path, self.parts[array])
-        return self._tables(array).reshape(self.rows, -1)[:, at]
-
-    def _tables(self, array: str) -> NDArray[Any]:
-        if array not in self._small:
-            self._small[array] = read(self.path, self.parts[array])
-        return self._small[array]
+                columns[name] = np.repeat(list(self.splits), list(self.splits.values()))
+        return columns
 
     @cached_property
     def _small(self) -> dict[str, NDArray[Any]]:
@@ -135,9 +139,13 @@ def open_archive(path: Path) -> ImageArchive:
     parts = {name: tuple(each.values()) for name, each in splits.items()} if splits else {each.name: (each,) for each in whole}
     problems = _no_table(path, whole, splits)
     problems += [problem for each in parts.values() for problem in _unlike(path, each)]
-    twice = repeated(path.name, tuple(each for name, member in parts.items() for each in _variables(name, member)))
-    if problems or twice:
-        raise DataError(f"{path.name} cannot be opened as a table", problems or ([twice] if twice else []))
+    columns = sum(_width(each) for each in parts.values())
+    if not problems and columns > MOST:
+        problems = [Problem(path.name, f"{columns} columns", f"at most {MOST}", SPARE)]
+    if not problems and (twice := repeated(path.name, tuple(c for name, each in parts.items() for c in _variables(name, each)))):
+        problems = [twice]
+    if problems:
+        raise DataError(f"{path.name} cannot be opened as a table", problems)
     by_split = next(iter(splits.values()), {})
     rows = {SPLITS[split]: member.header.shape[0] for split, member in by_split.items()}
     return ImageArchive(path, parts, sum(rows.values()) or whole[0].header.shape[0], rows, tuple(warned))
@@ -208,6 +216,12 @@ def _is_image(parts: Sequence[Member]) -> bool:
     return len(parts[0].header.shape) > 2
 
 
-def _variables(name: str, parts: Sequence[Member]) -> list[str]:
+def _width(parts: Sequence[Member]) -> int:
+    """How many columns an array is."""
     shape = parts[0].header.shape
-    return [f"{name}_{at}" for at in range(shape[1])] if len(shape) == 2 and shape[1] > 1 else [name]
+    return shape[1] if len(shape) == 2 else 1
+
+
+def _variables(name: str, parts: Sequence[Member]) -> list[str]:
+    width = _width(parts)
+    return [f"{name}_{at}" for at in range(width)] if width > 1 else [name]

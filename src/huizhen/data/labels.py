@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Categories, show_number
 
-__all__ = ["MISSING", "as_categories", "is_missing", "normal_label", "text_as_number"]
+__all__ = ["MISSING", "NO_TEXT", "as_categories", "is_missing", "is_unicode", "normal_label", "text_as_number"]
 
 # What stands for "no value" in a cell, in any case and between blanks.
 MISSING = ("", "na", "nan", "n/a", "null", ".", "?")
@@ -19,6 +19,18 @@ MISSING = ("", "na", "nan", "n/a", "null", ".", "?")
 # A leading zero (007) marks a code, not a number; so does an exponent (1E5 is a code in more than one system).
 NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]*)(\.[0-9]+)?")
 EXACT_DIGITS = 15  # a float64 keeps as many decimal digits; a longer text is an identifier
+
+# What is said of it: found, expected, what to do.
+NO_TEXT = ("text that is no Unicode", "characters of Unicode", "Export it again")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written down: Python's own may hold half a character, a surrogate alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_missing(text: str) -> bool:

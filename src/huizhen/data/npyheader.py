@@ -66,7 +66,7 @@ def read_header(stream: IO[bytes]) -> Header:
             shape, fortran, dtype = READERS[version](stream)
     except BROKEN:
         shape = None
-    if shape is None or any(length < 0 for length in shape):
+    if shape is None or any(type(length) is not int or length < 0 for length in shape):
         raise Unfit("no array in NumPy's format", "an array written by numpy.save or numpy.savez", "Export it again")
     if dtype.hasobject:
         raise Unfit("a pickled array of Python objects", "numbers or text", "Objects are never opened: save a plain array")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 from huizhen import canonical
 from huizhen.clock import Clock
@@ -20,7 +21,7 @@ from huizhen.embedded.keeping import result_from, result_to
 from huizhen.errors import MachineError
 from huizhen.federation.breaking import why_it_broke
 from huizhen.federation.checkpoint import Checkpoints
-from huizhen.federation.events import Comparing, Event, Outcome
+from huizhen.federation.events import Comparing, Event, EventKind, Outcome
 from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
 from huizhen.privacy.release import Progress, Question, Terms
@@ -54,6 +55,11 @@ class Comparison:
 
     def of(self, analysis: Analysis, outcome: Outcome) -> Finding:
         """The outcome with every participant alone and the pooled rows beside it; what breaks is a `Result.failure` there."""
+        finding = self._of(analysis, outcome)
+        self.tell(outcome, "compared")
+        return finding
+
+    def _of(self, analysis: Analysis, outcome: Outcome) -> Finding:
         if not outcome.roster:
             return Finding(outcome, {})
         terms = self.terms(outcome.roster)
@@ -76,6 +82,9 @@ class Comparison:
         except MemoryError as error:  # all rows in one place take the most room
             return Finding(outcome, alone, Result(analysis.method.name, failure=why_it_broke(error)), judged=Judged())
         return Finding(outcome, alone, pooled, judged=judged)
+
+    def tell(self, outcome: Outcome, kind: EventKind, **details: Any) -> None:
+        self.watch(Event(kind, outcome.label, outcome.rounds, self.clock.seconds() - self.started_s, **details))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +122,7 @@ class _Models:
         return Comparing(whose, place + 1, len(order), done / max(2 * all_rows, 1))
 
     def _tell(self, comparing: Comparing, step: str = "", progress: Progress | None = None) -> None:
-        at_s = self.comparison.clock.seconds() - self.comparison.started_s
-        self.comparison.watch(
-            Event("comparing", self.outcome.label, self.outcome.rounds, at_s, step=step, progress=progress, comparing=comparing)
-        )
+        self.comparison.tell(self.outcome, "comparing", step=step, progress=progress, comparing=comparing)
 
     def _kept(self, whose: str) -> Result | None:
         try:

@@ -19,13 +19,13 @@ from huizhen.embedded.assembly import Federation, Told, Watch
 from huizhen.embedded.comparing import Comparison
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.nearly import without_near_counts
-from huizhen.embedded.sources import Table, as_read, open_tables
+from huizhen.embedded.sources import Reading, Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.events import Event
 from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
-from huizhen.privacy.release import Variable
+from huizhen.privacy.release import Progress, Variable
 
 __all__ = ["Watch", "run", "run_tables"]
 
@@ -70,7 +70,8 @@ def run(
         MachineError: the folder cannot be written.
     """
     _check_names(study, sites)
-    opened = open_tables(study, sites)
+    clock = clock or WallClock()
+    opened = open_tables(study, sites, reading=_announced(watch, clock, len(sites)))
     findings = run_tables(
         study,
         opened.tables,
@@ -121,6 +122,18 @@ def run_tables(
         notes=(EMBEDDED, *((RESUMED,) if told.resumed else ()), *cut),
         cut_short=bool(cut),
     )
+
+
+def _announced(watch: Watch | None, clock: Clock, of: int) -> Reading | None:
+    """Opening images takes long, so whoever watches is told whose are opened and read."""
+    if watch is None:
+        return None
+    began_s = clock.seconds()
+
+    def reading(site: str, step: str, done: int) -> None:
+        watch(Event("reading", "", 0, clock.seconds() - began_s, site=site, step=step, progress=Progress(done, of)))
+
+    return reading
 
 
 def _check_names(study: Study, sites: Mapping[str, Any]) -> None:

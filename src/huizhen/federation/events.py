@@ -25,6 +25,7 @@ EventKind = Literal[
     "folded",
     "finished",
     "comparing",
+    "compared",
 ]
 
 
@@ -59,14 +60,15 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        analysis, round, site: where; site is "" for what concerns all. Of kind ``reading`` a site's source is read, before any
-            analysis ("").
+        analysis, round, site: where; site is "" for what concerns all. Of kind ``reading`` a site's source is opened
+            or read (`step`), before any analysis ("").
         at_s: seconds since the run began.
         step: the method's step, for the readers of progress.
         detail: a reason or remark in plain words.
         leaving: what left the site (kind ``answered`` only).
         cpu_s: processor time the site spent (kind ``answered`` only).
-        progress: how far a long method is (kinds ``asked``, ``folded`` and ``comparing`` only).
+        progress: how far a long method is (kinds ``asked``, ``folded`` and ``comparing``), or how many sites' sources
+            were read (``reading``).
         comparing: which model beside the joint one (kind ``comparing`` only, after all analyses).
     """
 

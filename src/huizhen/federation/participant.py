@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from huizhen import canonical
 from huizhen.clock import cpu_seconds
 from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError
@@ -35,8 +36,8 @@ class _Work:
     analysis: Analysis
     selected: Selected
     local: Local = field(default_factory=Local)
-    attempt: int = 0
-    turn: tuple[int, int] = (0, 0)
+    lineage: str = ""
+    turn: tuple[str, int] = ("", 0)
     answer: Answer | None = None
     memory: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,27 +105,29 @@ class Participant:
         work = self._work.get(ask.analysis)
         if work is None:
             analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
+            self._work.clear()  # analyses come one after the other, and each holds its rows prepared
             work = self._work[ask.analysis] = _Work(analysis, select(self._study, analysis, self._examples))
-        if ask.question.step != MUSTER and ask.attempt != work.attempt:
-            work.attempt, work.local = ask.attempt, self._recall(ask)
-        if (ask.attempt, ask.round) != work.turn:
-            work.turn, work.answer, work.memory = (ask.attempt, ask.round), None, {}
+        if ask.question.step != MUSTER and ask.lineage != work.lineage:
+            work.lineage, work.local = ask.lineage, self._recall(ask)
+        if (ask.lineage, ask.round) != work.turn:
+            work.turn, work.answer, work.memory = (ask.lineage, ask.round), None, {}
         return work
 
     def _recall(self, ask: Ask) -> Local:
         """Local state as it was before the round that is asked: a round may be asked again after a crash."""
         saved = self._checkpoints.load(self._name(ask))
-        if saved is None or saved["attempt"] != ask.attempt or ask.round < saved["round"]:
+        if saved is None or saved["lineage"] != ask.lineage or ask.round < saved["round"]:
             return Local()
         return Local(saved["before"] if saved["round"] == ask.round else saved["kept"])
 
     def _remember(self, ask: Ask, before: Local, after: Local) -> None:
         if after.kept is not before.kept:
-            kept = {"attempt": ask.attempt, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
+            kept = {"lineage": ask.lineage, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
             self._checkpoints.save(self._name(ask), kept)
 
     def _name(self, ask: Ask) -> str:
-        return f"{self.site}.{ask.analysis}"
+        """By roster, as the hub keeps its totals: both go on from the same course, or neither does."""
+        return f"{self.site}.{ask.analysis}.{canonical.digest(list(ask.roster))[:12]}"
 
     def _judged_answer(self, ask: Ask, work: _Work, rng: np.random.Generator) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""

@@ -305,6 +305,11 @@ def npy(shape, dtype="|u1", values=b""):
         ({"C:\\image.npy": npy((2, 2), values=b"1234")}, "1 of 1 entries that are no arrays"),
         ({"readme.txt": b"hello", "image.npy": npy((2, 2), values=b"1234")}, "1 of 2 entries that are no arrays"),
         ({}, "an empty archive"),
+        ({"image.npy": npy((2**62, 0))}, "array 'image': found an array without values, expected at least one value in each row"),
+        ({"image.npy": npy((2, 0, 5))}, "array 'image': found an array without values, expected at least one value in each row"),
+        ({"image.npy": npy((0, 2**62))}, f"found {2**62} numbers for each row, expected at most 1000, or images"),
+        ({"image.npy": npy((True,), values=b"1")}, "no array in NumPy's format"),
+        ({"image.npy": npy((1, 2**40, 1))}, "a header that promises 1099511627776 bytes of values, and 0 of them"),
     ],
 )
 def test_an_archive_that_is_a_trap_is_not_read(tmp_path, entries, said):
@@ -313,6 +318,49 @@ def test_an_archive_that_is_a_trap_is_not_read(tmp_path, entries, said):
         for name, content in entries.items():
             trap.writestr(name, content)
     assert any(said in each for each in refused(lambda: open_source(path)))
+
+
+@pytest.mark.parametrize("code", [0x7FFFFFFF, 0x110000, 0xD800, 0xDFFF])
+def test_text_that_is_no_unicode_is_refused_in_words(tmp_path, code):
+    with zipfile.ZipFile(tmp_path / "west.npz", "w") as odd:
+        odd.writestr("x.npy", npy((3,), "<f8", np.arange(3.0).tobytes()))
+        odd.writestr("y.npy", npy((3,), "<U1", np.array([65, code, 66], "<u4").tobytes()))
+    for action in (lambda: open_source(tmp_path / "west.npz").columns, lambda: read(tmp_path / "west.npz", y=CATEGORY)):
+        assert refused(action) == [
+            "west.npz, array 'y': found text that is no Unicode, expected characters of Unicode. Export it again"
+        ]
+    assert read(tmp_path / "west.npz", x=NUMBER).number("x").tolist() == [0, 1, 2]
+
+
+def test_a_cell_in_memory_that_is_no_unicode_is_refused_in_words():
+    said = refused(lambda: table({"y": ["a", "\ud800"]}, variables={"y": CATEGORY}, site="s"))
+    assert said == ["column 'y': found text that is no Unicode, expected characters of Unicode. Export it again"]
+
+
+def test_an_archive_of_many_arrays_is_opened_as_often_as_one_of_few_and_has_a_limit(tmp_path, monkeypatch):
+    opened = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, *given, **named):
+            opened.append(1)
+            super().__init__(*given, **named)
+
+    for count in (2, 40):
+        np.savez(tmp_path / "many.npz", **{f"a{at}": np.arange(3.0) for at in range(count)})
+        opened.clear()
+        monkeypatch.setattr(npzmembers.zipfile, "ZipFile", Counted)
+        source = open_source(tmp_path / "many.npz")
+        assert len(source.columns) == count
+        assert source.read(dict.fromkeys(source.names, NUMBER), site="s").rows == 3
+        monkeypatch.undo()
+        assert len(opened) == 2  # once for the headers, once for the values
+    monkeypatch.setattr(npzmembers, "MOST", 39)
+    assert refused(lambda: open_source(tmp_path / "many.npz")) == [
+        "many.npz: found 40 arrays, expected at most 39. Leave out what no study needs"
+    ]
+    monkeypatch.setattr("huizhen.data.imagearchive.MOST", 39)
+    np.savez(tmp_path / "wide.npz", a=np.zeros((3, 20)), b=np.zeros((3, 20)))
+    assert "found 40 columns, expected at most 39" in refused(lambda: open_source(tmp_path / "wide.npz"))[0]
 
 
 def test_an_archive_that_unpacks_to_far_more_than_it_is_is_not_read(tmp_path, monkeypatch):
@@ -536,7 +584,7 @@ def test_columns_of_a_folder_that_are_not_there_or_of_another_kind_are_named(fol
 
 def test_a_card_tells_shape_and_type_of_images_and_reads_no_pixel(archive, monkeypatch):
     path = archive(image=pixels(40, 8, 9), label=np.repeat([0, 1], 20))
-    monkeypatch.setattr("huizhen.data.imagearchive.read", lambda path, parts: RNG.integers(0, 2, 40))  # labels only
+    monkeypatch.setattr("huizhen.data.imagearchive.read", lambda path, columns: [RNG.integers(0, 2, 40)])  # labels only
     card = describe(open_source(path), name="west.npz")
     image = card.variables[0]
     assert (card.rows, image.kind, image.shape, image.stored, image.missing) == (40, "image", (1, 8, 9), "uint8", 0)

@@ -130,15 +130,17 @@ def _refuse(aim: Aim, facts: Mapping[str, Any], total: Total, rows: tuple[int, .
 
 def _refuse_empty(aim: Aim, rows: Sequence[int], weights: Sequence[float]) -> None:
     """A loss or a measure over rows that count for nothing is no number."""
-    for fold in (VALIDATION, TEST):
-        name = FOLD_NAMES[fold]
-        if not rows[fold] or weights[fold] > 0:
+    for name, count, weight in zip(FOLD_NAMES, rows, weights):
+        if not count or weight > 0:
             continue
         if aim.task == "cox":
             raise NotEstimable(
-                f"no patient for {name} had the event, or none with a weight above 0: expected at least one; change {name}"
+                f"no patient for {name} had the event, or none with a weight above 0: expected at least one; change what is set "
+                "aside"
             )
-        raise NotEstimable(f"all rows for {name} have a weight of 0: expected some that count; change {name}, or the weights")
+        raise NotEstimable(
+            f"all rows for {name} have a weight of 0: expected some that count; change the weights, or what is set aside"
+        )
 
 
 def _largest(sizes: NDArray[np.int64]) -> float:

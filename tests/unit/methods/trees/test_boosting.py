@@ -571,6 +571,9 @@ def test_rows_set_aside_that_nobody_can_be_judged_on_are_refused(boost, table, r
     eventless = Examples({**table.columns, "died": Numbers(np.where(old, 0.0, table.number("died")))}, table.rows)
     early = {"early_stopping": 2} if rule == "validation" else {}
     assert f"no patient for {rule} had the event" in boost({"all": eventless}, task="cox", **{rule: "age >= 75"}, **early).failure
+    nothing = Examples({**table.columns, "weight": Numbers(np.zeros(table.rows))}, table.rows)
+    failure = boost({"all": nothing}, task="regression", outcome="pressure", weights="weight").failure
+    assert "all rows for training have a weight of 0" in failure
     both = Examples({**table.columns, "weight": weightless.columns["weight"]}, table.rows)
     failure = boost({"all": both}, task="cox", weights="weight", **{rule: "age >= 75"}).failure
     assert f"no patient for {rule} had the event" in failure
