@@ -72,7 +72,11 @@ def to_files(result: Result) -> Mapping[str, bytes]:
     """
     forest = _forest(result)
     written: dict[str, Any] = to_xgboost_json(forest)
-    return {"xgboost.json": json.dumps(written, allow_nan=False).encode(), "onnx": to_onnx(forest)}
+    files = {"xgboost.json": json.dumps(written, allow_nan=False).encode()}
+    try:
+        return {**files, "onnx": to_onnx(forest)}
+    except MachineError:
+        return files  # without the package onnx XGBoost's own file is there all the same
 
 
 def _forest(result: Result) -> Forest:
