@@ -1,10 +1,10 @@
 """A forest of 100 trees of depth 6 on 1,000,000 rows of 30 numbers over 10 sites, against XGBoost `hist` on the pooled rows.
 
-Bar: at most 1.5 times the processor time, with the same threads: two, and one on one core. Both are timed from rows in memory to the
-forest: XGBoost's quantiles and bins, and the joint agreement on bins with gate and ledger, are part of it. Compiling (some seconds,
-once: numba keeps what it made) is not: a small forest is grown before. Each in a process of its own. XGBoost's threads wait actively for
-each other, which costs processor time where the machine is shared: its figure with one thread is the one to trust there. The machine's
-load is printed.
+Bar: at most 1.5 times the processor time, with the same threads: two, and one on one core. Both are timed from rows in memory to
+the forest: XGBoost's quantiles and bins, and the joint agreement on bins with gate and ledger, are part of it. Compiling (some
+seconds, once: numba keeps what it made) is not: a small forest is grown before. Each in a process of its own. XGBoost's threads
+wait actively for each other, which costs processor time where the machine is shared: its figure with one thread is the one to
+trust there. The machine's load is printed.
 """
 
 from __future__ import annotations
