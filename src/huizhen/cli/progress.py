@@ -25,7 +25,7 @@ __all__ = ["RoundBars"]
 
 SETTLED = ("answered", "silent", "failed", "refused", "left out")
 LOST = ("silent", "failed", "refused")
-WITH_BAR, WITH_ELAPSED, WITH_STEP = 96, 110, 120  # columns of a terminal that has room for it beside what must be read
+WITH_BAR, WITH_ELAPSED, WITH_STEP = 104, 114, 124  # columns of a terminal that has room for it beside what must be read
 LONGEST_LABEL = 16
 
 
@@ -136,7 +136,7 @@ def _short(label: str) -> str:
 
 
 def _measures(measures: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.3g}" for name, value in measures.items())
+    return " ".join(f"{name} {value:.4g}" for name, value in measures.items())
 
 
 def _clock(seconds: float) -> str:

@@ -72,7 +72,7 @@ def to_files(result: Result) -> Mapping[str, bytes]:
     """
     forest = _forest(result)
     written: dict[str, Any] = to_xgboost_json(forest)
-    return {"xgboost.json": json.dumps(written).encode(), "onnx": to_onnx(forest)}
+    return {"xgboost.json": json.dumps(written, allow_nan=False).encode(), "onnx": to_onnx(forest)}
 
 
 def _forest(result: Result) -> Forest:
