@@ -17,7 +17,7 @@ from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import learning, measure, quality
 from huizhen.privacy.release import Terms
 from huizhen.privacy.result import Result, Table, Withheld
-from huizhen.report import learned, story
+from huizhen.report import discrimination, glance, learned, story
 from huizhen.report.content import Analysis, ReportContent, Unjudged
 from huizhen.report.page import render
 from huizhen.report.plain import tables
@@ -170,15 +170,15 @@ def test_the_short_answer_says_what_sharing_was_worth():
 
 
 def test_at_a_glance_a_learned_model_shows_its_leading_measure():
-    first = story.findings(binary().federation)[0]
+    first = glance.findings(binary().federation)[0]
     assert first.name.en == "AUC"
     assert re.fullmatch(r"0\.\d{3} \(0\.\d{3}–0\.\d{3}\)", first.text.en)
-    assert [one.text.en.split()[0] for one in story.findings(labelled().federation)] == ["mean", "edema", "mass"]
+    assert [one.text.en.split()[0] for one in glance.findings(labelled().federation)] == ["mean", "edema", "mass"]
 
 
 def test_several_labels_have_a_curve_each(page):
     analysis = labelled()
-    assert learned.curves(analysis, "k") is not None
+    assert discrimination.curves(analysis, "k") is not None
     assert "edema" in page
 
 
@@ -191,13 +191,13 @@ def test_long_tables_that_a_plot_shows_are_folded():
 
 def test_a_result_without_curves_has_no_plot_of_them():
     plain = Analysis("empty", Result("averaging", 10, SITES, tables={"learning": learning([{"loss": 1.0}])}), {})
-    assert learned.curves(plain, "k") is None
+    assert discrimination.curves(plain, "k") is None
     assert learned.learning(plain, "k") is None
     assert learned.importance(plain, "k") is None
     assert quality_grids(plain) == ()
     withheld = Table({"false_positive_rate": (None, None), "sensitivity": (None, None)})
     gone = Result("averaging", 10, SITES, tables={"roc": withheld}, withheld=(Withheld("roc", "It would undo rounding."),))
-    assert learned.curves(Analysis("rounded", gone, {}), "k") is None
+    assert discrimination.curves(Analysis("rounded", gone, {}), "k") is None
 
 
 def test_the_leading_measure_is_the_first_that_is_told():
@@ -276,5 +276,5 @@ def test_what_there_is_no_room_for_is_said():
     assert by_site.help.en.startswith("2 more hospitals")
     rng, aim = np.random.default_rng(1), Aim("multilabel", tuple("abcdefgh"))
     tables = quality(aim, measure(aim, rng.normal(0, 1, (200, 8)), (rng.random((200, 8)) < 0.5).astype(float)))
-    _, text = learned.curves(Analysis("films", Result("averaging", 200, SITES, tables=tables), {}), "k")
+    _, text = discrimination.curves(Analysis("films", Result("averaging", 200, SITES, tables=tables), {}), "k")
     assert text.en.startswith("The first 6 of 8 labels")
