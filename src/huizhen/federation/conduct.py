@@ -14,8 +14,8 @@ from typing import Any
 
 from huizhen import units
 from huizhen.clock import Clock
-from huizhen.errors import FederationError, Problem
-from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints, total_from, total_to
+from huizhen.errors import FederationError, HuizhenError, Problem
+from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints, damaged, total_from, total_to
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Scheme, Silent
@@ -250,17 +250,31 @@ class _Conduct:
         rows = {site: self.rows[site] for site in self.roster}
         self.mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data, "program": version("huizhen")}
         header = self.run.checkpoints.load(self._total_name(0))
+        if header is not None and not isinstance(header, Mapping):
+            raise damaged(self._total_name(0))
         if header is None or not self._is_mine(header):
             self._open(None)
             return method.begin(self.analysis.spec, terms)
+        try:
+            state = self._resumed(header, terms)
+        except (HuizhenError, MemoryError):
+            raise
+        except Exception as error:  # what a program makes of values that are not its own cannot be told beforehand
+            raise damaged(self._total_name(0)) from error
+        if self.folded or self.milestone:
+            yield self._event("resumed", detail=f"after round {self.round}")
+        return state
+
+    def _resumed(self, header: Mapping[str, Any], terms: Terms) -> Any:
+        """The state behind a header and the totals that follow it, with its question, so that what cannot go on shows here."""
+        method = self.analysis.method
         self.token, self.round = header["token"], header["round"]
         self.milestone = None if header["milestone"] is None else Milestone(header["milestone"]["value"])
         state, self.folded = method.begin(self.analysis.spec, terms, self.milestone), 0
         while (kept := self.run.checkpoints.load(self._total_name(self.folded + 1))) is not None and kept["token"] == self.token:
             self.round, self.folded = self.round + 1, self.folded + 1
             state = method.fold(state, total_from(kept["total"]))
-        if self.folded or self.milestone:
-            yield self._event("resumed", detail=f"after round {self.round}")
+        method.ask(state)
         return state
 
     def _is_mine(self, header: Mapping[str, Any]) -> bool:
