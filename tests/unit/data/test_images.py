@@ -473,9 +473,7 @@ def test_every_file_that_does_not_fit_is_named_at_once(folder):
         found[ordered[int(where.removeprefix("scans/x/, image ").removesuffix(" in order of name")) - 1]] = what
     assert found["x/alpha.png"].startswith("an alpha channel")
     assert found["x/cmyk.jpg"].startswith("CMYK")
-    assert found["x/color.png"].startswith(
-        "an image of 3 x 4 x 5, expected an image of 1 x 4 x 5, as the first image"
-    )
+    assert found["x/color.png"].startswith("an image of 3 x 4 x 5, expected an image of 1 x 4 x 5, as the first image")
     assert found["x/deep.png"].startswith("pixels of int16, expected pixels of uint8")
     assert found["x/object.npy"].startswith("a pickled array")
     assert found["x/pages.tif"].startswith("several pages")
