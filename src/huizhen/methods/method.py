@@ -232,9 +232,5 @@ class ScriptedMethod:
             return _Live(program, said, passed)
         except StopIteration as stop:
             return _Live(program, Finished(stop.value), passed)
-        except (
-            MachineError,
-            NotEstimable,
-            StudyError,
-        ) as reason:  # a missing package or a setting ends this analysis, not the study
+        except (MachineError, NotEstimable, StudyError) as reason:  # a package that is missing ends this analysis alone
             return _Live(program, Finished(Result(self.name, failure=" ".join(str(reason).split()))), passed)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples
-from huizhen.errors import Problem, StudyError
+from huizhen.errors import MachineError, Problem, StudyError
 from huizhen.methods.scores.measure import measure, quality
 from huizhen.methods.trees.forest import Forest, margins
 from huizhen.methods.trees.forest import predict as of_forest

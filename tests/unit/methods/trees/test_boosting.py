@@ -620,6 +620,7 @@ def test_a_category_cannot_be_monotone(boost, table):
         ({"validation": "age >"}, "condition"),
         ({"strata": "site"}, "has no meaning"),
         ({"bins": 257}, "256"),
+        ({"trees": 10_000, "depth": 12}, "found up to 40,960,000 leaves, expected at most 16,777,216"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings_, said):
