@@ -136,7 +136,7 @@ def test_a_site_that_diverges_is_left_out_and_leaves_the_others_alone(learner):
     found = train_many(learner, start, sites, recipe, seeds=site_seeds(7, 0, 6))
     assert (found.diverged > 0).tolist() == [False, False, True, False, False, False]
     assert np.isnan(found.losses[2])
-    with pytest.raises(SiteError, match=f"in step {found.diverged[2]};"):
+    with pytest.raises(SiteError, match=rf"in step {found.diverged[2]} \("):
         learner.train(start, *sites[2], recipe, seed=int(site_seeds(7, 0, 6)[2]))
     kept = [i for i in range(6) if i != 2]
     expected = np.average(found.weights[kept], axis=0, weights=[len(sites[i][0]) for i in kept])
