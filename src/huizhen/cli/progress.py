@@ -25,7 +25,7 @@ __all__ = ["RoundBars"]
 
 SETTLED = ("answered", "silent", "failed", "refused", "left out")
 LOST = ("silent", "failed", "refused")
-WITH_BAR, WITH_ELAPSED, WITH_STEP = 96, 110, 120  # columns of a terminal that has room for it beside what must be read
+WITH_BAR, WITH_ELAPSED, WITH_STEP = 104, 114, 124  # columns of a terminal that has room for it beside what must be read
 LONGEST_LABEL = 16
 
 
@@ -67,7 +67,10 @@ class RoundBars:
             self._progress.advance(task)
         elif event.kind == "finished":
             total = self._progress.tasks[self._progress.task_ids.index(task)].total
-            self._progress.update(task, completed=total or 1, total=total or 1, step="")
+            told = say("without answer", self._spoken) if event.detail else ""
+            # A mark of success is for success: without an answer the line keeps its last place.
+            done = {} if event.detail else {"completed": total or 1, "total": total or 1}
+            self._progress.update(task, **done, step="", told=told)
         if event.kind in LOST and learning:
             self._console.print(say("lost", self._spoken, site=event.site, number=event.round, reason=event.detail), markup=False)
 
@@ -136,7 +139,7 @@ def _short(label: str) -> str:
 
 
 def _measures(measures: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.3g}" for name, value in measures.items())
+    return " ".join(f"{name} {value:.4g}" for name, value in measures.items())
 
 
 def _clock(seconds: float) -> str:

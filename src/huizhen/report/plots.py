@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from huizhen.privacy.result import CellTable, Result
-from huizhen.report import curves, forest, learned, numerals
+from huizhen.report import curves, discrimination, forest, learned, numerals
 from huizhen.report.content import Analysis, Left
 from huizhen.report.svg import Sheet, ink, own_settings, wide
 from huizhen.report.words import Phrase, as_is, level_name, say
@@ -44,7 +44,7 @@ def of_analysis(analysis: Analysis, key: str) -> tuple[Plot, ...]:
     makers: tuple[tuple[str, Callable[[Analysis, str], tuple[Sheet, Phrase] | None]], ...] = (
         ("forest", forest.draw),
         ("survival", curves.draw),
-        ("curves", learned.curves),
+        ("curves", discrimination.curves),
         ("learning", learned.learning),
         ("importance", learned.importance),
         ("correlation", lambda seen, name: correlation(seen.federation, name)),

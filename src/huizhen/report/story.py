@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from huizhen.privacy.result import Result, Table
-from huizhen.report import curves, forest, numerals, plots
+from huizhen.report import numerals, plots
 from huizhen.report.alone import alone_grid, reasons
 from huizhen.report.comparison import beside, brief, every_column, facts_grid
 from huizhen.report.content import Analysis, ReportContent
+from huizhen.report.glance import Finding, findings
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.learned import LEARNED
 from huizhen.report.plots import Plot
-from huizhen.report.quality import LEADING, quality_grids, sentence
+from huizhen.report.quality import quality_grids, sentence, unjudged
 from huizhen.report.table_one import table_one_grid
 from huizhen.report.words import Phrase, as_is, label, name_of, say, told
 
-__all__ = ["Chapter", "Finding", "Stat", "chapters", "findings", "short_answer", "stats"]
-
-MOST_FINDINGS = 3
+__all__ = ["Chapter", "Stat", "chapters", "short_answer", "stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,6 @@ class Stat:
     figure: Phrase
     text: Phrase
     exact: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The most important number of an analysis."""
-
-    name: Phrase
-    text: Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +65,14 @@ def short_answer(content: ReportContent) -> tuple[Phrase, ...]:
     sentences = [say("short_who_one" if sites == 1 else "short_who", sites=sites, rows=numerals.short(rows))]
     gap = worst([analysis.difference for analysis in content.analyses])
     sentences += [told for told in map(sentence, content.analyses) if told is not None]
+    exact = [analysis.label for analysis in content.analyses if analysis.exact]
+    of = f" ({', '.join(exact)})" if len(exact) < len(content.analyses) else ""  # a network need not equal the pooled one
     if gap is None:
         sentences += [] if any(analysis.pooled for analysis in content.analyses) else [say("short_not_pooled")]
     elif gap == 0:
-        sentences.append(say("short_pooled_exact"))
+        sentences.append(say("short_pooled_exact", of=of))
     else:
-        sentences.append(say("short_pooled", difference=numerals.difference(gap)))
+        sentences.append(say("short_pooled", of=of, difference=numerals.difference(gap)))
     for name in dict.fromkeys(a.reference_name for a in content.analyses if a.reference_name):
         apart = worst([a.reference_difference for a in content.analyses if a.reference_name == name])
         if apart is not None:
@@ -154,7 +147,7 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         ),
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
-        notes=tuple(map(told, result.notes)),
+        notes=(*map(told, result.notes), *unjudged(analysis)),
         withheld=withheld_of(result),
     )
 
@@ -234,73 +227,3 @@ def cells_remark(analysis: Analysis) -> tuple[Phrase, ...]:
     if differ:
         return (say("cells_differ", differ=differ, count=same + differ),)
     return (say("cells_same", count=same),) if same else ()
-
-
-def findings(result: Result) -> tuple[Finding, ...]:
-    """What a reader wants to know first: ratios or coefficients with limits, else a test."""
-    if result.failure:
-        return (Finding(say("failed"), told(result.failure)),)
-    found = forest.estimates(result)
-    if found is not None:
-        p = p_values(result, found.terms)
-        first = [
-            Finding(
-                as_is(term),
-                Phrase(
-                    *(f"{label(found.measure).within(lang)} {forest.reading(found, i).within(lang)}{p[i]}" for lang in ("en", "zh"))
-                ),
-            )
-            for i, term in enumerate(found.terms[:MOST_FINDINGS])
-        ]
-        more = len(found.terms) - MOST_FINDINGS
-        return (*first, Finding(as_is("…"), say("glance_more", count=more))) if more > 0 else tuple(first)
-    return learnt(result) or tested(result)
-
-
-def learnt(result: Result) -> tuple[Finding, ...]:
-    """How good a learned model's predictions are, by the leading measure of each label."""
-    table = result.tables.get("quality")
-    if table is None or "measure" not in table.columns:
-        return ()
-    names = table.columns["measure"]
-    leading = next((name for name in LEADING if name in names), "")
-    found = []
-    for i, name in enumerate(names):
-        value, low, high = (table.columns[column][i] for column in ("estimate", "ci_low", "ci_high"))
-        if name != leading or not numerals.is_number(value):
-            continue
-        text = numerals.short(float(value), 3)
-        if numerals.is_number(low) and numerals.is_number(high):
-            text = f"{text} ({numerals.short(float(low), 3)}–{numerals.short(float(high), 3)})"
-        of = str(table.columns["label"][i]) if "label" in table.columns else ""
-        words = label(of) if of == "macro" else as_is(of)
-        found.append(Finding(label(name), Phrase(f"{words.en} {text}".strip(), f"{words.zh} {text}".strip())))
-    return tuple(found[:MOST_FINDINGS])
-
-
-def p_values(result: Result, terms: Sequence[str]) -> list[str]:
-    """``, p = 0.002`` for each term, or nothing."""
-    table = result.tables["coefficients"]
-    names = table.columns.get(table.index) or table.columns["term"]
-    by_term = dict(zip(map(str, names), table.columns.get("p_value", (None,) * len(names))))
-    return [spoken_p(by_term.get(term)) for term in terms]
-
-
-def spoken_p(value: object) -> str:
-    """A p-value at the end of a clause."""
-    if not numerals.is_number(value):
-        return ""
-    text = numerals.p_value(value)
-    return f", p {text}" if text[0] in "<>" else f", p = {text}"
-
-
-def tested(result: Result) -> tuple[Finding, ...]:
-    """The main test of a result: chi-square, t or F with its p-value; of curves the groups compared."""
-    name = next((n for n in ("chi2", "t", "f", "z") if numerals.is_number(result.facts.get(n))), "")
-    p = spoken_p(result.facts.get("p_value"))
-    if name and p:
-        groups = tuple(c.group for c in curves.curves(result) if c.group)
-        title = as_is(" / ".join(groups[:4])) if groups else label(name)
-        value = numerals.short(result.facts[name])
-        return (Finding(title, Phrase(*(f"{label(name).within(lang)} {value}{p}" for lang in ("en", "zh")))),)
-    return ()

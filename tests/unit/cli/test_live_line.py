@@ -40,9 +40,9 @@ def test_rounds_done_time_left_and_measures_stand_on_every_terminal(width, spoke
     assert "a-network-with-…" in line
     assert rounds in line
     assert left in line
-    assert "loss 0.117" in line
-    assert "auc 0.819" in line
-    assert ("log_loss 0.248" in line) == (width > 80)
+    assert "loss 0.1167" in line
+    assert "auc 0.8193" in line
+    assert ("log_loss 0.2481" in line) == (width > 80)
 
 
 def comparing(whose, place, of, share, at_s, progress=None):
