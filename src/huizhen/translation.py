@@ -18,7 +18,7 @@ __all__ = ["Pattern", "catalogue", "translate"]
 
 LONGEST = 4000  # characters; a longer text is no message of ours, and matching stays cheap
 DEEPEST = 8  # a reason within a reason within a refusal ...
-DIGITS = {"line", "place", "row"}  # places that hold a number only, so that they do not swallow a sentence that follows
+DIGITS = {"line", "place", "row", "step"}  # places that hold a number only, so that they do not swallow a sentence that follows
 JOINTS = (("\n", "\n"), (". ", "。"), ("; ", "；"))
 
 

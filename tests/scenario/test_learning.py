@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import signal
 import time
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from huizhen import Study, run
 from huizhen.embedded.story import story
-from huizhen.errors import DataError, FederationError
+from huizhen.errors import DataError, FederationError, MachineError
+from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.report import plain
 from huizhen.report.story import short_answer
@@ -99,6 +101,46 @@ def test_the_checkpoint_of_another_study_is_not_gone_on_from(tmp_path):
     shutil.copy(foreign, other / foreign.name.replace(foreign.name[:12], mine))
     with pytest.raises(FederationError, match="another study"):
         run(learning(), SITES, out=tmp_path / "two", compare=False)
+
+
+DAMAGE = {
+    "no setting": lambda value: {**value, "setting": None},
+    "no network": lambda value: {**value, "setting": {**value["setting"], "network": {}}},
+    "another kind": lambda value: [1, 2],
+    "no weights": lambda value: {**value, "joint": {}},
+    "rounds as text": lambda value: {**value, "rounds": ["x"]},
+}
+
+
+@pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
+def test_a_checkpoint_that_was_tampered_with_is_called_damaged(tmp_path, change):
+    run(learning(), SITES, out=tmp_path, compare=False)
+    checkpoints, name = FileCheckpoints(tmp_path / "checkpoints", learning().digest[:12]), "averaging.1.00000"
+    header = checkpoints.load(name)
+    checkpoints.save(name, {**header, "milestone": {"value": change(header["milestone"]["value"])}})
+    with pytest.raises(MachineError, match=f"{name}: found a damaged file, expected a checkpoint. Remove the file"):
+        run(learning(), SITES, out=tmp_path, compare=False)
+
+
+@pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.99])
+def test_a_checkpoint_with_a_single_changed_byte_is_called_damaged(tmp_path, place):
+    checkpoints = FileCheckpoints(tmp_path)
+    checkpoints.save("a", {"weights": np.arange(50.0), "name": "x"})
+    assert checkpoints.load("a")["weights"].tolist() == list(range(50))
+    (file,) = tmp_path.iterdir()
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 1
+    for changed in (content, content[: len(content) // 2], b""):
+        file.write_bytes(changed)
+        with pytest.raises(MachineError, match="a damaged file"):
+            checkpoints.load("a")
+
+
+def test_the_event_log_holds_no_measure(tmp_path):
+    run(learning(), SITES, out=tmp_path, compare=False)
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert any("done" in line for line in lines)
+    assert not any("measures" in line for line in lines)
 
 
 def test_ctrl_c_ends_training_after_the_round_and_the_same_command_goes_on_to_the_same_weights(start, huizhen, tmp_path):

@@ -4,7 +4,9 @@ federation forbids it; 4 the machine cannot; 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from importlib.metadata import version
 from typing import Annotated
 
@@ -43,6 +45,7 @@ app.command("demo")(running.demo)
 app.command("describe")(describing.describe)
 app.command("methods")(studies.methods)
 
+INTERRUPTED = 130
 EXITS: tuple[tuple[type[HuizhenError], int], ...] = (
     (CallerError, 2),
     (SiteError, 2),
@@ -68,7 +71,19 @@ def root(
 
 
 def main() -> None:
-    """The console script: errors become messages and exit codes, never tracebacks with data in them."""
+    """The console script. An interrupted run ends at once, whatever a site's thread is still doing inside a library."""
+    try:
+        _main()
+    except SystemExit as end:
+        if end.code == INTERRUPTED and threading.active_count() > 1:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
+
+
+def _main() -> None:
+    """Errors become messages and exit codes, never tracebacks with data in them."""
     spoken = language(_lang(sys.argv[1:]))
     try:
         if spoken == "en":
@@ -80,7 +95,7 @@ def main() -> None:
         sys.exit(next(code for kind, code in EXITS if isinstance(error, kind)))
     except KeyboardInterrupt:
         Terminal(stderr=True).print(say("interrupted", spoken, resume=""))
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
 
 
 def _lang(arguments: list[str]) -> str:
@@ -96,7 +111,7 @@ def _run_in_chinese() -> int:
     try:
         return in_chinese(typer.main.get_command(app))(standalone_mode=False) or 0
     except typer.Abort:
-        return 130
+        return INTERRUPTED
     except Exception as error:
         if not hasattr(error, "format_message"):  # the mark of click's own errors
             raise

@@ -67,7 +67,10 @@ class RoundBars:
             self._progress.advance(task)
         elif event.kind == "finished":
             total = self._progress.tasks[self._progress.task_ids.index(task)].total
-            self._progress.update(task, completed=total or 1, total=total or 1, step="")
+            told = say("without answer", self._spoken) if event.detail else ""
+            # A mark of success is for success: without an answer the line keeps its last place.
+            done = {} if event.detail else {"completed": total or 1, "total": total or 1}
+            self._progress.update(task, **done, step="", told=told)
         if event.kind in LOST and learning:
             self._console.print(say("lost", self._spoken, site=event.site, number=event.round, reason=event.detail), markup=False)
 

@@ -35,6 +35,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "round": ("round {number}", "第 {number} 轮"),
     "sites": ("sites", "站点"),
     "rounds": ("rounds", "轮"),
+    "without answer": ("no answer", "没有结果"),
     "reading": ("reading", "读取"),
     "models": ("models beside it", "个对照模型"),
     "judgements": ("judgements", "次评判"),

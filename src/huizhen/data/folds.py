@@ -78,7 +78,7 @@ class Aside:
 
 
 def _draw(examples: Examples, names: Iterable[str]) -> Hashes:
-    """A draw for each row, uint64 (row,): the first of equal rows of a site draws by its content, the next by that and its place."""
+    """A draw for each row, uint64 (row,): the first of equal rows of a site by its content, the next by that and place."""
     hashes = content_hash(examples, names)
     site = examples.category(SITE).codes if SITE in examples.columns else np.zeros(examples.rows, np.int32)
     order = np.lexsort((np.arange(examples.rows), hashes, site))  # stable: equal rows in their order

@@ -1,8 +1,12 @@
-"""Many image files of one size and type, read into one array, every file that does not fit named."""
+"""Many image files of one size and type, read into one array, every file that does not fit told by its place.
+
+Names of files are never told: hospitals name them after patients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +18,23 @@ from huizhen.errors import Problem
 
 __all__ = ["read_images"]
 
-MOST = 20  # files named at once
+MOST = 20  # files told at once
+Place = Callable[[int], str]
 
 
-def read_images(folder: Path, files: Sequence[str], *, shape: tuple[int, ...] = (), levels: int = 0) -> Images | list[Problem]:
+def read_images(
+    folder: Path, files: Sequence[str], place: Place, *, shape: tuple[int, ...] = (), levels: int = 0
+) -> Images | list[Problem]:
     """One column of images in the order of the files; headers first, so that a misfit is told before hours of reading.
 
     Args:
         files: paths below the folder.
+        place: where the file of a row (from 0) is found, in words without its name.
         shape: (channel, *space) as declared, or () for what the first file has.
         levels: number of classes of a label map, 0 for images.
     """
     with one_by_one():
-        facts, problems = _agreed(folder, files, shape)
+        facts, problems = _agreed(folder, files, place, shape)
         if facts is None or problems:
             return _cut(problems)
         try:
@@ -35,35 +43,35 @@ def read_images(folder: Path, files: Sequence[str], *, shape: tuple[int, ...] = 
             found = f"{len(files)} images of {facts}"
             return [Problem(folder.name, found, "images that memory holds", "Use fewer or smaller images")]
         for at, file in enumerate(files):
-            pixels = decode(folder / file, file)
-            column = pixels if isinstance(pixels, Problem) else as_images(file, pixels[None], facts.shape, levels)
+            pixels = decode(folder / file, "")
+            column = pixels if isinstance(pixels, Problem) else as_images("", pixels[None], facts.shape, levels)
             if isinstance(column, Problem):
-                problems.append(Problem(file, column.found, column.expected, column.remedy))
+                problems.append(replace(column, where=place(at)))
             else:
                 values[at] = column.values[0]
     return _cut(problems) if problems else Images(values)
 
 
-def _agreed(folder: Path, files: Sequence[str], shape: tuple[int, ...]) -> tuple[ImageFacts | None, list[Problem]]:
+def _agreed(folder: Path, files: Sequence[str], place: Place, shape: tuple[int, ...]) -> tuple[ImageFacts | None, list[Problem]]:
     """What the files have in common, and those that have not; from their headers."""
-    first: tuple[str, ImageFacts] | None = None
+    first: ImageFacts | None = None
     problems = []
-    for file in files:
-        facts = look(folder / file, file, shape)
+    for at, file in enumerate(files):
+        facts = look(folder / file, "", shape)
         if isinstance(facts, Problem):
-            problems.append(facts)
+            problems.append(replace(facts, where=place(at)))
         elif first is None:
-            first = file, facts
-        elif facts.shape != first[1].shape:
+            first = facts
+        elif facts.shape != first.shape:
             expected, remedy = (
-                f"an image of {sized(first[1].shape)}, as {first[0]}",
+                f"an image of {sized(first.shape)}, as the first image that can be read",
                 "Bring them all to one size and one number of channels",
             )
-            problems.append(Problem(file, f"an image of {sized(facts.shape)}", expected, remedy))
-        elif facts.stored != first[1].stored:
-            expected = f"pixels of {first[1].stored}, as in {first[0]}"
-            problems.append(Problem(file, f"pixels of {facts.stored}", expected, "Store all images alike"))
-    return (first[1] if first else None), problems
+            problems.append(Problem(place(at), f"an image of {sized(facts.shape)}", expected, remedy))
+        elif facts.stored != first.stored:
+            expected = f"pixels of {first.stored}, as in the first image that can be read"
+            problems.append(Problem(place(at), f"pixels of {facts.stored}", expected, "Store all images alike"))
+    return first, problems
 
 
 def _cut(problems: list[Problem]) -> list[Problem]:

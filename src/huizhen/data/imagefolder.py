@@ -8,13 +8,16 @@
 Class folders give the columns ``image`` and ``label``, and ``split`` where they lie in folders train, val (or validation) and test;
 rows follow the order of the paths. A table ``labels.csv`` has a column ``file`` with paths below the folder: its rows are the rows,
 ``file`` becomes ``image``, and a column that is read as an image (a mask, say) names files as well.
+
+Hospitals name files after patients, so no message holds the name of one, but the class folder and the place in it, or the line of
+the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -34,7 +37,13 @@ __all__ = ["FILE", "ImageFolder", "LabelTable", "image_paths", "with_classes", "
 
 IMAGE, LABEL, FILE, SPLIT = "image", "label", "file", "split"
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-SHOWN = 5  # files named in one message
+SHOWN = 5  # endings named in one message
+# Endings of files that are often found beside images; any other may be a part of a name.
+KINDS = {
+    *(".dcm", ".dicom", ".ima", ".nii", ".gz", ".mha", ".mhd", ".raw", ".nrrd", ".bmp", ".gif", ".webp", ".jp2", ".heic", ".svs"),
+    *(".ndpi", ".h5", ".mat", ".npz", ".csv", ".tsv", ".txt", ".md", ".json", ".xml", ".toml", ".yaml", ".pdf", ".doc", ".docx"),
+    *(".xls", ".xlsx", ".zip", ".tar", ".7z", ".rar", ".db", ".ini", ".log", ".py", ".html", ".parquet", ".pq"),
+}
 
 
 class LabelTable(Protocol):
@@ -72,6 +81,7 @@ class ImageFolder:
 
     Attributes:
         files: of each column of images, the file of each row, as paths below the folder.
+        place: where the image of a column in a row (from 0) is found, in words without its name.
         others: reads the columns that are no images.
         facts: what those hold.
     """
@@ -79,6 +89,7 @@ class ImageFolder:
     path: Path
     rows: int
     files: Mapping[str, Sequence[str]]
+    place: Callable[[str, int], str]
     others: Callable[[Mapping[str, Declared], str], Examples]
     facts: Callable[[], tuple[ColumnFacts, ...]]
     other_names: tuple[str, ...]
@@ -136,7 +147,8 @@ class ImageFolder:
             problems += error.problems
         for name in self.files:
             if name in fit:
-                found = read_images(self.path, self.files[name], shape=fit[name].shape, levels=len(fit[name].levels))
+                place, declared = partial(self.place, name), fit[name]
+                found = read_images(self.path, self.files[name], place, shape=declared.shape, levels=len(declared.levels))
                 if isinstance(found, Images):
                     columns[name] = found
                 else:
@@ -146,9 +158,8 @@ class ImageFolder:
         return Examples({name: columns[name] for name in (*wanted, SITE)}, self.rows)
 
     def _look(self, name: str) -> ImageFacts | Problem:
-        file = self.files[name][0]
         with one_by_one():
-            return look(self.path / file, file)
+            return look(self.path / self.files[name][0], self.place(name, 0))
 
 
 def image_paths(folder: Path) -> list[str]:
@@ -168,7 +179,8 @@ def _left_out(folder: Path, labels: str = "") -> tuple[Problem, ...]:
     others = [path for path in _files(folder) if path != labels and not path.lower().endswith(ENDINGS)]
     if not others:
         return ()
-    kinds = sorted({PurePosixPath(path).suffix.lower() or "no ending" for path in others})
+    endings = {PurePosixPath(path).suffix.lower() for path in others}
+    kinds = sorted({ending if ending in KINDS else "another ending" if ending else "no ending" for ending in endings})
     found = f"{len(others)} files that are no images ({', '.join(kinds[:SHOWN])})"
     return (Problem(folder.name, found, f"files that end in {', '.join(ENDINGS)}", "They are left out"),)
 
@@ -181,12 +193,16 @@ def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
     """
     parts = [PurePosixPath(path).parts for path in paths]
     depth = 3 if all(len(each) == 3 and each[0] in SPLITS for each in parts) else 2
-    stray = [path for path, each in zip(paths, parts) if len(each) != depth]
+    stray = [at for at, each in enumerate(parts) if len(each) != depth]
     if stray:
         expected = f"each image in the folder of its class, such as benign/a.png, or a table labels.csv with a column {FILE!r}"
         raise DataError(
             f"{folder.name} cannot be opened as a table",
-            [Problem(folder.name, f"{len(stray)} images without a label: {_listed(stray)}", expected)],
+            [
+                Problem(
+                    folder.name, f"{len(stray)} images without a label, the first of them {_numbered(stray[0], paths)}", expected
+                )
+            ],
         )
     labels: dict[str, NDArray[Any]] = {LABEL: np.array([each[-2] for each in parts])}
     if depth == 3:
@@ -195,8 +211,12 @@ def with_classes(folder: Path, paths: Sequence[str]) -> ImageFolder:
     def others(variables: Mapping[str, Declared], site: str) -> Examples:
         return table(labels, variables=variables, site=site)
 
-    facts = tuple(column_facts(name, values) for name, values in labels.items())
-    return ImageFolder(folder, len(paths), {IMAGE: tuple(paths)}, others, lambda: facts, tuple(labels), _left_out(folder))
+    def place(_column: str, row: int) -> str:
+        within = sum(each[:-1] == parts[row][:-1] for each in parts[: row + 1])
+        return f"{folder.name}/{'/'.join(parts[row][:-1])}/, image {within} in order of name"
+
+    facts, files = tuple(column_facts(name, values) for name, values in labels.items()), {IMAGE: tuple(paths)}
+    return ImageFolder(folder, len(paths), files, place, others, lambda: facts, tuple(labels), _left_out(folder))
 
 
 def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Callable[[int], str]) -> ImageFolder:
@@ -221,17 +241,23 @@ def with_labels(folder: Path, paths: Sequence[str], labels: LabelTable, line: Ca
         problems.append(
             Problem(where, f"columns {FILE!r} and {IMAGE!r}", f"{FILE!r} alone: it becomes {IMAGE!r}", "Rename the other")
         )
-    unnamed = sorted(there - {cell for cells in files.values() for cell in cells})
+    named = {cell for cells in files.values() for cell in cells}
+    unnamed = [at for at, path in enumerate(paths) if path not in named]
     if unnamed and not problems:
-        found = f"{len(unnamed)} images without a row: {_listed(unnamed)}"
+        found = f"{len(unnamed)} images without a row, the first of them {_numbered(unnamed[0], paths)}"
         problems.append(Problem(folder.name, found, f"a row of {labels.path.name} for each image"))
     if problems:
         raise DataError(f"{folder.name} cannot be opened as a table", problems)
     others = tuple(name for name in labels.names if name != FILE and name not in files)
+
+    def place(column: str, row: int) -> str:
+        return f"{where}, column {short(FILE if column == IMAGE else column)!r}, {line(row)}"
+
     return ImageFolder(
         folder,
         labels.rows,
         files,
+        place,
         lambda variables, site: labels.read(variables, site=site),
         lambda: tuple(facts for facts in labels.columns if facts.name in others),
         others,
@@ -265,5 +291,5 @@ def _bad_cells(where: str, cells: Sequence[str], there: set[str], line: Callable
             yield Problem(f"{where}, {line(rows[0])}", f"{found} (in {len(rows)} of {len(cells)} rows)", expected)
 
 
-def _listed(files: Sequence[str]) -> str:
-    return ", ".join(files[:SHOWN]) + (f" and {len(files) - SHOWN} more" if len(files) > SHOWN else "")
+def _numbered(at: int, paths: Sequence[str]) -> str:
+    return f"image {at + 1} of {len(paths)} in order of path"

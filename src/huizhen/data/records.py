@@ -45,8 +45,9 @@ def open_source(path: str | os.PathLike[str]) -> Source | ImageArchive | ImageFo
         if place.suffix.lower() == ".npz" and place.is_file():
             return open_archive(place)
         if place.suffix.lower() in IMAGES and place.is_file():
-            problem = Problem(place.name, "a single file of images", "a folder of images with their labels, or an .npz archive")
-            raise DataError(f"{place.name} cannot be opened as a table", [problem])
+            where = f"a file {place.suffix.lower()}"  # its name may be a patient's
+            problem = Problem(where, "a single file of images", "a folder of images with their labels, or an .npz archive")
+            raise DataError(f"{where} cannot be opened as a table", [problem])
         if place.is_dir() and (images := _image_folder(place)) is not None:
             return images
     except PermissionError:

@@ -1,6 +1,7 @@
 """A run's events as structured lines: one JSON object a line, for operators and for whoever analyses runs later.
 
-Lines hold names, steps, times and sizes; never a value that left a site, nor one that did not.
+Lines hold names, steps, times and sizes; never a value that left a site, nor one that did not, nor one made of them: measures of a
+roster that was given up would tell of the sites that left it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class EventLog:
         if event.kind == "answered":
             facts |= {"cpu_s": round(event.cpu_s, 6), "bytes": sum(part.bytes for part in event.leaving)}
         if event.progress is not None:
-            facts |= {"done": event.progress.done, "of": event.progress.of, "measures": dict(event.progress.measures)}
+            facts |= {"done": event.progress.done, "of": event.progress.of}
         if event.comparing is not None:
             facts |= {} if event.comparing.whose is None else {"whose": event.comparing.whose or "pooled"}
             facts |= {"place": event.comparing.place, "places": event.comparing.of}

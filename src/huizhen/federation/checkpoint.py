@@ -1,11 +1,13 @@
 """Where a run is kept between rounds, so that it can be interrupted and resumed to the same numbers.
 
-The hub keeps the totals of each analysis; a site keeps its local state. Each write replaces the last whole or not at all.
+The hub keeps the totals of each analysis; a site keeps its local state. Each write replaces the last whole or not at all, and what
+was changed since, by a disk or by hand, is refused.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,9 @@ from huizhen import canonical
 from huizhen.errors import MachineError, Problem
 from huizhen.privacy.release import Total
 
-__all__ = ["Checkpoints", "FileCheckpoints", "MemoryCheckpoints", "total_from", "total_to"]
+__all__ = ["Checkpoints", "FileCheckpoints", "MemoryCheckpoints", "damaged", "total_from", "total_to"]
+
+CHECKSUM = 4  # bytes at the end of a file: CRC-32 of those before
 
 
 class Checkpoints(Protocol):
@@ -53,7 +57,10 @@ class FileCheckpoints:
         draft = path.with_suffix(".draft")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # totals as they are before suppression
-            draft.write_bytes(canonical.encode(value))
+            content = canonical.encode(value)
+            with draft.open("wb") as file:
+                file.write(content)
+                file.write(_checksum(content))
             os.replace(draft, path)
         except OSError as error:
             draft.unlink(missing_ok=True)
@@ -67,15 +74,26 @@ class FileCheckpoints:
         if not path.exists():
             return None
         try:
-            return canonical.decode(path.read_bytes())
+            with path.open("rb") as file:
+                content = file.read(max(path.stat().st_size - CHECKSUM, 0))
+                if file.read() != _checksum(content):
+                    raise ValueError
+            return canonical.decode(content)
         except (OSError, ValueError):
-            remedy = "Remove the file to start this run anew"
-            raise MachineError(
-                "A checkpoint cannot be read.", [Problem(str(path), "a damaged file", "a checkpoint", remedy)]
-            ) from None
+            raise damaged(str(path)) from None
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{self.study}{'.' if self.study else ''}{name}.checkpoint"
+
+
+def damaged(name: str) -> MachineError:
+    """The error of a checkpoint that cannot be gone on from."""
+    remedy = "Remove the file to start this run anew"
+    return MachineError("A checkpoint cannot be read.", [Problem(name, "a damaged file", "a checkpoint", remedy)])
+
+
+def _checksum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(CHECKSUM, "little")
 
 
 def total_to(total: Total) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from huizhen.data.labels import is_unicode
 from huizhen.errors import Problem, StudyError
 
-__all__ = ["Mistakes", "check_section"]
+__all__ = ["Mistakes", "check_section", "no_text"]
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -47,6 +48,25 @@ def check_section(model: type[Checked], content: Any, where: str, mistakes: Mist
         for found in error.errors(include_url=False):
             _translate(found, model, where, mistakes)
         return None
+
+
+def no_text(content: Any, where: str = "") -> list[Problem]:
+    """Names that are no text, and text that cannot be written down (half a character: a surrogate alone), anywhere in a study."""
+    problems: list[Problem] = []
+    waiting = [(where, content)]
+    while waiting:
+        place, value = waiting.pop()
+        if isinstance(value, str) and not is_unicode(value):
+            problems.append(Problem(place or "study", "text that is no Unicode", "characters of Unicode"))
+        elif isinstance(value, Mapping):
+            for name, inner in value.items():
+                if isinstance(name, str) and is_unicode(name):
+                    waiting.append((f"{place}.{name}" if place else name, inner))
+                else:
+                    problems.append(Problem(place or "study", "a name that is no text", "characters of Unicode"))
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{place}[{i + 1}]", inner) for i, inner in enumerate(value)]
+    return problems
 
 
 def _translate(found: Any, model: type[BaseModel], where: str, mistakes: Mistakes) -> None:

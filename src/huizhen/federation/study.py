@@ -29,7 +29,7 @@ from huizhen.data import cohort
 from huizhen.data.cohort import Condition
 from huizhen.data.examples import show_number
 from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
-from huizhen.federation.mistakes import Mistakes, check_section
+from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
 
@@ -38,6 +38,7 @@ __all__ = ["METHODS", "Analysis", "Study"]
 UNQUOTED = re.compile(r"""^[^"'#=\n]*[^\x00-\x7f"'#=\n]""", re.MULTILINE)  # a line whose name TOML wants in quotes
 QUOTES = "Put a name in quotes if it holds more than a-z, A-Z, 0-9, '-' and '_', as in [variables.\"年龄\"]"
 METHODS = "huizhen.methods"  # the entry-point group
+CANNOT_RUN = "The study cannot run as it is written."
 LONGEST = 1_000_000  # characters of a study file; what is longer is another file, or an attack
 
 
@@ -210,6 +211,8 @@ class Study:
             StudyError: with every mistake: the key, what was found, what was expected.
         """
         mistakes = Mistakes()
+        mistakes.extend(no_text(content))
+        mistakes.stop(CANNOT_RUN)
         known = [*SECTIONS, "variables", "method"]
         for key in content:
             if key not in known:
@@ -222,7 +225,7 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
-        mistakes.stop("The study cannot run as it is written.")
+        mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
 

@@ -40,7 +40,7 @@ __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
-BLIND = "Early stopping had nothing to judge by: no measure of the validation rows could be told. The last weights are taken."
+BLIND = "Early stopping had nothing to judge by: no measure of the validation rows could be told; the last weights are taken."
 OWN = (
     "Every site keeps its own normalisation layers; the joint weights hold those that the network began with, and are judged with "
     "the sites' own."

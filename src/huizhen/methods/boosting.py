@@ -64,8 +64,9 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
     start = yield from agree_start(NAME, facts, aim, variables, terms)
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
     grid, noted = (yield from agree_grid(NAME, spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
-    if grid is not None:  # measures are judged on the same times
+    if grid is not None:  # measures are judged on the same times; the last end is somebody's, and nobody stands beyond it
         times = np.union1d(grid["event_ends"], grid["censored_ends"]) * grid["resolution"]
+        times = times[: max(len(times) - 1, 1)]
         aim = replace(aim, ends=tuple(times.tolist()))
     setting = {
         **facts,
@@ -126,6 +127,9 @@ def _rules(spec: BoostingSpec, terms: Terms, growth: Growth) -> Rules:
         np.array([spec.monotone.get(name, 0) for name in spec.covariates], np.int64),
         scales["gradient"],
         scales["hessian"],
+        max(terms.min_cell_count, 1),
+        scales["weight"],
+        scales["squared"],
     )
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
-from huizhen.errors import NotEstimable
+from huizhen.errors import MachineError, NotEstimable, StudyError
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -232,5 +232,5 @@ class ScriptedMethod:
             return _Live(program, said, passed)
         except StopIteration as stop:
             return _Live(program, Finished(stop.value), passed)
-        except NotEstimable as reason:
-            return _Live(program, Finished(Result(self.name, failure=str(reason))), passed)
+        except (MachineError, NotEstimable, StudyError) as reason:  # a package that is missing ends this analysis alone
+            return _Live(program, Finished(Result(self.name, failure=" ".join(str(reason).split()))), passed)

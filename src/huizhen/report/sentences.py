@@ -27,12 +27,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "1 家医院、{rows} 名患者给出答案；任何答案都不含患者的数据行。",
     ),
     "short_pooled": (
-        "The federation's numbers equal those of the pooled rows to {difference} (largest relative difference).",
-        "联合计算的数值与合并数据的结果一致，最大相对差异为 {difference}。",
+        "The federation's numbers{of} equal those of the pooled rows to {difference} (largest relative difference).",
+        "联合计算的数值{of}与合并数据的结果一致，最大相对差异为 {difference}。",
     ),
     "short_pooled_exact": (
-        "The federation's numbers equal those of the pooled rows exactly.",
-        "联合计算的数值与合并数据的结果完全相同。",
+        "The federation's numbers{of} equal those of the pooled rows exactly.",
+        "联合计算的数值{of}与合并数据的结果完全相同。",
     ),
     "short_reference": (
         "{name}, run on the pooled rows, agrees to {difference}.",

@@ -65,12 +65,14 @@ def short_answer(content: ReportContent) -> tuple[Phrase, ...]:
     sentences = [say("short_who_one" if sites == 1 else "short_who", sites=sites, rows=numerals.short(rows))]
     gap = worst([analysis.difference for analysis in content.analyses])
     sentences += [told for told in map(sentence, content.analyses) if told is not None]
+    exact = [analysis.label for analysis in content.analyses if analysis.exact]
+    of = f" ({', '.join(exact)})" if len(exact) < len(content.analyses) else ""  # a network need not equal the pooled one
     if gap is None:
         sentences += [] if any(analysis.pooled for analysis in content.analyses) else [say("short_not_pooled")]
     elif gap == 0:
-        sentences.append(say("short_pooled_exact"))
+        sentences.append(say("short_pooled_exact", of=of))
     else:
-        sentences.append(say("short_pooled", difference=numerals.difference(gap)))
+        sentences.append(say("short_pooled", of=of, difference=numerals.difference(gap)))
     for name in dict.fromkeys(a.reference_name for a in content.analyses if a.reference_name):
         apart = worst([a.reference_difference for a in content.analyses if a.reference_name == name])
         if apart is not None:

@@ -43,7 +43,7 @@ def test_a_round_that_is_folded_counts_when_the_next_one_is_asked(console):
 def test_measures_and_the_time_that_is_left_stand_beside_the_rounds(console):
     line = shown(console, [asked(2, 10.0), asked(3, 14.0), asked(4, 18.0)])
     assert "4/10" in line
-    assert "auc 0.8312" in line
+    assert "auc 0.831" in line
     assert "0:00:24" in line, "four seconds a round, six rounds left"
 
 

@@ -465,10 +465,15 @@ def test_every_file_that_does_not_fit_is_named_at_once(folder):
         "x/short.npy": npy((4, 5), values=b"123"),
     }
     said = refused(lambda: read(folder(files), image=IMAGE))
-    found = {each.partition(": found ")[0]: each.partition(": found ")[2] for each in said}
+    ordered = sorted(files)
+    found = {}
+    for each in said:
+        where, _, what = each.partition(": found ")
+        assert where.startswith("scans/x/, image ")
+        found[ordered[int(where.removeprefix("scans/x/, image ").removesuffix(" in order of name")) - 1]] = what
     assert found["x/alpha.png"].startswith("an alpha channel")
     assert found["x/cmyk.jpg"].startswith("CMYK")
-    assert found["x/color.png"].startswith("an image of 3 x 4 x 5, expected an image of 1 x 4 x 5, as x/a.png")
+    assert found["x/color.png"].startswith("an image of 3 x 4 x 5, expected an image of 1 x 4 x 5, as the first image")
     assert found["x/deep.png"].startswith("pixels of int16, expected pixels of uint8")
     assert found["x/object.npy"].startswith("a pickled array")
     assert found["x/pages.tif"].startswith("several pages")
@@ -477,20 +482,35 @@ def test_every_file_that_does_not_fit_is_named_at_once(folder):
     for name in ("empty.png", "text.png", "short.npy"):
         assert found[f"x/{name}"].startswith("a damaged file")
     assert "SECRET" not in "".join(said)
+    assert not any(name.partition("/")[2] in "".join(said) for name in files)  # it may be a patient's
     assert len(found) == 11  # x/cut.png breaks off after its header, which shows when it is read
+
+
+def test_no_message_holds_the_name_of_an_image_file_however_the_folder_is_laid_out(folder):
+    table = {"labels.csv": "file,mask,label\nzhang/san.png,,p\nli/si.png,li/si.npy,q\n", "zhang/san.png": pixels(4, 4)}
+    path = folder({**table, "li/si.png": pixels(4, 5), "li/si.npy": pixels(4, 4).astype(complex)})
+    (path / "labels.csv").write_text("file,mask,label\nzhang/san.png,li/si.npy,p\nli/si.png,li/si.npy,q\n")
+    said = refused(lambda: open_source(path).columns)
+    assert said[0].startswith("scans/labels.csv, column 'mask', line 2: found")
+    said += refused(lambda: read(path, image=IMAGE))
+    assert said[1].startswith(
+        "scans/labels.csv, column 'file', line 3: found an image of 1 x 4 x 5, expected an image of 1 x 4 x 4, as"
+    )
+    said += refused(lambda: open_source(path / "zhang" / "san.png"))
+    assert not any(name in "".join(said) for name in ("zhang", "san", "li/", "si."))
 
 
 def test_a_file_that_breaks_off_after_its_header_is_found_when_it_is_read(folder):
     noise = io.BytesIO()
     Image.fromarray(pixels(64, 64)).save(noise, "PNG")
     said = refused(lambda: read(folder({"x/a.png": pixels(64, 64), "x/b.png": noise.getvalue()[:2000]}), image=IMAGE))
-    assert said == ["x/b.png: found a damaged file, expected a whole PNG, JPEG, TIFF or .npy file. Copy or export it again"]
+    assert [each.partition(", expected")[0] for each in said] == ["scans/x/, image 2 in order of name: found a damaged file"]
 
 
 def test_sixteen_bit_pixels_beyond_a_sign_and_sixteen_bit_color_are_refused(folder):
     deep = np.full((4, 5), 60_000, np.uint16)
     said = refused(lambda: read(folder({"x/a.png": deep}), image=IMAGE))
-    assert said[0].startswith("x/a.png: found pixels outside -32768 to 32767")
+    assert said[0].startswith("scans/x/, image 1 in order of name: found pixels outside -32768 to 32767")
 
 
 def test_images_without_a_label_and_labels_without_an_image(folder):
@@ -501,7 +521,8 @@ def test_images_without_a_label_and_labels_without_an_image(folder):
     assert said[2].startswith("scans/labels.csv, column 'file', line 3: found a file that is not there (in 1 of 5 rows)")
     path = folder({"labels.csv": "file,label\na.png,x\n", "b.png": pixels(4, 4), "c.png": pixels(4, 4)})
     assert refused(lambda: open_source(path)) == [
-        "scans: found 2 images without a row: b.png, c.png, expected a row of labels.csv for each image"
+        "scans: found 2 images without a row, the first of them image 2 of 3 in order of path, "
+        "expected a row of labels.csv for each image"
     ]
     path = folder({"labels.csv": "name,label\na.png,x\n"})
     assert "no column 'file'" in refused(lambda: open_source(path))[0]
@@ -510,7 +531,7 @@ def test_images_without_a_label_and_labels_without_an_image(folder):
 def test_images_beside_class_folders_have_no_label(folder):
     said = refused(lambda: open_source(folder({"benign/a.png": pixels(4, 4), **{f"{at}.png": pixels(4, 4) for at in range(7)}})))
     assert said[0].startswith(
-        "scans: found 7 images without a label: 0.png, 1.png, 2.png, 3.png, 4.png and 2 more, expected each image"
+        "scans: found 7 images without a label, the first of them image 1 of 8 in order of path, expected each image"
     )
 
 
@@ -526,9 +547,13 @@ def test_a_photograph_is_turned_as_its_tag_says(folder):
 
 
 def test_files_of_other_kinds_and_a_single_file_are_named(folder):
-    path = folder({"x/a.png": pixels(4, 4), "x/a.dcm": "DICM", "x/notes": "", "x/b.DCM": "", ".hidden/c.dcm": ""})
+    path = folder(
+        {"x/a.png": pixels(4, 4), "x/a.dcm": "DICM", "x/notes": "", "x/b.DCM": "", "x/scan.zhangsan": "", ".hidden/c.dcm": ""}
+    )
     (warning,) = open_source(path).warnings
-    assert str(warning).startswith("scans: found 3 files that are no images (.dcm, no ending), expected files that end in .png")
+    assert str(warning).startswith(
+        "scans: found 4 files that are no images (.dcm, another ending, no ending), expected files that end in .png"
+    )
     assert "a single file of images" in refused(lambda: open_source(path / "x" / "a.png"))[0]
 
 

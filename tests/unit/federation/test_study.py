@@ -58,6 +58,24 @@ def test_all_mistakes_are_said_at_once_each_with_its_key():
     assert "character" in found["method.cox.formula"], "a mistake inside a formula names its key and its place"
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"method": {"summary": {"variables": ["age", "\ud800"]}}}, "method.summary.variables[2]"),
+        ({"variables": {"\udfff": {}}}, "variables"),
+        ({"study": {"title": "a\ud83d"}}, "study.title"),
+        ({"cohort": {"include": ["age > 18", "\ud800 > 3"]}}, "cohort.include[2]"),
+        ({"variables": {5: {}}}, "variables"),
+        ({5: {}}, "study"),
+    ],
+)
+def test_names_and_texts_that_are_no_unicode_are_refused(change, where):
+    found = mistakes({**WHOLE, **change})
+    assert list(found) == [where]
+    assert "expected characters of Unicode" in found[where]
+    assert found[where].encode()
+
+
 def test_a_method_twice_needs_labels_that_differ():
     cox = WHOLE["method"]["cox"]
     study = Study.parse({**WHOLE, "method": {"cox": [{**cox, "label": "crude", "formula": "~ sex"}, {**cox, "label": "adjusted"}]}})

@@ -332,6 +332,15 @@ def test_features_are_coded_alike_at_sites_that_have_unlike_levels(federate):
     assert len(model["weights"]) == 4
 
 
+@pytest.mark.parametrize("key", ["learning_rate", "server_learning_rate", "tau", "proximal", "weight_decay", "clip", "batch"])
+@pytest.mark.parametrize("value", [1e300, 1e7, -1.0, np.inf, np.nan])
+def test_settings_that_float32_or_memory_does_not_hold_are_refused(key, value):
+    if key == "batch" and np.isfinite(value):
+        value = int(value)
+    with pytest.raises(ValueError, match=key):
+        settings(**{key: value})
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

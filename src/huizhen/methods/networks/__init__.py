@@ -3,8 +3,20 @@
 The methods' own: only `huizhen.methods` enters.
 """
 
-from huizhen.methods.networks.kind import Kind, Settings, require_torch
+from huizhen.methods.networks.kind import Kind, Settings, in_memory, require_torch
 from huizhen.methods.networks.network import Network
 from huizhen.methods.networks.zoo import NETWORKS, Description, build, describe, kind, names
 
-__all__ = ["NETWORKS", "Description", "Kind", "Network", "Settings", "build", "describe", "kind", "names", "require_torch"]
+__all__ = [
+    "NETWORKS",
+    "Description",
+    "Kind",
+    "Network",
+    "Settings",
+    "build",
+    "describe",
+    "in_memory",
+    "kind",
+    "names",
+    "require_torch",
+]

@@ -29,7 +29,7 @@ class SmallCnnSettings(Settings):
         dropout: share of the features before the last layer that are dropped in training.
     """
 
-    widths: Annotated[Widths, Field(min_length=1)] = (16, 32, 64)
+    widths: Annotated[Widths, Field(min_length=1, max_length=16)] = (16, 32, 64)  # each halves every edge
     norm: Norm = "group"
     dropout: Share = 0.0
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["LOGISTIC", "MLP", "Widths"]
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+WIDEST, DEEPEST = 2**20, 256  # of a layer, and layers that settings may list
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...], Field(strict=False, max_length=DEEPEST)]
 
 
 class LogisticSettings(Settings):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,9 +15,12 @@ from huizhen.errors import MachineError, Problem, StudyError
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["Kind", "Settings", "require_torch"]
+__all__ = ["Kind", "Settings", "in_memory", "require_torch"]
 
+MOST = 2_000_000_000  # numbers that a network holds: 8 GB in float32, several times as much in training
+SHOWN = 80  # characters of a wrong setting in a message
 LARGEST_EDGE = 1024  # up to which a smallest image is looked for
+CPU_ALLOCATOR = "DefaultCPUAllocator"  # names itself in the error when it has no memory left
 MISFITS = (RuntimeError, ValueError, IndexError)  # what torch raises where a map has become smaller than a kernel
 
 
@@ -47,11 +52,13 @@ class Kind:
         """The module for inputs (row, *inputs), which gives (row, outputs), or (row, outputs, *space) of a dense output.
 
         Raises:
-            StudyError: settings that are not known, or inputs that it cannot read; says the smallest image that it can.
-            MachineError: torch is not installed.
+            StudyError: settings that are not known, more numbers than a network may hold, or inputs that it cannot read; says the
+                smallest image that it can.
+            MachineError: torch is not installed, or memory too small.
         """
         checked = self.check(inputs, outputs, settings)
-        return self.make(inputs, outputs, checked)
+        with in_memory(self.name):
+            return self.make(inputs, outputs, checked)
 
     def on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Module:
         """The same without memory for weights: shapes only (torch's meta device)."""
@@ -68,7 +75,12 @@ class Kind:
         if len(inputs) - 1 not in self.space or min(inputs) < 1:
             expected = " or ".join(_SHAPES[axes] for axes in self.space)
             raise self._misfit(inputs, expected, "Choose another network")
-        if not self._reads(inputs, outputs, checked):
+        on_paper = self._on_paper(inputs, outputs, checked)
+        if on_paper is not None:
+            held = sum(each.numel() for each in (*on_paper.parameters(), *on_paper.buffers()))
+            if held > MOST:
+                raise self._too_large(f"{held:,} numbers to keep")
+        if on_paper is None or not _reads(on_paper, inputs):
             smallest = self._smallest(inputs, outputs, checked)
             expected = f"at least {_shown((inputs[0], *smallest))}" if smallest else "a larger image"
             raise self._misfit(inputs, expected, "Choose a smaller network, or enlarge the images")
@@ -79,27 +91,37 @@ class Kind:
             return self.settings.model_validate(dict(settings))
         except ValidationError as error:
             known = ", ".join(self.settings.model_fields) or "none"
+            wrong = error.errors(include_url=False)
+            inner = {
+                each["loc"][:-1] for each in wrong if len(each["loc"]) > 1
+            }  # a list with a wrong entry is also called too short
             problems = [
-                Problem(".".join([f"network.{self.name}", *map(str, each["loc"])]), "a key that is not known", f"one of: {known}")
+                Problem(where, "a key that is not known", f"one of: {known}")
                 if each["type"] == "extra_forbidden"
-                else Problem(
-                    ".".join([f"network.{self.name}", *map(str, each["loc"])]), repr(each["input"]), _expected(each["msg"])
-                )
-                for each in error.errors(include_url=False)
+                else Problem(where, shorten(repr(each["input"]), SHOWN, placeholder="..."), _expected(each["msg"]))
+                for each in wrong
+                if each["loc"] not in inner
+                for where in [".".join([f"network.{self.name}", *map(str, each["loc"])])]
             ]
             raise StudyError("The network's settings are not sound.", problems) from None
 
-    def _reads(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> bool:
-        """Whether two rows of that shape go through, in training; nothing is computed."""
+    def _on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> Module | None:
+        """The module in shapes only; None where it cannot be built for such inputs."""
         import torch
 
         try:
             with torch.device("meta"):
-                module = self.make(inputs, outputs, settings).train()
-                module(torch.empty(2, *inputs))
-        except MISFITS:
-            return False
-        return True
+                return self.make(inputs, outputs, settings)
+        except (*MISFITS, TypeError) as error:
+            if "overflow" in str(error).lower():  # of the number of bytes
+                raise self._too_large("more numbers to keep than can be counted") from None
+            if isinstance(error, TypeError):
+                raise
+        return None
+
+    def _too_large(self, found: str) -> StudyError:
+        problem = Problem(f"network.{self.name}", found, f"at most {MOST:,}", "Choose a smaller network")
+        return StudyError("The network is too large.", [problem])
 
     def _smallest(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> tuple[int, ...] | None:
         """Each edge raised to the smallest that will do for all; None if even very large images do not go through."""
@@ -107,18 +129,52 @@ class Kind:
         def raised(edge: int) -> tuple[int, ...]:
             return tuple(max(edge, own) for own in inputs[1:])
 
+        def reads(edge: int) -> bool:
+            shape = (inputs[0], *raised(edge))
+            module = self._on_paper(shape, outputs, settings)
+            return module is not None and _reads(module, shape)
+
         low, high = 1, LARGEST_EDGE
-        if len(inputs) == 1 or not self._reads((inputs[0], *raised(high)), outputs, settings):
+        if len(inputs) == 1 or not reads(high):
             return None
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._reads((inputs[0], *raised(middle)), outputs, settings) else (middle + 1, high)
+            low, high = (low, middle) if reads(middle) else (middle + 1, high)
         return raised(high)
 
     def _misfit(self, inputs: tuple[int, ...], expected: str, remedy: str) -> StudyError:
         return StudyError(
             "The network does not suit its inputs.", [Problem(f"network.{self.name}", _shown(inputs), expected, remedy)]
         )
+
+
+def _reads(module: Module, inputs: tuple[int, ...]) -> bool:
+    """Whether two rows of that shape go through a module on paper, in training; nothing is computed."""
+    import torch
+
+    try:
+        module.train()(torch.empty(2, *inputs, device="meta"))
+    except MISFITS:
+        return False
+    return True
+
+
+@contextmanager
+def in_memory(name: str) -> Iterator[None]:
+    """Say in plain words that memory does not hold the weights of a network.
+
+    Raises:
+        MachineError: memory ran out.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and CPU_ALLOCATOR not in str(error):
+            raise
+        found, remedy = "too little memory for its weights", "Choose a smaller network, or a larger machine"
+        raise MachineError(
+            "The network cannot be built.", [Problem(f"network.{name}", found, "a network that memory holds", remedy)]
+        ) from None
 
 
 _SHAPES = {0: "a row of features", 2: "an image (channel, height, width)", 3: "an image (channel, depth, height, width)"}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["SWIN"]
 
 Edges = tuple[int, ...]
+Blocks = Annotated[int, Field(ge=1, le=64)]
 
 
 class SwinSettings(Settings):
@@ -31,11 +32,11 @@ class SwinSettings(Settings):
         drop_path: share of the rows that skip a block in training, for the last block; the first has 0.
     """
 
-    width: Annotated[int, Field(ge=1)] = 96
-    depths: Annotated[Widths, Field(min_length=1)] = (2, 2, 6, 2)
+    width: Annotated[int, Field(ge=1, le=2**14)] = 96
+    depths: Annotated[tuple[Blocks, ...], Field(strict=False, min_length=1, max_length=6)] = (2, 2, 6, 2)
     heads: Widths = (3, 6, 12, 24)
-    window: Annotated[int, Field(ge=2)] = 7
-    patch: Annotated[int, Field(ge=1)] = 4
+    window: Annotated[int, Field(ge=2, le=64)] = 7
+    patch: Annotated[int, Field(ge=1, le=1024)] = 4
     dropout: Share = 0.0
     drop_path: Share = 0.0
 

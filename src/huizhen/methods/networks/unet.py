@@ -26,7 +26,7 @@ class UnetSettings(Settings):
         dropout: in training.
     """
 
-    widths: Annotated[Widths, Field(min_length=2)] = (16, 32, 64, 128)
+    widths: Annotated[Widths, Field(min_length=2, max_length=10)] = (16, 32, 64, 128)  # images are widened to a multiple of 2^9
     units: Annotated[int, Field(ge=0, le=8)] = 2
     norm: Literal["instance", "batch"] = "instance"
     dropout: Share = 0.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import CHUNK
 from huizhen.errors import Problem, SiteError, StudyError
-from huizhen.methods.networks import Network, build, describe, kind, require_torch
+from huizhen.methods.networks import Network, build, describe, in_memory, kind, require_torch
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.losses import loss_of
@@ -100,7 +100,7 @@ class Learner:
         self.network, self.aim = network, aim
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.loss = loss_of(aim)
-        with alone(0):
+        with alone(0), in_memory(network.name):
             self.store = Store(build(network), self.device)
         self.size, self.parameters, self.names = self.store.size, self.store.parameters, self.store.names
         self.normalisation = self.store.normalisation
@@ -109,7 +109,7 @@ class Learner:
 
     def initial(self, seed: int) -> Weights:
         """Torch's own initialisation of the layers under ``torch.manual_seed(seed)``, float32 (size,)."""
-        with alone(seed):
+        with alone(seed), in_memory(self.network.name):
             return Store(build(self.network), self.device).weights()
 
     def train(

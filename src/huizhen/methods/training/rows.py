@@ -50,27 +50,29 @@ def prepare(facts: Mapping[str, Any], examples: Examples, local: Local, fold: in
         facts: the setting of a question: features, aim, aside and the variables whose content draws the folds.
         keep: whether they are asked for again, so that making them anew would cost more than holding them.
     """
-    key = _key(facts)
-    held: dict[int, Rows] = local.memo.get("rows " + key, {})
+    held = local.memo.setdefault(_key(facts), {})  # rows by fold, and the folds themselves
     if fold in held:
-        return held[fold]
+        found: Rows = held[fold]
+        return found
     features, aim = Features.from_facts(facts["features"]), Aim.from_facts(facts["aim"])
-    folds = local.memo.setdefault("folds " + key, fold_of(facts, examples))
+    if "folds" not in held:
+        held["folds"] = fold_of(facts, examples)
+    folds = held["folds"]
     places = np.flatnonzero(folds == fold)
     targets = aim.targets(examples)
-    made = Rows(
-        features.of(examples, places, np.flatnonzero(folds == 0)), targets if len(places) == len(targets) else targets[places]
-    )
+    inputs = features.of(examples, places, np.flatnonzero(folds == 0))
+    made = Rows(inputs, targets if len(places) == len(targets) else targets[places])
     if keep:
-        local.memo["rows " + key] = {**held, fold: made}
+        held[fold] = made
     return made
 
 
 def forget(facts: Mapping[str, Any], local: Local, *, but: list[int]) -> None:
     """Lets go of the rows of all folds but some."""
-    key = _key(facts)
-    local.memo["rows " + key] = {fold: rows for fold, rows in local.memo.get("rows " + key, {}).items() if fold in but}
+    held = local.memo.get(_key(facts), {})
+    for fold in [name for name in held if name not in ("folds", *but)]:
+        del held[fold]
 
 
 def _key(facts: Mapping[str, Any]) -> str:
-    return canonical.digest({name: facts[name] for name in SETTING})
+    return "rows " + canonical.digest({name: facts[name] for name in SETTING})

@@ -18,6 +18,8 @@ from huizhen.methods.training.recipe import Recipe
 __all__ = ["AveragingSpec"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=1e-12, le=1e6)]  # of learning, and tau: float32 holds what they are multiplied by
+Penalty = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Rule = Annotated[Share | str, BeforeValidator(lambda value: float(value) if type(value) is int else value)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
@@ -69,23 +71,23 @@ class AveragingSpec(Spec):
     early_stopping: int = Field(default=0, ge=0)
     epochs: int = Field(default=1, ge=1, le=10_000)
     steps: int = Field(default=0, ge=0, le=1_000_000)
-    batch: int = Field(default=32, ge=1)
+    batch: int = Field(default=32, ge=1, le=1_000_000)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: Positive = 0.01
+    learning_rate: Rate = 0.01
     momentum: Share = 0.0
-    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    clip: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    weight_decay: Penalty = 0.0
+    clip: Penalty = 0.0
     augment: Literal["none", "flip"] = "none"
-    proximal: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    proximal: Penalty = 0.0
     control: bool = False
     normalise: bool = False
     own_layers: bool = False
     order: Literal["together", "cyclic"] = "together"
     server: Literal["average", "momentum", "adagrad", "adam", "yogi"] = "average"
-    server_learning_rate: Positive = 1.0
+    server_learning_rate: Rate = 1.0
     beta1: Share = 0.9
     beta2: Share = 0.99
-    tau: Positive = 1e-3
+    tau: Rate = 1e-3
     threshold: float = Field(default=0.5, gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
 

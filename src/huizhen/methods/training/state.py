@@ -59,7 +59,9 @@ def memory_named(batch: int) -> Iterator[None]:
 
 def diverged(step: int) -> SiteError:
     """The error of a loss, or weights, that are no longer finite; `step` counts from 1."""
-    return SiteError(f"training diverged: the loss or the weights were not finite in step {step}; lower learning_rate, or set clip")
+    return SiteError(
+        f"training diverged: the loss or the weights were not finite in step {step} (lower learning_rate, or set clip)"
+    )
 
 
 def _too_large(batch: int) -> SiteError:

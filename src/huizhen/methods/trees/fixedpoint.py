@@ -34,9 +34,10 @@ def by_exponent(values: NDArray[np.float64]) -> Counts:
     return np.bincount(np.maximum(exponent, LOWEST) - LOWEST, minlength=HIGHEST - LOWEST + 1)
 
 
-def bound(counts: Counts) -> float:
-    """What a sum of magnitudes cannot pass, and is at least half of: from joint counts of rows by power of two."""
-    return math.fsum(count * 2.0 ** (LOWEST + place) for place, count in enumerate(counts.tolist()) if count)
+def bound(counts: Counts, power: int = 1) -> float:
+    """What a sum of magnitudes, to a power, cannot pass (and the first power is at least half of): from joint counts of rows by
+    power of two."""
+    return math.fsum(count * 2.0 ** (power * (LOWEST + place)) for place, count in enumerate(counts.tolist()) if count)
 
 
 def scale_for(most: float, limit: int = LIMIT) -> int:

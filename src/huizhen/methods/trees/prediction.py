@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples
-from huizhen.errors import Problem, StudyError
+from huizhen.errors import MachineError, Problem, StudyError
 from huizhen.methods.scores.measure import measure, quality
 from huizhen.methods.trees.forest import Forest, margins
 from huizhen.methods.trees.forest import predict as of_forest
@@ -72,7 +72,11 @@ def to_files(result: Result) -> Mapping[str, bytes]:
     """
     forest = _forest(result)
     written: dict[str, Any] = to_xgboost_json(forest)
-    return {"xgboost.json": json.dumps(written).encode(), "onnx": to_onnx(forest)}
+    files = {"xgboost.json": json.dumps(written, allow_nan=False).encode()}
+    try:
+        return {**files, "onnx": to_onnx(forest)}
+    except MachineError:
+        return files  # without the package onnx XGBoost's own file is there all the same
 
 
 def _forest(result: Result) -> Forest:

@@ -15,15 +15,18 @@ from huizhen.data.examples import Examples, chunks
 from huizhen.data.folds import TRAINING
 from huizhen.errors import DataError, Problem
 from huizhen.methods.trees.binning import Binning
+from huizhen.methods.trees.enough import weighings
 from huizhen.methods.trees.fixedpoint import LIMIT, fixed
 from huizhen.methods.trees.forest import LEAF, Tree, goes_left, leaf_values
 from huizhen.methods.trees.kernels import kernels
 from huizhen.methods.trees.lattice import SLOTS
 from huizhen.methods.trees.objective import derivatives, losses
 from huizhen.methods.trees.rows import FOLDS, Places, read_outcome, risk_of
+from huizhen.methods.trees.split import PLAIN, WEIGHTED
 
 __all__ = ["Grower"]
 
+UNCOUNTED = 62  # a shift above all sums: no rows are packed beside them
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -56,6 +59,7 @@ class Grower:
         self.others = np.flatnonzero(self.outcome.fold != TRAINING)
         base = np.asarray(setting["base"])
         self.pairs = np.zeros((len(base), examples.rows, 2), np.int64)
+        self.weighings = None if self.outcome.weight is None else weighings(self.outcome.weight, setting["scales"])
         self.begin()
 
     def begin(self) -> None:
@@ -207,20 +211,28 @@ class Grower:
             found.append(int(fixed(events[died] * np.log(risk[died]), loss_scale).sum()))
         return np.array(found, np.int64)
 
-    def histograms(self, wanted: NDArray[np.int32]) -> tuple[Integers, Integers, Integers]:
-        """Sums of gradients and hessians and numbers of rows, int64 (wanted, bin), of some nodes.
+    def histograms(self, wanted: NDArray[np.int32]) -> dict[str, Integers]:
+        """Sums of gradients and hessians and numbers of rows by bin, of some nodes; with weights, also of those and their squares.
 
         Args:
             wanted: int32 (wanted, 2): output, node.
+
+        Returns:
+            By the names of `split.WEIGHTED`, int64 (wanted, bin) each.
         """
+        shift = self.setting["scales"]["shift"]
+        found = dict(zip(PLAIN, self._sums(wanted, self.pairs, shift)))
+        if self.weighings is not None:
+            found |= zip(WEIGHTED[len(PLAIN) :], self._sums(wanted, [self.weighings] * len(self.pairs), UNCOUNTED))
+        return found
+
+    def _sums(self, wanted: NDArray[np.int32], pairs: Sequence[Integers] | Integers, shift: int) -> tuple[Integers, ...]:
         shape = (len(wanted), len(self.slots))
         found = (np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64))
         for place, (output, node) in enumerate(wanted.tolist()):
             low, high = self.segments[output][node]
             out = (found[0][place], found[1][place], found[2][place])
-            kernels().histogram(
-                self.codes, self.order[output][low:high], self.pairs[output], self.setting["scales"]["shift"], self.slots, out
-            )
+            kernels().histogram(self.codes, self.order[output][low:high], pairs[output], shift, self.slots, out)
         return found
 
 

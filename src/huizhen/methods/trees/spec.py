@@ -17,6 +17,7 @@ from huizhen.methods.trees.growing import Shape
 
 __all__ = ["BoostingSpec", "drawn_from", "needs", "reads"]
 
+LEAVES = 2**24  # of all trees together: some gigabyte of forest
 Rule = Annotated[float, Field(ge=0, lt=1)] | str
 
 
@@ -86,6 +87,10 @@ class BoostingSpec(Spec):
         problems += [f"monotone: {name} is not among the covariates" for name in self.monotone if name not in self.covariates]
         outcome = {self.outcome, self.time, self.weights, SITE}
         problems += [f"covariates: {name} is not to be learnt from; leave it out" for name in self.covariates if name in outcome]
+        if (leaves := self.trees * 2**self.depth) > LEAVES:
+            problems.append(
+                f"trees, depth: found up to {leaves:,} leaves, expected at most {LEAVES:,}; grow fewer trees, or shallower ones"
+            )
         if self.early_stopping and not self.validation:
             problems.append("early_stopping: expected rows to look at; set validation, say to 0.2")
         if all(isinstance(rule, float) for rule in (self.validation, self.test)) and self.validation + self.test >= 1:  # type: ignore[operator]

@@ -28,10 +28,8 @@ def grow(question: Question, examples: Examples, local: Local, _rng: np.random.G
         if facts["level"] == 0:
             parts["loss"] = Part(loss, examples.rows)
     known.follow(trees_from(facts["growing"]))
-    gradients, hessians, counts = known.histograms(np.asarray(facts["wanted"]))
-    parts["gradients"] = Part(gradients, rows)
-    parts["hessians"] = Part(hessians, rows)
-    parts["rows"] = Part(counts, rows, cells=True)
+    sums = known.histograms(np.asarray(facts["wanted"]))
+    parts |= {name: Part(values, rows, cells=name == "rows") for name, values in sums.items()}
     return Answer(parts, examples.rows), local
 
 

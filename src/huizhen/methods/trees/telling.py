@@ -18,7 +18,9 @@ def learning_table(growth: Growth) -> Table:
     """Loss by number of trees, from none on."""
     folds = [fold for fold in (TRAINING, VALIDATION) if growth.agreed["rows"][fold]]
     columns = {f"{FOLD_NAMES[fold]}_loss": tuple(each[fold] for each in growth.losses) for fold in folds}
-    return Table({"tree": tuple(range(len(growth.losses))), **columns}, "tree", "Mean loss after so many trees.")
+    caption = "Mean loss after so many trees."
+    # Where counts are rounded the loss of the first margins would give back how many patients had the outcome.
+    return Table({"tree": tuple(range(len(growth.losses))), **columns}, "tree", caption, reveals=tuple(columns))
 
 
 def importance_table(forest: Forest) -> Table:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from huizhen.canonical import decode, encode
 from huizhen.errors import MachineError, StudyError
-from huizhen.methods.networks import Network, build, describe, kind, names
+from huizhen.methods.networks import Network, build, describe, in_memory, kind, names
 
 torch = pytest.importorskip("torch")
 
@@ -72,6 +72,37 @@ def test_the_deepest_networks_are_described_without_memory_for_them():
 
 def test_operations_are_two_for_every_multiply_add():
     assert describe("mlp", (30,), 1, {"widths": [16]}).operations == 2 * (30 * 16 + 16)
+
+
+LARGE = [
+    ("mlp", (2,), {"widths": [1_000_000, 1_000_000]}, "found 1,000,006,000,002 numbers to keep, expected at most 2,000,000,000"),
+    ("mlp", (2**30,), {"widths": [2**20, 2**20]}, "numbers to keep, expected at most 2,000,000,000"),
+    ("mlp", (2**62,), {}, "found more numbers to keep than can be counted, expected at most 2,000,000,000"),
+    ("swin", (1, 64, 64, 64), {"patch": 1, "window": 64}, "numbers to keep, expected at most 2,000,000,000"),
+    (
+        "mlp",
+        (2,),
+        {"widths": [2**70]},
+        "network.mlp.widths.0: found 1180591620717411303424, expected less than or equal to 1048576",
+    ),
+    ("mlp", (2,), {"widths": [4] * 5000}, "expected Tuple should have at most 256 items after validation, not 5000"),
+]
+
+
+@pytest.mark.parametrize(("name", "inputs", "given", "said"), LARGE)
+def test_a_network_beyond_any_memory_is_refused_in_words_before_it_is_built(name, inputs, given, said):
+    with pytest.raises(StudyError) as caught:
+        build(Network(name, inputs, 2, given))
+    assert said in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_network_that_memory_does_not_hold_is_told_by_its_name():
+    said = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"  # as torch says it
+    with pytest.raises(MachineError, match=r"network.mlp: found too little memory for its weights"), in_memory("mlp"):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="another"), in_memory("mlp"):
+        raise RuntimeError("another")
 
 
 REFUSED = [

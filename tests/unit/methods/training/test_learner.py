@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 
 from huizhen.canonical import decode, encode
+from huizhen.data.examples import Examples, Numbers
 from huizhen.errors import SiteError, StudyError
+from huizhen.methods.method import Local
+from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training import Network, Recipe, learner_of
 from huizhen.methods.training.export import onnx
+from huizhen.methods.training.features import agree_features
 from huizhen.methods.training.order import Schedule, row_orders, seed_of
+from huizhen.methods.training.rows import forget, prepare
 from huizhen.methods.training.state import alone, memory_named
+from huizhen.privacy.release import Terms
 
 torch = pytest.importorskip("torch")
 
@@ -224,7 +230,7 @@ def test_every_task_learns(aims, task, targets_for):
 
 def test_training_that_diverges_names_the_step(aims, table):
     learner = learner_of(MLP, aims["regression"])
-    with pytest.raises(SiteError, match=r"training diverged: .* in step [2-9]; lower learning_rate, or set clip"):
+    with pytest.raises(SiteError, match=r"training diverged: .* in step [2-9] \(lower learning_rate, or set clip\)"):
         learner.train(learner.initial(0), *table, Recipe(learning_rate=1e25, batch=4), seed=1)
     x, y = table
     broken = np.where(np.arange(5) == 2, np.float32(np.nan), x)
@@ -325,3 +331,24 @@ def test_a_recipe_is_the_same_after_its_facts_are_encoded():
 def test_a_learner_is_kept_for_the_next_question(aims):
     again = Network.from_facts(decode(encode(MLP.facts())))
     assert learner_of(again, aims["binary"]) is learner_of(MLP, aims["binary"])
+
+
+def test_a_site_prepares_the_folds_that_are_asked_for_and_lets_go_of_those_that_are_not_asked_for_again():
+    rows = Examples({"x": Numbers(np.arange(10.0)), "y": Numbers(np.arange(10.0))}, 10)
+    features = agreed(agree_features("averaging", ("x",), "", scale="none", terms=Terms()))
+    facts = {"features": features, "aim": Aim("regression", ("y",)).facts(), "aside": ["x > 6", "x < 2"], "drawn_by": ["x", "y"]}
+    local = Local()
+    assert prepare(facts, rows, local, 1).targets.tolist() == [7, 8, 9]
+    assert prepare(facts, rows, local, 2, keep=False).inputs[:, 0].tolist() == [0, 1]
+    (held,) = local.memo.values()
+    assert set(held) == {"folds", 1}
+    assert prepare(facts, rows, local, 0) is prepare(facts, rows, local, 0)
+    forget(facts, local, but=[1])
+    assert set(held) == {"folds", 1}
+
+
+def agreed(program):
+    """The features of plain numbers, on which there is nothing to ask."""
+    with pytest.raises(StopIteration) as stop:
+        next(program)
+    return stop.value.value[0].facts()

@@ -86,16 +86,20 @@ def plain_booster(codes, sizes, categorical, truth, trees, depth, least):
     def candidates(rows, covariate):
         code, missing = codes[covariate, rows], sizes[covariate]
         if categorical[covariate]:
+            code = np.where(np.bincount(code, minlength=256)[code] < least, missing, code)
             ratio = {
                 level: gradient[rows][code == level].sum() / (hessian[rows][code == level].sum() + 1)
                 for level in set(code) - {missing}
             }
             order = sorted(ratio, key=lambda level: (ratio[level], level))
-            for count in range(1, len(order) + 1):
-                yield from ((np.isin(code, [*order[:count], *more]), bool(more)) for more in ((), (missing,)))
+            sides = [np.isin(code, order[:count]) for count in range(1, len(order) + 1)]
         else:
-            for cut in range(1, missing + 1):
-                yield from (((code < cut) | (side & (code == missing)), side) for side in (False, True))
+            sides = [code < cut for cut in range(1, missing + 1)]
+        without = code == missing
+        for goes in sides:
+            most = 2 * goes.sum() >= (~without).sum()
+            ways = (most,) if 0 < without.sum() < least else (False, True)
+            yield from ((goes | (without & way), way) for way in ways)
 
     def score(rows):
         return gradient[rows].sum() ** 2 / (hessian[rows].sum() + 1)
@@ -616,6 +620,7 @@ def test_a_category_cannot_be_monotone(boost, table):
         ({"validation": "age >"}, "condition"),
         ({"strata": "site"}, "has no meaning"),
         ({"bins": 257}, "256"),
+        ({"trees": 10_000, "depth": 12}, "found up to 40,960,000 leaves, expected at most 16,777,216"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings_, said):
