@@ -14,7 +14,7 @@ from scipy.special import expit, logsumexp
 
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import count_by_bin, place
-from huizhen.methods.scores.interval import Floats
+from huizhen.methods.scores.interval import Floats, moments
 
 __all__ = ["label_sums", "names_of", "raw"]
 
@@ -46,7 +46,7 @@ def label_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weights:
     sums = {}
     w = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     for name, per_row in losses.items():
-        sums[name] = np.stack([w @ per_row, w @ per_row**2], axis=1)
+        sums[name] = np.stack([moments(w, values) for values in per_row.T])
     if aim.task == "multiclass":
         sums["right"] = np.array([float(w @ (truth * decided).sum(axis=1))])
     sums["weight"] = np.array([float(w.sum())])
