@@ -7,7 +7,6 @@ leaves is an `Answer` that the gate has released.
 from __future__ import annotations
 
 import hashlib
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from huizhen.clock import cpu_seconds
 from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, Scheme
 from huizhen.federation.selection import MUSTER, Selected, muster, select
@@ -88,7 +88,8 @@ class Participant:
         except MemoryError:
             return Failed("the site ran out of memory; a smaller batch, or a smaller network, needs less")
         except Exception as error:
-            return Failed(_where_it_broke(error))
+            kind, place = type(error).__name__, where_it_broke(error)
+            return Failed(f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
     def _turn(self, ask: Ask, started: float) -> Reply:
         work = self._begin(ask)
@@ -170,9 +171,3 @@ def _draws(*names: int | str) -> np.random.Generator:
     """A generator of its own for each seed, site, analysis and round (Philox, keyed by their hash)."""
     key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
-
-
-def _where_it_broke(error: Exception) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "huizhen" in frame.filename]
-    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"the site's program broke ({type(error).__name__}{place}); the site's operator can look into it"

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
-from huizhen.errors import DataError
+from huizhen.errors import DataError, SiteError
 from huizhen.methods import prediction
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
 from huizhen.methods.method import Finished, Local
@@ -401,14 +401,17 @@ def add_up(answers):
 
 
 def conversation(spec, terms, sites, *, forget=False, keep=None):
-    """The result, with every memo forgotten before each question, and with the states passed on to `keep`."""
+    """The result, with every memo forgotten before each question, and with the states passed on to `keep`.
+
+    What a site keeps travels through bytes, as through its checkpoint.
+    """
     state, local = BOOSTING.begin(spec, terms), {name: Local() for name in sites}
     while not isinstance(asked := BOOSTING.ask(state), Finished):
         if keep is not None:
             keep.append(state)
         answers = []
         for name, rows in sites.items():
-            known = Local() if forget else local[name]
+            known = Local(canonical.decode(canonical.encode(dict(local[name].kept)))) if forget else local[name]
             answer, local[name] = BOOSTING.answer(asked, rows, known, rng=np.random.default_rng(0))
             answers.append(answer)
         state = BOOSTING.fold(state, add_up(answers))
@@ -436,8 +439,9 @@ def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost
     assert prediction.variables_of(result)["stage"].levels == ("I", "II", "III", "IV", "V")
 
 
-def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
-    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
+@pytest.mark.parametrize("settings_", [{}, {"outcome": "died", "trees": 40, "depth": 1}], ids=str)
+def test_a_site_that_forgot_all_but_what_it_keeps_answers_the_same(table, split, terms, bytes_of, settings_):
+    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**{**SPEC, **settings_})
     assert bytes_of(conversation(spec, terms(), sites)) == bytes_of(conversation(spec, terms(), sites, forget=True))
 
 
@@ -469,6 +473,38 @@ def test_begun_again_at_any_milestone_it_grows_the_same_forest(table, split, ter
             state = BOOSTING.fold(state, add_up(answers))
         assert bytes_of(asked.result) == bytes_of(whole)
         assert asked.result.tables["learning"] == whole.tables["learning"]
+
+
+def asked_of(spec, terms, table):
+    """Every question to a single site, with the state that it was asked in and what the site knew before it."""
+    state, local = BOOSTING.begin(spec, terms), Local()
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        yield asked, state, local
+        answer, local = BOOSTING.answer(asked, table, local, rng=np.random.default_rng(0))
+        state = BOOSTING.fold(state, add_up([answer]))
+
+
+def test_questions_carry_the_newest_trees_and_not_the_whole_forest(table, terms):
+    spec = BoostingSpec(**{**SPEC, "outcome": "died", "trees": 60, "depth": 1})
+    grown = [asked.facts for asked, *_ in asked_of(spec, terms(), table) if asked.step == "boosting.grow"]
+    assert [len(facts["forest"]["nodes"]) for facts in grown[:20]] == [*range(17), 1, 2, 3]
+    assert max(len(facts["forest"]["nodes"]) for facts in grown) == 16
+    assert [place for place, facts in enumerate(grown) if facts["setting"]] == [0]
+
+
+def test_a_site_that_lost_what_it_kept_says_so_and_is_told_all_when_the_run_begins_again(table, terms):
+    spec = BoostingSpec(**SPEC)
+    asked, state, knew = [each for each in asked_of(spec, terms(), table) if each[0].facts.get("level")][-1]
+    with pytest.raises(SiteError) as lost:
+        BOOSTING.answer(asked, table, Local(), rng=np.random.default_rng(0))
+    assert "Run the study again" in str(lost.value)
+    begun = BOOSTING.begin(spec, terms(), state.milestone)
+    for total in state.totals:  # it was in the middle of a tree
+        begun = BOOSTING.fold(begun, total)
+    again, _ = BOOSTING.answer(BOOSTING.ask(begun), table, Local(), rng=np.random.default_rng(0))
+    before, _ = BOOSTING.answer(asked, table, knew, rng=np.random.default_rng(0))
+    for name, part in before.parts.items():
+        np.testing.assert_array_equal(part.values, again.parts[name].values)
 
 
 def test_without_numba_the_forest_is_the_same(table, split, terms, bytes_of, monkeypatch):
