@@ -20,7 +20,7 @@ from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
-from huizhen.methods.scores.measure import headline, learning, quality, remarks
+from huizhen.methods.scores.measure import headline, learning, quality, remarks, untold
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
@@ -31,7 +31,7 @@ from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import FOLDS, TRAINING_STEPS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.privacy.release import Progress, Question, Terms, Total
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import Result, Table
 
 __all__ = ["AVERAGING", "AveragingSpec"]
 
@@ -133,6 +133,8 @@ def _loss(total: Total) -> dict[str, float]:
 def _note(course: Course, measures: Mapping[str, float], joint: Joint, spec: AveragingSpec) -> None:
     """Writes the validation measures of the newest weights into the course, and keeps the weights if they are the best so far."""
     course.rounds[-1] |= measures
+    if not measures:
+        return  # they would tell of a few patients: without them no round is better than another
     loss = next((measures[name] for name in ("log_loss", "rmse") if name in measures), None)
     loss = -next(iter(measures.values()), np.inf) if loss is None else loss  # a concordance, a Dice: the larger, the better
     if spec.early_stopping and (not course.best or loss < course.best["loss"]):
@@ -161,8 +163,12 @@ def _judged(
     if course.best and course.best["round"] < len(course.rounds):
         weights = course.best["weights"]
         total = yield Question(NAME, "judge", {**facts, "weights": weights}, variables, progress=progress)
+    hidden: frozenset[str] = frozenset()
+    if spec.validation:
+        hidden = untold(learner.aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
     fold = facts["folds"][-1]
-    return _result(spec, terms, learner, setting, weights, course, _of_fold(total, fold), FOLDS[fold], total.rows)
+    found = learning(course.rounds, without=hidden)
+    return _result(spec, terms, learner, setting, weights, course, found, _of_fold(total, fold), FOLDS[fold], total.rows)
 
 
 def _result(
@@ -172,12 +178,13 @@ def _result(
     setting: Mapping[str, Any],
     weights: NDArray[np.float32],
     course: Course,
+    learnt: Table,
     sums: Mapping[str, NDArray[Any]],
     fold: str,
     rows: int,
 ) -> Result:
     aim = learner.aim
-    tables = {"learning": learning(course.rounds)}
+    tables = {"learning": learnt}
     tables |= quality(aim, sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
     chosen = int(course.best["round"]) if course.best else len(course.rounds)
     facts = {
@@ -188,7 +195,11 @@ def _result(
         "stopped_early": len(course.rounds) < spec.rounds,
         "judged_on": fold,
     }
-    notes = (*remarks(aim, sums), *((SEEN,) if fold == "training" else ()), *((OWN,) if spec.own_layers else ()))
+    notes = (
+        *remarks(aim, sums, min_cell_count=terms.min_cell_count),
+        *((SEEN,) if fold == "training" else ()),
+        *((OWN,) if spec.own_layers else ()),
+    )
     model = {**setting, "weights": weights}
     return Result(NAME, rows, terms.roster, facts, tables, model=model, notes=notes)
 

@@ -63,6 +63,8 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
         "drawn_from": drawn_from(spec),
     }
     start = yield from agree_start(NAME, facts, aim, variables, terms)
+    if aim.task == "regression":
+        aim = replace(aim, center=float(start.base[0]))
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
     grid, noted = (yield from _agree_grid(spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
     if grid is not None:  # measures are judged on the same times
@@ -240,7 +242,11 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
         "depth": spec.depth,
         "judged_on": FOLD_NAMES[fold],
     }
-    notes = (*growth.agreed["notes"], *remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+    notes = (
+        *growth.agreed["notes"],
+        *remarks(aim, total.sums, min_cell_count=terms.min_cell_count),
+        *((SEEN,) if fold == TRAINING else ()),
+    )
     return Result(NAME, sum(rows), terms.roster, found, tables, model=forest.facts(), notes=notes)
 
 

@@ -16,11 +16,16 @@ import numpy as np
 
 from huizhen.methods.scores.interval import Floats
 
-__all__ = ["effective", "group_weights", "least", "spelled_out"]
+__all__ = ["effective", "group_weights", "least", "raw", "spelled_out"]
 
 # Five measures with a limit each are about 500 bits; a count of a few patients is about 4.
 SOLVED = 128
 ROWS_PER_COUNT = 2  # scores that hardly ever meet stand for covariates that the reader does not know
+
+
+def raw(sums: Mapping[str, Floats], name: str, rows: str) -> Floats:
+    """Numbers of rows: those beside the weighted sums, or the sums themselves where every row counts once."""
+    return sums.get(rows, sums[name])
 
 
 def least(counts: Floats) -> float:

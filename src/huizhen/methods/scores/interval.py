@@ -22,7 +22,7 @@ class Estimate:
     Attributes:
         measure: e.g. ``auc``.
         value, low, high: None where it cannot be estimated.
-        smallest: the smallest number of patients that `value` would tell of; a policy's minimum is held against it.
+        smallest: the smallest number of patients, but 0, that `value` would tell of; a policy's minimum is held against it.
         label: the class or label that it is about; "" for all together.
     """
 

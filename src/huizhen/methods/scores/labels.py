@@ -6,8 +6,6 @@ point a label is positive from the aim's threshold on, and a class is chosen whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
@@ -16,7 +14,7 @@ from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import count_by_bin, place
 from huizhen.methods.scores.interval import Floats, moments
 
-__all__ = ["label_sums", "names_of", "raw"]
+__all__ = ["label_sums", "names_of"]
 
 LEAST = 1e-300  # what the other classes' shares are at least, so that a logit is finite
 
@@ -63,11 +61,6 @@ def label_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weights:
             "decided_rows": cells.sum(axis=0),
         }
     return sums
-
-
-def raw(sums: Mapping[str, Floats], name: str, rows: str) -> Floats:
-    """Numbers of rows: those beside the weighted sums, or the sums themselves where every row counts once."""
-    return sums.get(rows, sums[name])
 
 
 Read = tuple[Floats, Floats, Floats, dict[str, Floats]]
