@@ -69,8 +69,9 @@ class RoundBars:
             total = self._progress.tasks[self._progress.task_ids.index(task)].total
             told = say("without answer", self._spoken) if event.detail else ""
             # A mark of success is for success: without an answer the line keeps its last place.
-            done = {} if event.detail else {"completed": total or 1, "total": total or 1}
-            self._progress.update(task, **done, step="", told=told)
+            if not event.detail:
+                self._progress.update(task, completed=total or 1, total=total or 1)
+            self._progress.update(task, step="", told=told)
         if event.kind in LOST and learning:
             self._console.print(say("lost", self._spoken, site=event.site, number=event.round, reason=event.detail), markup=False)
 
