@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import FileCheckpoints
+from huizhen.federation.conduct import conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent, SiteTurn, add_up
 from huizhen.policy.disclosure import DisclosurePolicy
@@ -208,6 +210,22 @@ def test_a_method_that_is_not_exact_goes_on_with_the_quorum(engine_of, federatio
     assert outcome.result.facts["turns"] == [3, 4, 8], "two sites in the middle round, three in the others"
 
 
+@pytest.mark.parametrize("on_loss", ["restart", "wait"])
+def test_a_method_that_is_not_exact_waits_for_its_quorum_then_stops_and_goes_on_later(engine_of, federation, tmp_path, on_loss):
+    whole = federation(exact=False).conduct(engine_of(federation(exact=False).participants()))[1][0].result.facts
+    joint, checkpoints = federation(exact=False, quorum=3, patience=1, on_loss=on_loss), FileCheckpoints(tmp_path)
+    sites = joint.participants(checkpoints=checkpoints)
+    sites["east-gate"] = Losing(sites["east-gate"], 3, Silent(), once=False)
+    events, (outcome,) = joint.conduct(engine_of(sites), checkpoints=checkpoints)
+    assert [event.kind for event in events].count("waiting") == 1
+    assert outcome.restarts == 0
+    assert "2 sites answered in round 3, the quorum is 3 (east-gate (no reply before the deadline))" in outcome.result.failure
+    assert "exact" not in outcome.result.failure
+    events, (outcome,) = joint.conduct(engine_of(joint.participants(checkpoints=checkpoints)), checkpoints=checkpoints)
+    assert outcome.result.facts == whole
+    assert [event.kind for event in events].count("asked") == 1 + 2, "the muster and the two rounds that were left"
+
+
 def test_a_refusal_ends_the_analysis_with_its_reason(engine_of, federation):
     joint = federation()
     sites = joint.participants()
@@ -239,34 +257,99 @@ def test_answers_of_different_shape_are_not_added(engine_of, federation):
     assert "east-gate" in outcome.result.failure
 
 
+class Crash(Exception):
+    """The hub dies."""
+
+
+class Dying:
+    """An engine whose hub dies before a round."""
+
+    def __init__(self, engine, before_round):
+        self._engine, self.sites, self.name, self._last = engine, engine.sites, "dying", before_round
+
+    def exchange(self, asks, *, deadline_s):
+        if next(iter(asks.values())).round >= self._last:
+            raise Crash
+        return self._engine.exchange(asks, deadline_s=deadline_s)
+
+
 @pytest.mark.parametrize("crash_after", [1, 2, 3])
 def test_an_interrupted_run_resumes_to_the_same_numbers(engine_of, federation, tmp_path, crash_after):
     whole = federation().conduct(engine_of(federation().participants()))[1][0].result.facts
     joint, checkpoints = federation(), FileCheckpoints(tmp_path)
-
-    class Crash(Exception):
-        pass
-
-    def crash(ask, site):
-        if ask.round > crash_after:
-            raise Crash
-        return site
-
-    class Dying:
-        def __init__(self, engine):
-            self._engine, self.sites, self.name = engine, engine.sites, "dying"
-
-        def exchange(self, asks, *, deadline_s):
-            if next(iter(asks.values())).round > crash_after:
-                raise Crash
-            return self._engine.exchange(asks, deadline_s=deadline_s)
-
+    engine = Dying(engine_of(joint.participants(checkpoints=checkpoints)), crash_after + 1)
     with pytest.raises(Crash):
-        joint.conduct(Dying(engine_of(joint.participants(checkpoints=checkpoints))), checkpoints=checkpoints)
+        joint.conduct(engine, checkpoints=checkpoints)
     events, (outcome,) = joint.conduct(engine_of(joint.participants(checkpoints=checkpoints)), checkpoints=checkpoints)
     assert outcome.result.facts == whole
     asked = [event for event in events if event.kind == "asked"]
     assert len(asked) == 1 + 3 - (crash_after - 1), "what was answered before is not asked again"
+
+
+def without_east_gate(joint, checkpoints, *, from_turn):
+    sites = joint.participants(checkpoints=checkpoints)
+    return sites | {"east-gate": Losing(sites["east-gate"], from_turn, Silent(), once=False)}
+
+
+def test_a_run_that_lost_a_site_and_was_interrupted_goes_on_with_the_roster_that_was_left(engine_of, federation, tmp_path):
+    """East-gate falls silent in round 3, the two others begin anew; the hub dies before round 6, and east-gate stays away."""
+    joint, kept = federation(), FileCheckpoints(tmp_path)
+    memory = FileCheckpoints(tmp_path / "whole")
+    whole = joint.conduct(engine_of(without_east_gate(joint, memory, from_turn=3)), checkpoints=memory)[1][0]
+    assert whole.restarts == 1
+    with pytest.raises(Crash):
+        joint.conduct(Dying(engine_of(without_east_gate(joint, kept, from_turn=3)), 6), checkpoints=kept)
+    events, (outcome,) = joint.conduct(engine_of(without_east_gate(joint, kept, from_turn=1)), checkpoints=kept)
+    assert outcome.roster == ("west-lake", "south-hill")
+    assert outcome.result.facts == whole.result.facts, "the same draws and local states as without the interruption"
+    assert outcome.result.facts["turns"] == [2, 4, 6]
+    assert [event.round for event in events if event.kind == "asked"] == [1, 6]
+    assert [event.detail for event in events if event.kind == "resumed"] == ["after round 5"]
+
+
+def test_a_roster_that_a_run_comes_back_to_goes_on_where_it_was(engine_of, federation, tmp_path):
+    """Two rounds with all three sites, one with two of them, then all three again: neither costs the other its place."""
+    whole = federation().conduct(engine_of(federation().participants()))[1][0].result.facts
+    joint, kept = federation(rounds=3), FileCheckpoints(tmp_path)
+    with pytest.raises(Crash):
+        joint.conduct(Dying(engine_of(joint.participants(checkpoints=kept)), 4), checkpoints=kept)
+    with pytest.raises(Crash):
+        joint.conduct(Dying(engine_of(without_east_gate(joint, kept, from_turn=1)), 3), checkpoints=kept)
+    events, (outcome,) = joint.conduct(engine_of(joint.participants(checkpoints=kept)), checkpoints=kept)
+    assert outcome.result.facts == whole
+    assert [event.round for event in events if event.kind == "asked"] == [1, 4]
+
+
+def test_local_state_of_a_course_that_was_begun_anew_is_forgotten(engine_of, federation, tmp_path):
+    joint, sites_kept = federation(), FileCheckpoints(tmp_path)
+    first = joint.conduct(engine_of(joint.participants(checkpoints=sites_kept)))[1][0].result.facts
+    again = joint.conduct(engine_of(joint.participants(checkpoints=sites_kept)))[1][0].result.facts
+    assert first["turns"] == again["turns"] == [3, 6, 9], "the hub kept nothing, so the sites begin anew with it"
+
+
+def test_what_a_site_holds_for_an_analysis_is_let_go_of_when_the_next_one_is_asked(engine_of, federation):
+    joint, alive = federation(), []
+
+    class Prepared:
+        """A copy of the rows, as large as they are."""
+
+    def preparing(question, examples, local, rng):
+        if "rows" not in local.memo:
+            local.memo["rows"] = Prepared()
+            alive.append(weakref.ref(local.memo["rows"]))
+        answer, after = analysis.method.steps["sums"](question, examples, local, rng)
+        return answer, replace(after, memo=local.memo)
+
+    (analysis,) = joint.study.analyses
+    prepared = replace(analysis.method, steps={**analysis.method.steps, "sums": preparing})
+    two = tuple(replace(analysis, label=label, method=prepared) for label in ("first", "second"))
+    joint.study = replace(joint.study, analyses=two)
+    left = {}
+    for event in conduct(joint.run(engine_of(joint.participants()))):
+        left[event.analysis, event.kind] = sum(each() is not None for each in alive)
+    assert left["first", "folded"] == 3
+    assert left["second", "mustered"] == 0
+    assert left["second", "folded"] == 3
 
 
 # --- sealed boxes and stages ---------------------------------------------------------------------------------------------

@@ -92,13 +92,13 @@ def test_a_label_outside_the_declared_levels_is_said_with_its_site_and_never_sho
 def test_the_checkpoint_of_another_study_is_not_gone_on_from(tmp_path):
     run(learning(), SITES, out=tmp_path / "one", compare=False)
     run(learning(rounds=3), SITES, out=tmp_path / "one", compare=False)  # beside the other, in files of its own
-    kept = sorted((tmp_path / "one" / "checkpoints").glob("*.averaging.1.00000.checkpoint"))
+    kept = sorted((tmp_path / "one" / "checkpoints").glob("*.averaging.????????????.00000.checkpoint"))
     assert len(kept) == 2
     other = tmp_path / "two" / "checkpoints"
     other.mkdir(parents=True)
     mine = learning().digest[:12]
     (foreign,) = [path for path in kept if not path.name.startswith(mine)]
-    shutil.copy(foreign, other / f"{mine}.averaging.1.00000.checkpoint")
+    shutil.copy(foreign, other / foreign.name.replace(foreign.name[:12], mine))
     with pytest.raises(FederationError, match="another study"):
         run(learning(), SITES, out=tmp_path / "two", compare=False)
 
@@ -108,17 +108,20 @@ DAMAGE = {
     "no network": lambda value: {**value, "setting": {**value["setting"], "network": {}}},
     "another kind": lambda value: [1, 2],
     "no weights": lambda value: {**value, "joint": {}},
-    "rounds as text": lambda value: {**value, "rounds": ["x"]},
+    "rounds as text": lambda value: {**value, "course": {"rounds": ["x"]}},
 }
 
 
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
 def test_a_checkpoint_that_was_tampered_with_is_called_damaged(tmp_path, change):
     run(learning(), SITES, out=tmp_path, compare=False)
-    checkpoints, name = FileCheckpoints(tmp_path / "checkpoints", learning().digest[:12]), "averaging.1.00000"
+    (file,) = (tmp_path / "checkpoints").glob("*.averaging.????????????.00000.checkpoint")
+    checkpoints, name = FileCheckpoints(tmp_path / "checkpoints"), file.name.removesuffix(".checkpoint")
     header = checkpoints.load(name)
     checkpoints.save(name, {**header, "milestone": {"value": change(header["milestone"]["value"])}})
-    with pytest.raises(MachineError, match=f"{name}: found a damaged file, expected a checkpoint. Remove the file"):
+    with pytest.raises(
+        MachineError, match=f"{name.partition('.')[2]}: found a damaged file, expected a checkpoint. Remove the file"
+    ):
         run(learning(), SITES, out=tmp_path, compare=False)
 
 

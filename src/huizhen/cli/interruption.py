@@ -14,7 +14,7 @@ from huizhen.federation.events import Event
 
 __all__ = ["Interruption"]
 
-BETWEEN_ROUNDS = ("mustered", "resumed", "folded", "restarted", "finished")
+BETWEEN_ROUNDS = ("reading", "mustered", "resumed", "folded", "restarted", "finished", "comparing", "compared")
 
 
 class Interruption:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from huizhen.cli.interruption import Interruption
 from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
-from huizhen.cli.terminal import Terminal
+from huizhen.cli.terminal import Terminal, quietly
 from huizhen.cli.words import Language, say
 from huizhen.embedded.exporting import is_taken_away
 from huizhen.embedded.findings import Findings
@@ -59,6 +59,9 @@ def run_study(
     folder = out / f"{study_file.stem}-{study.digest[:8]}"
     findings = _watched(Terminal(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
     _tell(Terminal(), context.obj, findings, folder)
+    if findings.cut_short:
+        Terminal(stderr=True).print(say("cut short", context.obj))
+        raise typer.Exit(130)
     if findings.failures:
         raise typer.Exit(1)
 
@@ -140,7 +143,12 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
     console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)
     for finding in findings:
         if is_taken_away(finding.result):
-            files = ", ".join(str(file.resolve()) for file in finding.export(folder / "models"))
+            console.print(
+                say("writing model", spoken, label=finding.label), markup=False, style="dim"
+            )  # large networks take a while
+            with quietly():
+                written = finding.export(folder / "models")
+            files = ", ".join(str(file.resolve()) for file in written)
             console.print(f"[bold]{say('model written', spoken, label=finding.label)}[/]: {escape(files)}\n", soft_wrap=True)
 
 

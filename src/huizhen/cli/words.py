@@ -35,7 +35,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "round": ("round {number}", "第 {number} 轮"),
     "sites": ("sites", "站点"),
     "rounds": ("rounds", "轮"),
-    "time left": ("about {time} left", "约剩 {time}"),
+    "reading": ("reading", "读取"),
+    "models": ("models beside it", "个对照模型"),
+    "judgements": ("judgements", "次评判"),
+    "pooled rows": ("pooled rows", "合并数据"),
+    "compared": ("compared with each site alone and the pooled rows", "已与各站点单独及合并数据比较"),
+    "cut short": (
+        "The comparison with each site alone and the pooled rows was cut short; run the same command again to go on with it.",
+        "与各站点单独及合并数据的比较被中断；再次运行同一命令即可继续。",
+    ),
+    "writing model": ("Writing the model of {label} ...", "正在写入 {label} 的模型……"),
+    "time left": ("{time} left", "剩约 {time}"),
     "lost": ("round {number} goes on without {site}: {reason}", "第 {number} 轮不含 {site}：{reason}"),
     "finishing": (
         "Ctrl-C: the run ends when this round is over. Press it again to end at once.",

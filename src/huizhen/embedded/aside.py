@@ -6,7 +6,7 @@ is kept back by a second one too, the smallest that shows it, so that the differ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from huizhen.data.examples import Examples
 from huizhen.errors import PolicyError
+from huizhen.federation.breaking import why_it_broke
 from huizhen.federation.study import Analysis
 from huizhen.methods.alone import alone, total_of_one
 from huizhen.policy.disclosure import judge_total
@@ -37,8 +38,8 @@ ADDED = ("sum", "mean")  # columns that give a sum back, besides counts
 WHY = "Another site keeps the same number back, and the joint number less those of the others would be that site's."
 
 
-def by_itself(analysis: Analysis, rows: Examples, terms: Terms) -> Result:
-    """The analysis on these rows alone, judged and published like a joint one."""
+def by_itself(analysis: Analysis, rows: Examples, terms: Terms, *, asking: Callable[[Question], None] | None = None) -> Result:
+    """The analysis on these rows alone, judged and published like a joint one; why it has no answer, whatever broke."""
 
     def judge(question: Question, answer: Answer) -> None:
         cells = [name for name, part in answer.parts.items() if part.cells]
@@ -47,9 +48,11 @@ def by_itself(analysis: Analysis, rows: Examples, terms: Terms) -> Result:
             raise PolicyError("; ".join(decision.reasons))
 
     try:
-        return publish(alone(analysis.method, analysis.spec, terms, rows, judge=judge), terms)
+        return publish(alone(analysis.method, analysis.spec, terms, rows, asking=asking, judge=judge), terms)
     except PolicyError as refusal:
         return Result(analysis.method.name, rows.rows, failure=refusal.message)
+    except Exception as error:  # one site's trouble with its own rows must not cost the others the joint answer
+        return Result(analysis.method.name, rows.rows, failure=why_it_broke(error))
 
 
 def hold_together(results: Mapping[str, Result]) -> dict[str, Result]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from huizhen.clock import Clock
 from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.eventlog import EventLog
 from huizhen.embedded.ledgers import open_ledgers
-from huizhen.federation.checkpoint import FileCheckpoints, MemoryCheckpoints
+from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.inprocess import InProcessEngine
@@ -37,12 +37,13 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers."""
+    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers, a fingerprint of the rows."""
 
     outcomes: tuple[Outcome, ...]
     left: tuple[Left, ...]
     ledgers: tuple[LedgerHead, ...]
     resumed: bool
+    data: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,36 +71,44 @@ class Federation:
         terms = strictest(policies, lane="embedded", variables=self.variables, roster=roster)
         return replace(terms, seed=self.study.about.seed)
 
+    def checkpoints(self) -> Checkpoints:
+        """Where this study's totals, local states and finished comparisons are kept."""
+        return MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints", self.study.digest[:12])
+
+    @contextmanager
+    def readers(self, watch: Watch | None) -> Iterator[list[Watch]]:
+        """Who reads the events: the log, and last whoever watches, for it may end the run, and what it ended at is on the log."""
+        with ExitStack() as stack:
+            readers: list[Watch] = []
+            if self.folder is not None:
+                readers.append(EventLog(self.folder / "events.jsonl", stack, run=self.run, study=self.study.digest).watch)
+            yield [*readers, watch] if watch else readers
+
     def conduct(self, watch: Watch | None) -> Told:
         """The whole study. Ctrl-C ends it between two entries of each ledger, and is recorded there."""
         with ExitStack() as stack:
+            data = "" if self.folder is None else _fingerprint(self.tables)
             ledgers = open_ledgers(self.tables, self.folder, stack)
             gates = {site: Gate(site, self.policies[site], ledgers[site], self.clock) for site in self.tables}
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
             collected = _Collected()
-            readers: list[Watch] = [collected.watch]
-            if self.folder is not None:
-                readers.append(EventLog(self.folder / "events.jsonl", stack, run=self.run, study=self.study.digest).watch)
-            if watch:
-                readers.append(watch)  # last: it may end the run, and what it ended at is on the log
+            readers = [collected.watch, *stack.enter_context(self.readers(watch))]
             try:
-                outcomes = self._events_to(stack, gates, ledgers, readers)
+                outcomes = self._events_to(stack, gates, ledgers, readers, data)
             except KeyboardInterrupt:
                 _record(gates, "interrupted", about)
                 raise
             answered = {outcome.label: not outcome.result.failure for outcome in outcomes}
             _record(gates, "finished", {**about, "analyses": answered})
             heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in ledgers.items()]
-        return Told(outcomes, collected.left, tuple(heads), collected.resumed)
+        return Told(outcomes, collected.left, tuple(heads), collected.resumed, data)
 
     def _events_to(
-        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch]
+        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch], data: str
     ) -> tuple[Outcome, ...]:
         scheme = PlainSum(lane="embedded")
-        checkpoints = (
-            MemoryCheckpoints() if self.folder is None else FileCheckpoints(self.folder / "checkpoints", self.study.digest[:12])
-        )
+        checkpoints = self.checkpoints()
         engine = InProcessEngine(
             {
                 site: Participant(site, self.study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)
@@ -108,7 +117,6 @@ class Federation:
             settle=lambda site: ledgers[site].settle(),
         )
         stack.callback(engine.close)
-        data = "" if self.folder is None else _fingerprint(self.tables)
         events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data))
         while True:
             try:

@@ -39,4 +39,7 @@ class EventLog:
             facts |= {"cpu_s": round(event.cpu_s, 6), "bytes": sum(part.bytes for part in event.leaving)}
         if event.progress is not None:
             facts |= {"done": event.progress.done, "of": event.progress.of}
+        if event.comparing is not None:
+            facts |= {} if event.comparing.whose is None else {"whose": event.comparing.whose or "pooled"}
+            facts |= {"place": event.comparing.place, "places": event.comparing.of}
         self._log.msg(event.kind, **facts)

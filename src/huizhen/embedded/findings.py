@@ -130,7 +130,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a run found; `findings["cox"]` is one analysis."""
+    """Everything that a run found; `findings["cox"]` is one analysis. `cut_short`: Ctrl-C ended the comparison, and only that."""
 
     study: Study
     run: str
@@ -142,6 +142,7 @@ class Findings:
     policies: Mapping[str, DisclosurePolicy]
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
+    cut_short: bool = False
     doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ where one site's is not, a second one's is not either, for the joint number less
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from huizhen.data.examples import Examples, concatenate
 from huizhen.data.folds import TEST, VALIDATION
-from huizhen.errors import HuizhenError
+from huizhen.federation.breaking import why_it_broke
 from huizhen.federation.study import Analysis
 from huizhen.methods.method import Appraise
 from huizhen.policy.publication import publish
@@ -23,6 +23,7 @@ from huizhen.policy.rounding import is_small, round_count
 from huizhen.policy.suppression import suppress_line
 from huizhen.privacy.release import EMPTY, Terms
 from huizhen.privacy.result import Result, Table
+from huizhen.report.content import Unjudged
 
 __all__ = ["ALL_ROWS", "Judged", "judge"]
 
@@ -46,17 +47,20 @@ class Judged:
             ``auc``, ``auc_low``, ``auc_high``. None where the method is not judged so, or no row is held aside.
         curves: tables ``roc`` and ``calibration`` on all rows held aside, by model: a site's name, or ``""`` for the federation and
             ``"*"`` for the pooled rows.
+        untold: which models could not be judged on which rows, and why.
     """
 
     quality: Table | None = None
     curves: Mapping[str, Tables] = field(default_factory=lambda: EMPTY)
+    untold: tuple[Unjudged, ...] = ()
 
     def without_numbers(self) -> Judged:
         """The same without numbers of patients."""
         if self.quality is None:
             return self
         untold = (None,) * len(self.quality.columns["patients"])
-        return Judged(replace(self.quality, columns={**self.quality.columns, "patients": untold}))
+        quality = replace(self.quality, columns={**self.quality.columns, "patients": untold})
+        return replace(self, quality=quality, curves=EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,43 +83,66 @@ def judge(
     rows: Mapping[str, Examples],
     terms: Terms,
     whole: Examples | None = None,
+    judging: Callable[[int, int], None] | None = None,
 ) -> Judged:
     """Every model on the rows that the method holds aside, for the last judgement or else from training.
 
     Args:
         federation, alone, pooled: results that carry a model: the joint one, each site's own, that of the pooled rows.
         rows: each site's rows; whole: all of them together, where the caller has them so already.
+        judging: is told before each judgement which one it is, from 1, and how many there are.
     """
     appraise: Appraise | None = getattr(analysis.method, "appraise", None)
     if appraise is None or federation.failure:
         return Judged()
-    models = [_Model(ALONE, site, result) for site, result in alone.items()] + [_Model(FEDERATION, "", federation)]
+    models = [_Model(FEDERATION, "", federation)] + [_Model(ALONE, site, result) for site, result in alone.items()]
     models += [_Model(POOLED, "", pooled)] if pooled is not None else []
-    sets = {**rows, ALL_ROWS: concatenate(list(rows.values())) if whole is None else whole}
+    able = [model for model in models if not model.result.failure]
+    sets = {ALL_ROWS: concatenate(list(rows.values())) if whole is None else whole, **rows}
+    ordered = sorted(models, key=lambda model: (ALONE, FEDERATION, POOLED).index(model.kind))
+    judged = Judged()
     for fold in (TEST, VALIDATION):
-        if _tables(appraise, federation, analysis.spec, terms, sets[ALL_ROWS], fold):
-            told = {
-                model.key: {name: _tables(appraise, model.result, analysis.spec, terms, some, fold) for name, some in sets.items()}
-                for model in models
-            }
-            return Judged(_quality(models, told, tuple(rows), terms), _curves(analysis.method.name, told, terms))
-    return Judged()
+
+        def appraised(model: _Model, some: Examples, fold: int = fold) -> Tables:
+            return appraise(model.result, analysis.spec, terms, some, fold)
+
+        told, untold = _told(appraised, able, sets, judging)
+        judged = Judged(untold=untold)
+        if any(told.values()):
+            by_model = {model.key: told.get(model.key, {}) for model in ordered}
+            quality = _quality(ordered, by_model, tuple(rows), terms)
+            return replace(judged, quality=quality, curves=_curves(analysis.method.name, by_model, terms))
+    return judged
 
 
-def _tables(appraise: Appraise, model: Result, spec: Any, terms: Terms, rows: Examples, fold: int) -> Tables:
-    """What a model's quality is; nothing where it cannot be told, say, of rows that a site does not have."""
-    if model.failure:
-        return {}
-    try:
-        return appraise(model, spec, terms, rows, fold)
-    except HuizhenError:
-        return {}
+def _told(
+    appraised: Callable[[_Model, Examples], Tables],
+    models: list[_Model],
+    sets: Mapping[str, Examples],
+    judging: Callable[[int, int], None] | None,
+) -> tuple[dict[str, dict[str, Tables]], tuple[Unjudged, ...]]:
+    """Each model's quality by set of rows, all rows first, and where it cannot be told, why; nothing of rows that are not there."""
+    told: dict[str, dict[str, Tables]] = {model.key: {} for model in models}
+    untold = []
+    for place, (name, model) in enumerate(((name, model) for name in sets for model in models), 1):
+        if judging is not None:
+            judging(place, len(sets) * len(models))
+        try:
+            tables = appraised(model, sets[name])
+        except Exception as error:  # say, a model that cannot be used on rows such as its site has never seen
+            untold.append(Unjudged(model.kind, model.site, name, why_it_broke(error)))
+            continue
+        if tables:
+            told[model.key][name] = tables
+        elif name == ALL_ROWS:
+            break  # no row is held aside
+    return told, tuple(untold)
 
 
 def _curves(method: str, told: Mapping[str, Mapping[str, Tables]], terms: Terms) -> dict[str, Tables]:
     found: dict[str, Tables] = {}
     for key, by_rows in told.items():
-        tables = by_rows[ALL_ROWS]
+        tables = by_rows.get(ALL_ROWS, {})
         curves = {name: tables[name] for name in ("roc", "calibration") if name in tables}
         if curves:
             found[key] = publish(Result(method, _patients(tables), tables=curves), terms).tables
@@ -123,7 +150,7 @@ def _curves(method: str, told: Mapping[str, Mapping[str, Tables]], terms: Terms)
 
 
 def _quality(models: list[_Model], told: Mapping[str, Mapping[str, Tables]], sites: tuple[str, ...], terms: Terms) -> Table:
-    patients = {name: max((_patients(told[model.key][name]) for model in models), default=0) for name in (*sites, ALL_ROWS)}
+    patients = {name: max((_patients(told[model.key].get(name, {})) for model in models), default=0) for name in (*sites, ALL_ROWS)}
     shown = _shown(patients, sites, terms)
     measures = list(dict.fromkeys(m for by_rows in told.values() for tables in by_rows.values() for m in _scores(tables, terms)[0]))
     columns: dict[str, list[Any]] = {name: [] for name in ("model", "site", "rows", "patients")}
@@ -131,7 +158,7 @@ def _quality(models: list[_Model], told: Mapping[str, Mapping[str, Tables]], sit
     for model in models:
         scores = _held_together(told[model.key], sites, patients, terms)
         for name in (*sites, ALL_ROWS):
-            found = scores[name] if name in shown else {}
+            found = scores.get(name, {}) if name in shown else {}
             for column, value in zip(("model", "site", "rows", "patients"), (model.kind, model.site, name, shown.get(name))):
                 columns[column].append(value)
             for measure in measures:
@@ -161,8 +188,8 @@ def _held_together(
     found = {name: _scores(tables, terms) for name, tables in by_rows.items()}
     scores = {name: dict(told) for name, (told, _) in found.items()}
     for measure in {measure for told in scores.values() for measure in told} - NOT_ADDED:
-        hidden = [site for site in sites if measure in found[site][1]]
-        others = [site for site in sites if scores[site].get(measure, (None,))[0] is not None]
+        hidden = [site for site in sites if site in found and measure in found[site][1]]
+        others = [site for site in sites if scores.get(site, {}).get(measure, (None,))[0] is not None]
         if len(hidden) == 1 and others:
             scores[min(others, key=lambda site: patients[site])][measure] = (None, None, None)
     return scores

@@ -14,25 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from huizhen.clock import Clock, WallClock
-from huizhen.data.examples import Examples, concatenate
-from huizhen.embedded.aside import by_itself, hold_together
-from huizhen.embedded.assembly import Federation, Watch
+from huizhen.data.examples import Examples
+from huizhen.embedded.assembly import Federation, Told, Watch
+from huizhen.embedded.comparing import Comparison
 from huizhen.embedded.findings import Finding, Findings
-from huizhen.embedded.judged import judge
 from huizhen.embedded.nearly import without_near_counts
-from huizhen.embedded.sources import Table, as_read, open_tables
+from huizhen.embedded.sources import Reading, Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
-from huizhen.federation.events import Outcome
-from huizhen.federation.selection import select
-from huizhen.federation.study import Analysis, Study
+from huizhen.federation.events import Event
+from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
-from huizhen.privacy.release import Variable
+from huizhen.privacy.release import Progress, Variable
 
 __all__ = ["Watch", "run", "run_tables"]
 
 EMBEDDED = "One process held all sites: the policies judged the totals of their answers."
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
+CUT_SHORT = (
+    "The comparison with each site alone and the pooled rows was cut short; the same run in the same folder goes on with it."
+)
 
 
 def run(
@@ -56,7 +57,8 @@ def run(
         policies: disclosure policies by site.
         out: a folder for the sites' ledgers, the event log and the run's checkpoints; a run that was interrupted goes on when it
             is run again with the same folder. Without it ledgers and checkpoints live in memory.
-        compare: also compute every site alone and the pooled rows (which only one process can).
+        compare: also compute every site alone and the pooled rows (which only one process can). Ctrl-C while this is done
+            gives up the rest of it alone: what the federation found is returned, and a note says so.
         watch: is called with every event, e.g. to show progress.
 
     Returns:
@@ -68,7 +70,8 @@ def run(
         MachineError: the folder cannot be written.
     """
     _check_names(study, sites)
-    opened = open_tables(study, sites)
+    clock = clock or WallClock()
+    opened = open_tables(study, sites, reading=_announced(watch, clock, len(sites)))
     findings = run_tables(
         study,
         opened.tables,
@@ -102,10 +105,10 @@ def run_tables(
     federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
     told = federation.conduct(watch)
-    findings = {
-        outcome.label: _compared(federation, analysis, outcome) if compare else Finding(outcome, {})
-        for analysis, outcome in zip(study.analyses, told.outcomes, strict=True)
-    }
+    if compare:
+        findings, cut = _beside(federation, told, watch=watch, started_s=start_s)
+    else:
+        findings, cut = {outcome.label: Finding(outcome, {}) for outcome in told.outcomes}, ()
     return Findings(
         study=study,
         run=federation.run,
@@ -116,8 +119,21 @@ def run_tables(
         left=told.left,
         policies=each_policy,
         ledgers=told.ledgers,
-        notes=(EMBEDDED, *((RESUMED,) if told.resumed else ())),
+        notes=(EMBEDDED, *((RESUMED,) if told.resumed else ()), *cut),
+        cut_short=bool(cut),
     )
+
+
+def _announced(watch: Watch | None, clock: Clock, of: int) -> Reading | None:
+    """Opening images takes long, so whoever watches is told whose are opened and read."""
+    if watch is None:
+        return None
+    began_s = clock.seconds()
+
+    def reading(site: str, step: str, done: int) -> None:
+        watch(Event("reading", "", 0, clock.seconds() - began_s, site=site, step=step, progress=Progress(done, of)))
+
+    return reading
 
 
 def _check_names(study: Study, sites: Mapping[str, Any]) -> None:
@@ -145,14 +161,30 @@ def _check_names(study: Study, sites: Mapping[str, Any]) -> None:
         raise FederationError("These sites cannot take part.", problems)
 
 
-def _compared(federation: Federation, analysis: Analysis, outcome: Outcome) -> Finding:
-    """The same analysis on each participant's own rows, and on all of them together."""
-    if not outcome.roster:
-        return Finding(outcome, {})
-    terms = federation.terms(outcome.roster)
-    selected = {site: select(federation.study, analysis, federation.tables[site]).examples for site in outcome.roster}
-    whole = concatenate(list(selected.values()))
-    alone = hold_together({site: by_itself(analysis, rows, terms) for site, rows in selected.items()})
-    pooled = by_itself(analysis, whole, terms)
-    judged = judge(analysis, outcome.result, alone=alone, pooled=pooled, rows=selected, terms=terms, whole=whole)
-    return Finding(outcome, alone, pooled, judged=judged)
+def _beside(
+    federation: Federation, told: Told, *, watch: Watch | None, started_s: float
+) -> tuple[dict[str, Finding], tuple[str, ...]]:
+    """Every analysis with its comparison, as far as there was time; and a note where Ctrl-C cut it short."""
+    found = {outcome.label: Finding(outcome, {}) for outcome in told.outcomes}
+    with federation.readers(watch) as readers:
+
+        def tell(event: Event) -> None:
+            for read in readers:
+                read(event)
+
+        comparison = Comparison(
+            federation.study,
+            federation.tables,
+            federation.terms,
+            tell,
+            federation.checkpoints(),
+            told.data,
+            federation.clock,
+            started_s,
+        )
+        try:
+            for analysis, outcome in zip(federation.study.analyses, told.outcomes, strict=True):
+                found[outcome.label] = comparison.of(analysis, outcome)
+        except KeyboardInterrupt:
+            return found, (CUT_SHORT,)
+    return found, ()

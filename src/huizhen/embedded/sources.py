@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from huizhen.privacy.release import Variable
 __all__ = ["Opened", "Table", "as_read", "open_tables"]
 
 STRAY = 0.1  # a column with at most this share of text is meant to be numbers
+Reading = Callable[[str, str, int], None]
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
 
@@ -39,15 +40,21 @@ class Opened:
     doubts: tuple[Problem, ...]
 
 
-def open_tables(study: Study, sites: Mapping[str, Table]) -> Opened:
+def open_tables(study: Study, sites: Mapping[str, Table], *, reading: Reading | None = None) -> Opened:
     """Opens every site's table.
+
+    Args:
+        reading: is told before a site's source is opened and before it is read: the site, ``open`` or ``read``, and how many were
+            before it.
 
     Raises:
         DataError: every problem of every site.
     """
     problems: list[Problem] = []
     sources: dict[str, _Source] = {}
-    for site, place in sites.items():
+    for done, (site, place) in enumerate(sites.items()):
+        if reading is not None:
+            reading(site, "open", done)
         try:
             sources[site] = _File(place) if isinstance(place, str | Path) else _Frame(place)
         except DataError as error:
@@ -58,7 +65,9 @@ def open_tables(study: Study, sites: Mapping[str, Table]) -> Opened:
     no_images = {name: variable for name, variable in variables.items() if variable.kind != "image"}
     tables: dict[str, Examples] = {}
     found: list[Problem] = []
-    for site, source in sources.items():
+    for done, (site, source) in enumerate(sources.items()):
+        if reading is not None:
+            reading(site, "read", done)
         try:
             tables[site] = source.read(no_images if site in disagreeing else variables, site=site)
             found += [_of(site, doubt) for doubt in (*source.warnings, *doubts(tables[site], variables))]

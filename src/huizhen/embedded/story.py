@@ -82,6 +82,7 @@ def _analysis(finding: Finding, *, exact: bool) -> Analysis:
         exact=exact,
         quality=finding.judged.quality,
         curves=finding.judged.curves,
+        unjudged=finding.judged.untold,
     )
 
 

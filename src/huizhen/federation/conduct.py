@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
-from typing import Any
 
 from huizhen import units
 from huizhen.clock import Clock
-from huizhen.errors import FederationError, HuizhenError, Problem
-from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints, damaged, total_from, total_to
+from huizhen.errors import FederationError
+from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
+from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Scheme, Silent
 from huizhen.federation.selection import muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
-from huizhen.ids import new_id
-from huizhen.methods.method import Finished, Milestone
+from huizhen.methods.method import Finished
 from huizhen.policy.disclosure import judge_total
 from huizhen.policy.publication import publish
 from huizhen.privacy.release import Answer, Question, Terms, Total
@@ -83,14 +81,11 @@ class _Conduct:
     started_s: float
     scope: str
     round: int = 0
-    attempt: int = 1
+    restarts: int = 0
     roster: tuple[str, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
-    mine: Mapping[str, Any] = field(default_factory=dict)  # what a checkpoint must say to be gone on from
-    token: str = ""
-    milestone: Milestone | None = None
-    folded: int = 0  # totals since the milestone
+    course: Course | None = None
 
     def analysis_to_its_end(self) -> Generator[Event, None, Outcome]:
         try:
@@ -102,7 +97,7 @@ class _Conduct:
         rows = {site: count for site, count in self.rows.items() if site in self.roster}
         result = replace(result, rows=result.rows or sum(rows.values()), roster=self.roster)
         label = self.analysis.label
-        return Outcome(label, result, self.roster, rows, tuple(self.losses), self.round, self.attempt - 1)
+        return Outcome(label, result, self.roster, rows, tuple(self.losses), self.round, self.restarts)
 
     def _muster(self) -> Generator[Event, None, None]:
         """Who has enough rows? Sites under their own policy's minimum are left out; others that do not answer are lost."""
@@ -123,16 +118,27 @@ class _Conduct:
         method, published = self.analysis.method, None
         while published is None:
             terms = self.run.terms(self.roster)
-            state = yield from self._begin(terms)
+            course = self._course()
+            state = course.begin(terms)
+            self.round = course.round
+            if course.resumed:
+                yield self._event("resumed", detail=f"after round {self.round}")
             while not isinstance(asked := method.ask(state), Finished):
                 total_or_none = yield from self._answered(asked, terms)
                 if total_or_none is None:
                     break  # a site was lost: anew, with the roster that is left
-                state = self._fold(state, total_or_none)
+                state = course.fold(state, total_or_none, round_number=self.round)
                 yield self._event("folded", step=asked.step, progress=asked.progress)
             else:
                 published = publish(asked.result, terms)
         return published
+
+    def _course(self) -> Course:
+        """What is kept of this analysis with the roster as it is now."""
+        rows = {site: self.rows[site] for site in self.roster}
+        study, data = self.run.study.digest, self.run.data
+        self.course = Course(self.run.checkpoints, self.analysis, study, data, rows, self.round)
+        return self.course
 
     def _answered(self, question: Question, terms: Terms) -> Generator[Event, None, Total | None]:
         """The total of one round, or None when the roster had to change.
@@ -154,6 +160,11 @@ class _Conduct:
             if patience:
                 yield self._event("waiting", detail=_names(result.losses), step=question.step)
         self.losses += result.losses
+        if not self.analysis.method.exact:  # a round may lack sites, so there is nothing to begin anew without them
+            raise _Stopped(
+                f"{len(result.rows)} sites answered in round {self.round}, the quorum is {self.run.study.participants.quorum} "
+                f"({_names(result.losses)}); the rounds before are kept: run it again with the same folder when all can answer"
+            )
         if self.run.study.participants.on_loss == "wait":
             raise _Stopped(
                 f"lost in round {self.round}: {_names(result.losses)}; an exact method keeps its roster, run it again later"
@@ -161,7 +172,7 @@ class _Conduct:
         lost = {loss.site for loss in result.losses}
         self.roster = tuple(site for site in self.roster if site not in lost)
         self._check_quorum()
-        self.attempt += 1
+        self.restarts += 1
         yield self._event("restarted", detail=f"without {_names(result.losses)}", step=question.step)
         return None
 
@@ -216,7 +227,7 @@ class _Conduct:
             lane=self.run.scheme.lane,
             scope=self.scope,
             boxes=tuple(box for box in boxes if box.receiver == site),
-            attempt=self.attempt,
+            lineage=self.course.lineage if self.course is not None else "",
             seed=self.run.study.about.seed,
             identity=identity,
         )
@@ -243,68 +254,6 @@ class _Conduct:
     @property
     def _deadline_s(self) -> float:
         return units.seconds(self.run.study.participants.round_deadline)
-
-    def _begin(self, terms: Terms) -> Generator[Event, None, Any]:
-        """The state to go on from: of an interrupted run of this very roster, these very rows and this version, or the first."""
-        method = self.analysis.method
-        rows = {site: self.rows[site] for site in self.roster}
-        self.mine = {"study": self.run.study.digest, "rows": rows, "data": self.run.data, "program": version("huizhen")}
-        header = self.run.checkpoints.load(self._total_name(0))
-        if header is not None and not isinstance(header, Mapping):
-            raise damaged(self._total_name(0))
-        if header is None or not self._is_mine(header):
-            self._open(None)
-            return method.begin(self.analysis.spec, terms)
-        try:
-            state = self._resumed(header, terms)
-        except (HuizhenError, MemoryError):
-            raise
-        except Exception as error:  # what a program makes of values that are not its own cannot be told beforehand
-            raise damaged(self._total_name(0)) from error
-        if self.folded or self.milestone:
-            yield self._event("resumed", detail=f"after round {self.round}")
-        return state
-
-    def _resumed(self, header: Mapping[str, Any], terms: Terms) -> Any:
-        """The state behind a header and the totals that follow it, with its question, so that what cannot go on shows here."""
-        method = self.analysis.method
-        self.token, self.round = header["token"], header["round"]
-        self.milestone = None if header["milestone"] is None else Milestone(header["milestone"]["value"])
-        state, self.folded = method.begin(self.analysis.spec, terms, self.milestone), 0
-        while (kept := self.run.checkpoints.load(self._total_name(self.folded + 1))) is not None and kept["token"] == self.token:
-            self.round, self.folded = self.round + 1, self.folded + 1
-            state = method.fold(state, total_from(kept["total"]))
-        method.ask(state)
-        return state
-
-    def _is_mine(self, header: Mapping[str, Any]) -> bool:
-        if header.get("study") != self.run.study.digest:
-            name, remedy = self._total_name(0), "Use another folder, or remove the file"
-            found = Problem(name, "the checkpoint of another study", "a checkpoint of this study", remedy)
-            raise FederationError("The run cannot be resumed from this checkpoint.", [found])
-        return {key: header.get(key) for key in self.mine} == self.mine
-
-    def _open(self, milestone: Milestone | None) -> None:
-        """From here on totals are kept anew; those under an earlier token do not count any more."""
-        self.token, self.milestone, self.folded = new_id("totals"), milestone, 0
-        kept = None if milestone is None else {"value": milestone.value}
-        header = {**self.mine, "token": self.token, "round": self.round, "milestone": kept}
-        self.run.checkpoints.save(self._total_name(0), header)
-
-    def _fold(self, state: Any, total: Total) -> Any:
-        """The next state, which is kept before anything is asked of it."""
-        method = self.analysis.method
-        after = method.fold(state, total)
-        passed = method.milestone(after)
-        if passed is not self.milestone:
-            self._open(passed)
-        else:
-            self.folded += 1
-            self.run.checkpoints.save(self._total_name(self.folded), {"token": self.token, "total": total_to(total)})
-        return after
-
-    def _total_name(self, place: int) -> str:
-        return f"{self.analysis.label}.{self.attempt}.{place:05d}"
 
 
 def _loss(site: str, reply: Reply) -> Loss:

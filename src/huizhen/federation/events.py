@@ -8,9 +8,10 @@ from typing import Literal
 from huizhen.privacy.release import Answer, Progress
 from huizhen.privacy.result import Result
 
-__all__ = ["Event", "Leaving", "Loss", "Outcome", "leaving"]
+__all__ = ["Comparing", "Event", "Leaving", "Loss", "Outcome", "leaving"]
 
 EventKind = Literal[
+    "reading",
     "mustered",
     "asked",
     "answered",
@@ -23,6 +24,8 @@ EventKind = Literal[
     "resumed",
     "folded",
     "finished",
+    "comparing",
+    "compared",
 ]
 
 
@@ -37,17 +40,36 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparing:
+    """Which model beside the joint one is at work.
+
+    Attributes:
+        whose: the site whose rows it learns from; "" for the pooled rows; None while all models are judged.
+        place, of: which model of how many, or which judgement of how many.
+        share: about how much is done, 0 to 1; of learning by numbers of rows, of judging by judgements.
+    """
+
+    whose: str | None
+    place: int
+    of: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened.
 
     Attributes:
-        analysis, round, site: where; site is "" for what concerns all.
+        analysis, round, site: where; site is "" for what concerns all. Of kind ``reading`` a site's source is opened
+            or read (`step`), before any analysis ("").
         at_s: seconds since the run began.
         step: the method's step, for the readers of progress.
         detail: a reason or remark in plain words.
         leaving: what left the site (kind ``answered`` only).
         cpu_s: processor time the site spent (kind ``answered`` only).
-        progress: how far a long method is (kinds ``asked`` and ``folded`` only).
+        progress: how far a long method is (kinds ``asked``, ``folded`` and ``comparing``), or how many sites' sources
+            were read (``reading``).
+        comparing: which model beside the joint one (kind ``comparing`` only, after all analyses).
     """
 
     kind: EventKind
@@ -60,6 +82,7 @@ class Event:
     leaving: tuple[Leaving, ...] = ()
     cpu_s: float = 0.0
     progress: Progress | None = None
+    comparing: Comparing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,17 @@ leaves is an `Answer` that the gate has released.
 from __future__ import annotations
 
 import hashlib
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from huizhen import canonical
 from huizhen.clock import cpu_seconds
 from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, Scheme
 from huizhen.federation.selection import MUSTER, Selected, muster, select
@@ -35,8 +36,8 @@ class _Work:
     analysis: Analysis
     selected: Selected
     local: Local = field(default_factory=Local)
-    attempt: int = 0
-    turn: tuple[int, int] = (0, 0)
+    lineage: str = ""
+    turn: tuple[str, int] = ("", 0)
     answer: Answer | None = None
     memory: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,7 +89,8 @@ class Participant:
         except MemoryError:
             return Failed("the site ran out of memory; a smaller batch, or a smaller network, needs less")
         except Exception as error:
-            return Failed(_where_it_broke(error))
+            kind, place = type(error).__name__, where_it_broke(error)
+            return Failed(f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
     def _turn(self, ask: Ask, started: float) -> Reply:
         work = self._begin(ask)
@@ -103,27 +105,29 @@ class Participant:
         work = self._work.get(ask.analysis)
         if work is None:
             analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
+            self._work.clear()  # analyses come one after the other, and each holds its rows prepared
             work = self._work[ask.analysis] = _Work(analysis, select(self._study, analysis, self._examples))
-        if ask.question.step != MUSTER and ask.attempt != work.attempt:
-            work.attempt, work.local = ask.attempt, self._recall(ask)
-        if (ask.attempt, ask.round) != work.turn:
-            work.turn, work.answer, work.memory = (ask.attempt, ask.round), None, {}
+        if ask.question.step != MUSTER and ask.lineage != work.lineage:
+            work.lineage, work.local = ask.lineage, self._recall(ask)
+        if (ask.lineage, ask.round) != work.turn:
+            work.turn, work.answer, work.memory = (ask.lineage, ask.round), None, {}
         return work
 
     def _recall(self, ask: Ask) -> Local:
         """Local state as it was before the round that is asked: a round may be asked again after a crash."""
         saved = self._checkpoints.load(self._name(ask))
-        if saved is None or saved["attempt"] != ask.attempt or ask.round < saved["round"]:
+        if saved is None or saved["lineage"] != ask.lineage or ask.round < saved["round"]:
             return Local()
         return Local(saved["before"] if saved["round"] == ask.round else saved["kept"])
 
     def _remember(self, ask: Ask, before: Local, after: Local) -> None:
         if after.kept is not before.kept:
-            kept = {"attempt": ask.attempt, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
+            kept = {"lineage": ask.lineage, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
             self._checkpoints.save(self._name(ask), kept)
 
     def _name(self, ask: Ask) -> str:
-        return f"{self.site}.{ask.analysis}"
+        """By roster, as the hub keeps its totals: both go on from the same course, or neither does."""
+        return f"{self.site}.{ask.analysis}.{canonical.digest(list(ask.roster))[:12]}"
 
     def _judged_answer(self, ask: Ask, work: _Work, rng: np.random.Generator) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""
@@ -170,9 +174,3 @@ def _draws(*names: int | str) -> np.random.Generator:
     """A generator of its own for each seed, site, analysis and round (Philox, keyed by their hash)."""
     key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
-
-
-def _where_it_broke(error: Exception) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "huizhen" in frame.filename]
-    place = f" in {frames[-1].name}, line {frames[-1].lineno}" if frames else ""
-    return f"the site's program broke ({type(error).__name__}{place}); the site's operator can look into it"

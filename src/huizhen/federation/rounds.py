@@ -59,7 +59,8 @@ class Ask:
         lane: how totals and addends are judged.
         scope: what else an answer depends on: digest of cohort, missing-data rule and needed variables.
         boxes: sealed boxes from other sites for this one.
-        attempt: 1, and one more after each restart; a site forgets its local state of an earlier attempt.
+        lineage: which beginning of the analysis this goes back to, "" for its first question; a site goes on from local state of
+            this lineage only.
         seed: the study's seed; a site draws from (seed, site, analysis, round).
         identity: the question's digest and key, so that they are computed once for all sites; derived anew when absent.
     """
@@ -74,7 +75,7 @@ class Ask:
     lane: Lane
     scope: str
     boxes: tuple[Box, ...] = ()
-    attempt: int = 1
+    lineage: str = ""
     seed: int = 0
     identity: QuestionIdentity | None = None
 

@@ -23,16 +23,17 @@ def alone(
     examples: Examples,
     *,
     site: str = "alone",
-    seed: int = 0,
+    asking: Callable[[Question], None] | None = None,
     judge: Callable[[Question, Answer], None] | None = None,
 ) -> Result:
     """The method's result with one participant.
 
     Args:
+        terms: as agreed; a method that draws begins from their seed.
         examples: its rows within the cohort; those that miss a needed variable are left out here.
         site: the participant's name; its roster.
+        asking: is shown every question before it is answered.
         judge: is shown every answer before the method sees it, and may raise.
-        seed: for methods that draw; the exact ones do not.
 
     Returns:
         The result; `Result.failure` says where there is no answer.
@@ -41,9 +42,11 @@ def alone(
         SiteError, CallerError: as the method's own steps and program do.
     """
     rows = examples.where(examples.complete(method.complete(spec)))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(terms.seed)
     state, local = method.begin(spec, replace(terms, roster=(site,))), Local()
     while not isinstance(asked := method.ask(state), Finished):
+        if asking is not None:
+            asking(asked)
         answer, local = method.answer(asked, rows, local, rng=rng)
         if judge is not None:
             judge(asked, answer)

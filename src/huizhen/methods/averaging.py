@@ -8,13 +8,13 @@ FedAvg (McMahan et al. 2017) and its kin, composed of independent choices: what 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
+from huizhen.data.folds import TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
@@ -25,38 +25,27 @@ from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
 from huizhen.methods.training.appraisal import appraise
+from huizhen.methods.training.course import Course
 from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
-from huizhen.methods.training.local import FOLDS, TRAINING_STEPS
+from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.rows import FOLDS
 from huizhen.methods.training.spec import AveragingSpec
+from huizhen.methods.training.start import START_STEPS, agree_rows
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
 
 __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
-TRAINING, VALIDATION, TEST = 0, 1, 2
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
-OWN = "Every site keeps its own normalisation layers; the joint weights hold those that the network began with."
+BLIND = "Early stopping had nothing to judge by: no measure of the validation rows could be told; the last weights are taken."
+OWN = (
+    "Every site keeps its own normalisation layers; the joint weights hold those that the network began with, and are judged with "
+    "the sites' own."
+)
 Script = Generator[Question | Milestone, Any, Result]
-
-
-@dataclass(slots=True)
-class Course:
-    """What was learned so far: a row for each round, and the best weights where early stopping looks for them."""
-
-    rounds: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def newest(self) -> dict[str, float]:
-        """What was last heard of each measure: those of a round's weights come with the answers of the next."""
-        return {name: value for one in self.rounds[-2:] for name, value in one.items()}
-
-    @property
-    def since_best(self) -> int:
-        return len(self.rounds) - int(self.best["round"]) if self.best else 0
 
 
 def _program(spec: AveragingSpec, terms: Terms) -> Script:
@@ -64,50 +53,60 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
     features, shape = yield from agree_features(NAME, spec.covariates, spec.image, scale=spec.scale, terms=terms)
     network = Network(spec.network, shape, aim.outputs, dict(spec.settings))
     learner = learner_of(network, aim)
+    if spec.own_layers and not learner.normalisation.any():
+        raise NotEstimable(
+            "own_layers: the network has no batch normalisation; choose norm = 'batch' in settings, or own_layers = false"
+        )
     setting = {
         "network": network.facts(),
         "aim": aim.facts(),
         "features": features.facts(),
         "aside": [spec.validation, spec.test],
         "drawn_by": list(_drawn_by(spec)),
-        "own_layers": spec.own_layers,
+        "own_layers": spec.own_layers and len(terms.roster) > 1,  # one participant's own layers are the joint ones
     }
+    judged = yield from agree_rows(NAME, setting, spec.aside, _variables(spec), terms)
     joint = Joint.start(learner.initial(terms.seed), learner.parameters, control=spec.control)
-    return (yield from _rounds(spec, terms, learner, setting, joint, Course()))
+    return (yield from _rounds(spec, terms, learner, setting, joint, Course(judged)))
 
 
 def _resume(spec: AveragingSpec, terms: Terms, value: Mapping[str, Any]) -> Script:
     setting = value["setting"]
     learner = learner_of(Network.from_facts(setting["network"]), Aim.from_facts(setting["aim"]))
-    course = Course([dict(one) for one in value["rounds"]], dict(value["best"]))
-    return (yield from _rounds(spec, terms, learner, setting, Joint.from_facts(value["joint"]), course))
+    joint, course = Joint.from_facts(value["joint"]), Course.from_facts(value["course"])
+    return (yield from _rounds(spec, terms, learner, setting, joint, course))
 
 
 def _rounds(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
     """From wherever learning stands to its end. A round's question also judges the weights that the round before left."""
-    aim, variables = learner.aim, tuple(use.name for use in _reads(spec))
     watched = [VALIDATION] if spec.validation else []
-    while len(course.rounds) < spec.rounds and not (spec.early_stopping and course.since_best >= spec.early_stopping):
-        done = len(course.rounds)
+    while course.done < spec.rounds and not course.has_stopped(spec.early_stopping):
+        done = course.done
         facts = {
             **setting,
+            **_so_far(course),
             "weights": joint.weights,
+            "of_round": done,
             "recipe": spec.recipe.facts(),
             "control": joint.control if spec.control else None,
             "normalise": spec.normalise,
             "turn": _turn(spec, terms, done),
             "folds": watched,
         }
-        total = yield Question(NAME, "train", facts, variables, progress=Progress(done + 1, spec.rounds, course.newest))
+        total = yield Question(NAME, "train", facts, _variables(spec), progress=Progress(done, spec.rounds, course.newest))
         if watched and done:
-            _note(course, headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count), joint, spec)
+            _note(spec, terms, learner.aim, course, joint, total)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
-        course.rounds.append(_loss(total))
-        rounds = [dict(one) for one in course.rounds]  # a copy: the course goes on
-        yield Milestone({"setting": setting, "joint": joint.facts(), "rounds": rounds, "best": course.best})
-    return (yield from _judged(spec, terms, learner, setting, joint, course, variables))
+        course.add(_loss(total), here=total.roster, roster=terms.roster)
+        yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
+    return (yield from _judged(spec, terms, learner, setting, joint, course))
+
+
+def _so_far(course: Course) -> dict[str, Any]:
+    """What a site needs to know of the rounds before, to settle what is its own."""
+    return {"done": course.done, "best": course.best_round, "counted": dict(course.counted)}
 
 
 def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, turn: str | None) -> Joint:
@@ -119,10 +118,7 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
     change = mean_change(total, parameters)
     if not np.isfinite(change).all():
         raise NotEstimable("training diverged: the joint weights are not finite; lower learning_rate, or set clip")
-    control: NDArray[np.float32] | None = None
-    if spec.control:
-        control = (total.sums["control"] / total.sums["weight"][0]).astype(np.float32)
-    return advance(spec.server_rule, joint, change, parameters, control=control)
+    return advance(spec.server_rule, joint, change, parameters, total=total)
 
 
 def _loss(total: Total) -> dict[str, float]:
@@ -130,39 +126,29 @@ def _loss(total: Total) -> dict[str, float]:
     return {"loss": float(total.sums["loss"][0]) / rows} if rows else {}
 
 
-def _note(course: Course, measures: Mapping[str, float], joint: Joint, spec: AveragingSpec) -> None:
-    """Writes the validation measures of the newest weights into the course, and keeps the weights if they are the best so far."""
-    course.rounds[-1] |= measures
-    loss = next((measures[name] for name in ("log_loss", "rmse") if name in measures), None)
-    loss = -next(iter(measures.values()), np.inf) if loss is None else loss  # a concordance, a Dice: the larger, the better
-    if spec.early_stopping and (not course.best or loss < course.best["loss"]):
-        course.best = {"loss": float(loss), "round": len(course.rounds), "weights": joint.weights}
+def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Joint, total: Total) -> None:
+    measures = headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
+    course.note(measures, joint.weights, looks_for_best=spec.early_stopping > 0)
 
 
 def _judged(
-    spec: AveragingSpec,
-    terms: Terms,
-    learner: Learner,
-    setting: Mapping[str, Any],
-    joint: Joint,
-    course: Course,
-    variables: tuple[str, ...],
+    spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
     """The last question: how good are the weights on rows that they have not seen?"""
     if not any("loss" in one for one in course.rounds):
         raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
-    asides = [fold for fold, rule in ((VALIDATION, spec.validation), (TEST, spec.test)) if rule]
-    facts = {**setting, "weights": joint.weights, "folds": asides or [TRAINING]}
-    progress = Progress(len(course.rounds), len(course.rounds), course.rounds[-1])
-    total = yield Question(NAME, "judge", facts, variables, progress=progress)
+    facts = {**setting, **_so_far(course), "weights": joint.weights, "of_round": course.done, "turn": _turn(spec, terms, 0)}
+    facts["folds"] = course.judged
+    progress = Progress(course.done, course.done, course.rounds[-1])
+    total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
     if spec.validation:
-        _note(course, headline(learner.aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count), joint, spec)
+        _note(spec, terms, learner.aim, course, joint, total)
     weights = joint.weights
-    if course.best and course.best["round"] < len(course.rounds):
+    if 0 < course.best_round < course.done:
         weights = course.best["weights"]
-        total = yield Question(NAME, "judge", {**facts, "weights": weights}, variables, progress=progress)
-    fold = facts["folds"][-1]
-    return _result(spec, terms, learner, setting, weights, course, _of_fold(total, fold), FOLDS[fold], total.rows)
+        facts |= {"best": course.best_round, "weights": weights, "of_round": course.best_round}
+        total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
+    return _result(spec, terms, learner, setting, weights, course, total)
 
 
 def _result(
@@ -172,25 +158,27 @@ def _result(
     setting: Mapping[str, Any],
     weights: NDArray[np.float32],
     course: Course,
-    sums: Mapping[str, NDArray[Any]],
-    fold: str,
-    rows: int,
+    total: Total,
 ) -> Result:
-    aim = learner.aim
+    aim, fold, sums = learner.aim, FOLDS[course.judged[-1]], _of_fold(total, course.judged[-1])
     tables = {"learning": learning(course.rounds)}
     tables |= quality(aim, sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
-    chosen = int(course.best["round"]) if course.best else len(course.rounds)
     facts = {
         "network": spec.network,
         "parameters": learner.parameters,
-        "rounds": len(course.rounds),
-        "chosen_round": chosen,
-        "stopped_early": len(course.rounds) < spec.rounds,
+        "rounds": course.done,
+        "chosen_round": course.best_round or course.done,
+        "stopped_early": course.done < spec.rounds,
         "judged_on": fold,
     }
-    notes = (*remarks(aim, sums), *((SEEN,) if fold == "training" else ()), *((OWN,) if spec.own_layers else ()))
+    said = {
+        SEEN: fold == FOLDS[TRAINING],
+        BLIND: spec.early_stopping and not course.best,
+        OWN: setting["own_layers"],
+    }
+    notes = (*remarks(aim, sums), *(note for note, holds in said.items() if holds))
     model = {**setting, "weights": weights}
-    return Result(NAME, rows, terms.roster, facts, tables, model=model, notes=notes)
+    return Result(NAME, total.rows, terms.roster, facts, tables, model=model, notes=notes)
 
 
 def _agree_aim(spec: AveragingSpec, terms: Terms) -> Generator[Question, Total, Aim]:
@@ -246,12 +234,16 @@ def _reads(spec: AveragingSpec) -> tuple[Use, ...]:
     return tuple(dict.fromkeys((*_needs(spec), *aside)))
 
 
+def _variables(spec: AveragingSpec) -> tuple[str, ...]:
+    return tuple(use.name for use in _reads(spec))
+
+
 AVERAGING = ScriptedMethod(
     name=NAME,
     spec=AveragingSpec,
     program=_program,
     resume=_resume,
-    steps={**FEATURES_STEPS, **GRID_STEPS, **TRAINING_STEPS},
+    steps={**FEATURES_STEPS, **GRID_STEPS, **START_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
     export=to_files,

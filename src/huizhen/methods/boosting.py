@@ -21,88 +21,40 @@ from numpy.typing import NDArray
 
 from huizhen import canonical
 from huizhen.data.folds import TEST, TRAINING, VALIDATION
-from huizhen.errors import NotEstimable
-from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Milestone, ScriptedMethod
-from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import quality, remarks
-from huizhen.methods.survival.groups import Groups
-from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
-from huizhen.methods.trees.binning import BINNING_STEPS, Binning, agree_binning
+from huizhen.methods.survival.timegrid import GRID_STEPS
+from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.fixedpoint import scale_for
 from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
 from huizhen.methods.trees.growing import grow_trees
+from huizhen.methods.trees.growth import Growth
+from huizhen.methods.trees.jointrisk import joint_hazard, risk_scale
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
 from huizhen.methods.trees.prediction import appraise, to_files
-from huizhen.methods.trees.rows import increments
-from huizhen.methods.trees.site import GROW, RISK, SITE_STEPS
+from huizhen.methods.trees.purpose import agree_aim, agree_grid
 from huizhen.methods.trees.spec import BoostingSpec, drawn_from, needs, reads
 from huizhen.methods.trees.split import Rules
 from huizhen.methods.trees.start import START_STEPS, agree_start
+from huizhen.methods.trees.steps import GROW, RISK, SITE_STEPS
+from huizhen.methods.trees.telling import FOLD_NAMES, importance_table, learning_table
 from huizhen.privacy.release import Progress, Question, Terms, Total
-from huizhen.privacy.result import Result, Table
+from huizhen.privacy.result import Result
 
 __all__ = ["BOOSTING", "BoostingSpec"]
 
 NAME = "boosting"
-RISK_LIMIT = 61  # bits of a sum of relative hazards, which is added up in two halves
-FEWEST_BITS = 16  # of fraction that a relative hazard must keep
 SEEN = "No rows were set aside: the model was judged on the rows that it learnt from, which is too kind."
-FOLD_NAMES = ("training", "validation", "test")
+ELSEWHERE = "The model was not judged: none of the rows here is for test."
 
 Script = Generator[Question | Milestone, Any, Result]
 
 
-@dataclass(frozen=True, slots=True)
-class _Growth:
-    """A forest in the making, and what is known about it.
-
-    Attributes:
-        setting: what every question tells the sites.
-        agreed: numbers that only the program needs: weights by fold, bounds, rows.
-        losses: mean loss by fold after each tree, and before the first.
-    """
-
-    setting: Mapping[str, Any]
-    agreed: Mapping[str, Any]
-    binning: Binning
-    forest: Forest
-    losses: tuple[tuple[float, ...], ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        return {
-            "setting": dict(self.setting),
-            "agreed": dict(self.agreed),
-            "forest": self.forest.facts(),
-            "losses": [list(each) for each in self.losses],
-        }
-
-    @classmethod
-    def from_facts(cls, facts: Mapping[str, Any]) -> _Growth:
-        losses = tuple(tuple(each) for each in facts["losses"])
-        binning = Binning.from_facts(facts["setting"]["binning"])
-        return cls(facts["setting"], facts["agreed"], binning, Forest.from_facts(facts["forest"]), losses)
-
-    @property
-    def rounds(self) -> int:
-        """How many times trees were grown."""
-        return len(self.forest.trees) // len(self.forest.base)
-
-    @property
-    def reach(self) -> float:
-        """No margin is larger."""
-        return float(np.abs(self.forest.base).max()) + math.fsum(float(np.abs(tree.value).max()) for tree in self.forest.trees)
-
-    @property
-    def best(self) -> int:
-        """The number of rounds with the smallest loss on validation rows."""
-        return int(np.argmin([each[VALIDATION] for each in self.losses]))
-
-
 def _program(spec: BoostingSpec, terms: Terms) -> Script:
     variables = tuple(use.name for use in reads(spec))
-    aim = yield from _agree_aim(spec, terms)
+    aim = yield from agree_aim(NAME, spec, terms)
     facts = {
         "aim": aim.facts(),
         "weights": spec.weights,
@@ -111,9 +63,10 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
     }
     start = yield from agree_start(NAME, facts, aim, variables, terms)
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
-    grid, noted = (yield from _agree_grid(spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
-    if grid is not None:  # measures are judged on the same times
+    grid, noted = (yield from agree_grid(NAME, spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
+    if grid is not None:  # measures are judged on the same times; the last end is somebody's, and nobody stands beyond it
         times = np.union1d(grid["event_ends"], grid["censored_ends"]) * grid["resolution"]
+        times = times[: max(len(times) - 1, 1)]
         aim = replace(aim, ends=tuple(times.tolist()))
     setting = {
         **facts,
@@ -124,7 +77,7 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
         "grid": grid,
         "strata": list(spec.strata),
     }
-    setting["key"] = canonical.digest(setting)
+    key = setting["key"] = canonical.digest(setting)
     agreed = {
         "weights": list(start.weights),
         "most_weight": start.most_weight,
@@ -133,33 +86,14 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
         "notes": [*notes, *noted],
     }
     forest = Forest(binning.names, binning.levels, binning.categorical, aim, start.base)
-    return (yield from _grow(spec, terms, _Growth(setting, agreed, binning, forest)))
+    return (yield from _grow(spec, terms, Growth(setting, agreed, binning, forest, key)))
 
 
 def _resume(spec: BoostingSpec, terms: Terms, value: Mapping[str, Any]) -> Script:
-    return (yield from _grow(spec, terms, _Growth.from_facts(value)))
+    return (yield from _grow(spec, terms, Growth.from_facts(value)))
 
 
-def _agree_aim(spec: BoostingSpec, terms: Terms) -> Generator[Question, Total, Aim]:
-    if spec.task == "cox":
-        return Aim("cox", (spec.time,), event=spec.event)
-    if spec.task == "regression":
-        return Aim("regression", (spec.outcome,))
-    levels = (yield from agree_levels(NAME, [spec.outcome], terms))[spec.outcome]
-    if len(levels) < 2:
-        raise NotEstimable(f"{spec.outcome}: all rows have the same outcome, so nothing can be learnt about what it depends on")
-    return Aim("binary" if len(levels) == 2 else "multiclass", (spec.outcome,), levels)
-
-
-def _agree_grid(spec: BoostingSpec, terms: Terms) -> Generator[Question, Total, tuple[dict[str, Any], tuple[str, ...]]]:
-    assert spec.survival is not None
-    exits = yield from agree_exits(NAME, spec.survival, Groups())
-    grid = exits.grid(terms.min_cell_count)
-    facts = {"resolution": grid.resolution, "event_ends": grid.event_ends, "censored_ends": grid.censored_ends}
-    return facts, (exits.note(grid),)
-
-
-def _grow(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
+def _grow(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
     """From wherever growth stands to the result. The first question of each tree also tells the loss so far."""
     rules = _rules(spec, terms, growth)
     ended = False
@@ -167,7 +101,7 @@ def _grow(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
         seen: list[tuple[float, ...]] = []
         asking = yield from _asking(spec, growth)
 
-        def enough(total: Total, seen: list[tuple[float, ...]] = seen, growth: _Growth = growth, asked: Any = asking) -> bool:
+        def enough(total: Total, seen: list[tuple[float, ...]] = seen, growth: Growth = growth, asked: Any = asking) -> bool:
             seen.append(_losses(growth, total, asked.hazard_loss, asked.loss_scale))
             return _worse(spec, (*growth.losses, *seen))
 
@@ -178,13 +112,12 @@ def _grow(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
         elif all(tree.covariate[0] == LEAF for tree in trees):
             ended = True  # nothing is left to split
         else:
-            forest = replace(growth.forest, trees=(*growth.forest.trees, *trees))
-            growth = replace(growth, forest=forest, losses=(*growth.losses, *seen))
+            growth = growth.grown(trees, *seen)
             yield Milestone(growth.facts())
     return (yield from _judged(spec, terms, growth))
 
 
-def _rules(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Rules:
+def _rules(spec: BoostingSpec, terms: Terms, growth: Growth) -> Rules:
     scales = growth.setting["scales"]
     return Rules(
         spec.l2,
@@ -194,6 +127,9 @@ def _rules(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Rules:
         np.array([spec.monotone.get(name, 0) for name in spec.covariates], np.int64),
         scales["gradient"],
         scales["hessian"],
+        max(terms.min_cell_count, 1),
+        scales["weight"],
+        scales["squared"],
     )
 
 
@@ -217,53 +153,41 @@ class _Asking:
         return Question(NAME, GROW, facts, self.variables, degrees=degrees, progress=self.progress)
 
 
-def _asking(spec: BoostingSpec, growth: _Growth) -> Generator[Question, Total, _Asking]:
+def _asking(spec: BoostingSpec, growth: Growth) -> Generator[Question, Total, _Asking]:
     task, reach, agreed = growth.forest.aim.task, growth.reach, growth.agreed
     variables = tuple(use.name for use in reads(spec))
     most = agreed["most_weight"] * loss_bound(task, reach, agreed["largest"])
     if task == "cox":
         most += agreed["most_weight"] * (reach + math.log(max(agreed["most_weight"], 2.0)) + 1.0)
-    measures = {}
-    if growth.losses:
-        last = growth.losses[-1]
-        measures = {f"{FOLD_NAMES[fold]}_loss": value for fold, value in enumerate(last) if math.isfinite(value)}
-    progress = Progress(growth.rounds, spec.trees, measures)
+    progress = Progress(growth.rounds, spec.trees, _measures(growth))
     facts: dict[str, Any] = {
-        "setting": growth.setting,
-        "forest": trees_facts(growth.forest.trees),
+        **growth.told(),
         "loss_scale": scale_for(most),
         "risk_scale": 0,
         "hazard": None,
     }
     hazard_loss: tuple[float, ...] = (0.0, 0.0)
     if task == "cox":
-        facts["risk_scale"] = _risk_scale(agreed["most_weight"], reach)
+        facts["risk_scale"] = risk_scale(agreed["most_weight"], reach)
         if growth.setting["grid"]:
             asked = {**facts, "scale": facts["risk_scale"]}
             total = yield Question(NAME, RISK, asked, variables, progress=progress)
-            facts["hazard"], hazard_loss = _hazard(total, facts["risk_scale"])
+            facts["hazard"], hazard_loss = joint_hazard(total, facts["risk_scale"])
     return _Asking(facts, variables, progress, hazard_loss)
 
 
-def _risk_scale(most_weight: float, reach: float) -> int:
-    scale = RISK_LIMIT - math.ceil(reach / math.log(2.0)) - math.frexp(most_weight)[1]
-    if scale < FEWEST_BITS:
-        raise NotEstimable(
-            "the log hazards have grown too far apart to be summed exactly; choose fewer trees, a lower learning_rate or more l2"
-        )
-    return scale
+def _measures(growth: Growth) -> dict[str, float]:
+    """The newest losses, for people."""
+    last = growth.losses[-1] if growth.losses else ()
+    return {f"{FOLD_NAMES[fold]}_loss": value for fold, value in enumerate(last) if math.isfinite(value)}
 
 
-def _hazard(total: Total, scale: int) -> tuple[dict[str, Any], tuple[float, ...]]:
-    """What every site needs of the joint risk sets, and their part of the loss by fold (sum of d log S)."""
-    risk = np.cumsum(total.sums["risk"][:, ::-1], axis=1)[:, ::-1] * 2.0**-scale  # (fold, place)
-    events = total.sums["events"] * 2.0**-scale
-    steps = increments(events[TRAINING], risk[TRAINING])
-    lost = [float((d[d > 0] * np.log(s[d > 0])).sum()) for d, s in zip(events, risk)]
-    return {"first": np.cumsum(steps[0]), "second": np.cumsum(steps[1])}, tuple(lost)
+def _ended(growth: Growth) -> Progress:
+    """Nothing more is grown, whatever was planned."""
+    return Progress(growth.rounds, growth.rounds, _measures(growth))
 
 
-def _losses(growth: _Growth, total: Total, hazard_loss: Sequence[float], scale: int) -> tuple[float, ...]:
+def _losses(growth: Growth, total: Total, hazard_loss: Sequence[float], scale: int) -> tuple[float, ...]:
     """Mean loss by fold; not a number where a fold has no rows."""
     sums = total.sums["loss"] * 2.0**-scale
     found = zip(sums.tolist(), hazard_loss, growth.agreed["weights"])
@@ -278,26 +202,21 @@ def _worse(spec: BoostingSpec, losses: Sequence[tuple[float, ...]]) -> bool:
     return len(course) - 1 - int(np.argmin(course)) >= spec.early_stopping
 
 
-def _judged(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
+def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
     """The last questions: the loss after the last tree where it is to be known, and how good the forest is."""
-    aim, rounds = growth.forest.aim, growth.rounds
-    variables = tuple(use.name for use in reads(spec))
-    if len(growth.losses) <= rounds:
-        asking = yield from _asking(spec, growth)
-        total = yield Question(
-            NAME, GROW, {**asking.facts, "level": 0, "growing": trees_facts([]), "wanted": np.zeros((0, 2), np.int32)}, variables
-        )
-        growth = replace(growth, losses=(*growth.losses, _losses(growth, total, asking.hazard_loss, asking.loss_scale)))
-    forest, chosen = growth.forest, rounds
-    if spec.early_stopping:
-        chosen = growth.best
-        forest = replace(forest, trees=forest.trees[: chosen * len(forest.base)])
+    growth = yield from _with_last_loss(spec, growth)
+    aim, rows, rounds = growth.forest.aim, growth.agreed["rows"], growth.rounds
+    chosen = growth.best if spec.early_stopping else rounds
+    forest = replace(growth.forest, trees=growth.forest.trees[: chosen * len(growth.forest.base)])
+    tables = {"learning": learning_table(growth), "importance": importance_table(forest)}
     fold = TEST if spec.test else VALIDATION if spec.validation else TRAINING
-    facts = {"setting": growth.setting, "forest": trees_facts(forest.trees), "fold": fold}
-    total = yield Question(NAME, JUDGE, facts, variables, progress=Progress(rounds, spec.trees))
-    rows = growth.agreed["rows"]
-    tables = {"learning": _learning(growth), "importance": _importance(forest)}
-    tables |= quality(aim, total.sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
+    if rows[fold]:
+        facts, variables = {**growth.whole(chosen), "fold": fold}, tuple(use.name for use in reads(spec))
+        total = yield Question(NAME, JUDGE, facts, variables, progress=_ended(growth))
+        tables |= quality(aim, total.sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
+        notes = (*remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+    else:
+        notes = (ELSEWHERE,)
     found = {
         "task": spec.task,
         "rows": sum(rows),
@@ -305,34 +224,18 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: _Growth) -> Script:
         "chosen_tree": chosen,
         "stopped_early": rounds < spec.trees,
         "depth": spec.depth,
-        "judged_on": FOLD_NAMES[fold],
+        "judged_on": FOLD_NAMES[fold] if rows[fold] else "nothing",
     }
-    notes = (*growth.agreed["notes"], *remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+    notes = (*growth.agreed["notes"], *notes)
     return Result(NAME, sum(rows), terms.roster, found, tables, model=forest.facts(), notes=notes)
 
 
-def _learning(growth: _Growth) -> Table:
-    """Loss by number of trees, from none on."""
-    folds = [fold for fold in (TRAINING, VALIDATION) if growth.agreed["rows"][fold]]
-    columns = {f"{FOLD_NAMES[fold]}_loss": tuple(each[fold] for each in growth.losses) for fold in folds}
-    return Table({"tree": tuple(range(len(growth.losses))), **columns}, "tree", "Mean loss after so many trees.")
-
-
-def _importance(forest: Forest) -> Table:
-    """Gain and number of splits of each covariate that splits, the greatest gain first."""
-    gain, splits = np.zeros(len(forest.names)), np.zeros(len(forest.names), np.int64)
-    for tree in forest.trees:
-        inner = tree.covariate != LEAF
-        np.add.at(gain, tree.covariate[inner], tree.gain[inner].astype(np.float64))
-        np.add.at(splits, tree.covariate[inner], 1)
-    order = [place for place in np.argsort(-gain, kind="stable").tolist() if splits[place]]
-    columns = {
-        "covariate": tuple(forest.names[place] for place in order),
-        "gain": tuple(gain[order].tolist()),
-        "share_of_gain": tuple((gain[order] / max(gain.sum(), 1e-300)).tolist()),
-        "splits": tuple(splits[order].tolist()),
-    }
-    return Table(columns, "covariate", "How much splits by each covariate lowered the loss.")
+def _with_last_loss(spec: BoostingSpec, growth: Growth) -> Generator[Question, Total, Growth]:
+    if len(growth.losses) > growth.rounds:
+        return growth
+    asking = yield from _asking(spec, growth)
+    total = yield replace(asking(0, trees_facts([]), np.zeros((0, 2), np.int32)), progress=_ended(growth))
+    return replace(growth, losses=(*growth.losses, _losses(growth, total, asking.hazard_loss, asking.loss_scale)))
 
 
 STEPS = {**LEVELS_STEPS, **GRID_STEPS, **START_STEPS, **BINNING_STEPS, **SITE_STEPS, **JUDGING_STEPS}

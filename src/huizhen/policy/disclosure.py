@@ -261,13 +261,7 @@ def _part(policy: DisclosurePolicy, name: str, part: Part, lane: str) -> list[De
         refusals.append(
             Decision.refuse("allow_individual", f"allow_individual is no, and part {name!r} is an individual release; {remedy}")
         )
-    if (
-        name == "classes"
-        and part.cells
-        and not policy.allow_one_class
-        and part.values.size
-        and 0 < part.values.sum() == part.values.max()
-    ):
+    if name == "classes" and part.cells and not policy.allow_one_class and _is_of_one_class(part.values):
         remedy = "set allow_one_class = true in this site's policy, or leave this site out"
         reason = (
             f"allow_one_class is no, and all patients here have the same outcome, so that any answer tells each one's; {remedy}"
@@ -276,6 +270,11 @@ def _part(policy: DisclosurePolicy, name: str, part: Part, lane: str) -> list[De
     if lane == "plain" or part.kind == "individual":
         refusals += _seen(policy, name, part)
     return refusals
+
+
+def _is_of_one_class(counts: NDArray[Any]) -> bool:
+    """Whether all patients have the same outcome; of several labels, one a row, all the same of some label."""
+    return bool(counts.size and ((counts.sum(axis=-1) > 0) & (counts.sum(axis=-1) == counts.max(axis=-1))).any())
 
 
 def _seen(policy: DisclosurePolicy, name: str, part: Part) -> list[Decision]:

@@ -68,7 +68,8 @@ class Progress:
     """How far a long method is, for people who wait.
 
     Attributes:
-        done, of: steps done and planned, in the method's own unit (trees, rounds of averaging).
+        done: steps that are done when the question is asked, in the method's own unit (trees, rounds of averaging); 0 at first.
+        of: steps planned; those that were done, once no more are to come.
         measures: the newest joint measures by name, e.g. ``auc``.
     """
 

@@ -60,7 +60,10 @@ def alone_by_row(analysis: Analysis, able: Mapping[str, Result], name: str) -> G
         cells = [alone_cell(table, there, i, j, first, second, decimals[i]) for i, j in enumerate(places)]
         rows.append((Cell(as_is(site)), rows_cell(result), *cells))
     measured = label(first)
-    what = say("sites_alone_error" if second[:1] == ["standard_error"] else "sites_alone_what", what=measured)
+    if name == "quality":
+        what = say("sites_alone_own", what=measured)
+    else:
+        what = say("sites_alone_error" if second[:1] == ["standard_error"] else "sites_alone_what", what=measured)
     caption = say("sites_alone_caption", what=what)
     return Grid(caption, (Head(say("site"), numeric=False), Head(say("rows_head")), *(Head(as_is(h)) for h in heads)), tuple(rows))
 

@@ -9,7 +9,17 @@ from datetime import datetime
 from huizhen.privacy.release import EMPTY
 from huizhen.privacy.result import Result, Table
 
-__all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Refusal", "ReportContent"]
+__all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Refusal", "ReportContent", "Unjudged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A model (``alone``, ``federation`` or ``pooled``; `site`: whose) that could not be judged on a site's rows or on ``all``."""
+
+    model: str
+    site: str
+    rows: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class Analysis:
             ``site``, ``rows`` (a site's, or ``all``), ``patients``, and measures with their limits; None where there are none.
         curves: tables ``roc`` and ``calibration`` on all those rows, by model: a site's name, "" for the federation's, ``*`` for
             that of the pooled rows.
+        unjudged: what `quality` has no numbers of, and why.
     """
 
     label: str
@@ -45,6 +56,7 @@ class Analysis:
     exact: bool = True
     quality: Table | None = None
     curves: Mapping[str, Mapping[str, Table]] = field(default_factory=lambda: EMPTY)
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from huizhen.report.alone import alone_text, leading
 from huizhen.report.comparison import height, label_cell, main_columns, matching, row_differences, sides
 from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Column, Grid, cell_of, counts_grid, labels_of, value_cell
+from huizhen.report.plainquality import quality_lines
 from huizhen.report.table_one import table_one_grid
 from huizhen.report.words import Language, Phrase, as_is, label, say, told
 
@@ -55,7 +56,9 @@ def chapter(analysis: Analysis, language: Language) -> RenderableType:
     if assembled is not None:
         return Group(*parts, lines(assembled, language))
     name = leading(result)
-    if name:
+    judged = quality_lines(analysis, language)
+    parts += judged
+    if name and not (name == "quality" and judged):  # its own measures stand among those of all models on the same patients
         parts.append(SideBySide(analysis, name, language))
     for title, table in result.cells.items():
         parts.append(lines(counts_grid(table, story.caption_of(table.caption, title)), language))
@@ -132,6 +135,8 @@ def numbers_in_row(result: Result, name: str, column: Column, i: int, others: Se
 
 def able(analysis: Analysis, name: str) -> dict[str, Result]:
     """The hospitals that have an own result to set beside."""
+    if name == "quality":  # a hospital's own measures rest on other patients than the federation's
+        return {}
     return {site: result for site, result in analysis.alone.items() if not result.failure and name in result.tables}
 
 

@@ -9,9 +9,9 @@ from huizhen.report import numerals
 from huizhen.report.comparison import confidence_of
 from huizhen.report.content import Analysis
 from huizhen.report.grid import NOTHING, Cell, Grid, Head
-from huizhen.report.words import Phrase, as_is, label, say
+from huizhen.report.words import Phrase, as_is, label, say, told
 
-__all__ = ["LEADING", "leading_measure", "measured", "quality_grids", "sentence"]
+__all__ = ["LEADING", "leading_measure", "measured", "quality_grids", "sentence", "unjudged"]
 
 LEADING = ("auc", "concordance", "dice", "r2", "rmse", "accuracy")  # what a reader asks for first
 SHOWN = (
@@ -34,6 +34,28 @@ def quality_grids(analysis: Analysis) -> tuple[Grid, ...]:
         for grid in (on_all(table, measures, confidence_of(analysis.federation)), by_site(table, leading_measure(table)))
         if grid is not None
     )
+
+
+def unjudged(analysis: Analysis) -> tuple[Phrase, ...]:
+    """Which models could not be judged on whose patients, and why: each model and reason once."""
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for one in analysis.unjudged:
+        where.setdefault((one.model, one.site, one.reason), []).append(one.rows)
+    return tuple(
+        say("unjudged", model=whose(kind, site), rows=whose_rows(rows), reason=told(reason))
+        for (kind, site, reason), rows in where.items()
+    )
+
+
+def whose_rows(rows: Sequence[str]) -> Phrase:
+    """The hospitals whose patients, or all patients together."""
+    names = [say("all_together") if name == ALL_ROWS else as_is(name) for name in rows]
+    return Phrase(", ".join(name.en for name in names), "、".join(name.zh for name in names))
+
+
+def whose(kind: str, site: str) -> Phrase:
+    """Whose model."""
+    return say("model_alone", site=site) if kind == "alone" else say(kind)
 
 
 def leading_measure(table: Table) -> str:
@@ -94,8 +116,7 @@ def places(table: Table, rows: str) -> list[int]:
 
 def name_cell(table: Table, i: int) -> Cell:
     """Whose model."""
-    kind, site = table.columns["model"][i], table.columns["site"][i]
-    return Cell(say("model_alone", site=site) if kind == "alone" else say(kind))
+    return Cell(whose(table.columns["model"][i], table.columns["site"][i]))
 
 
 def measure_cell(table: Table, measure: str, i: int) -> Cell:

@@ -55,9 +55,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{all} 项分析中有 {count} 项没有答案，原因见各项。",
     ),
     "short_learned": (
-        "{label}: on patients that no model had seen, the joint model reaches {measure} {federation}, the hospitals alone {alone}, "
-        "and a model of the pooled rows {pooled}.",
-        "{label}：在各模型均未见过的患者上，联合模型的{measure}为 {federation}，各医院单独为 {alone}，合并数据的模型为 {pooled}。",
+        "{label}: on the same patients of all hospitals, which no model had seen, the joint model reaches {measure} {federation}, "
+        "the hospitals' own models {alone}, and a model of the pooled rows {pooled}.",
+        "{label}：在各模型均未见过的全部医院的同一批患者上，联合模型的{measure}为 {federation}，各医院自己的模型为 {alone}，"
+        "合并数据的模型为 {pooled}。",
     ),
     "short_learned_only": (
         "{label}: on patients that it had not seen, the joint model reaches {measure} {federation}.",
@@ -103,6 +104,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "sites_alone_caption": (
         "What each hospital would have found by itself{what}",
         "每家医院单独计算所得结果{what}",
+    ),
+    "sites_alone_own": (
+        ": {what}, each model on its own hospital's patients only; on the same patients see above",
+        "：{what}，各模型仅在本医院的患者上；同一批患者上的比较见上文",
     ),
     "sites_alone_what": (": {what}", "：{what}"),
     "sites_alone_error": (": {what} (standard error)", "：{what}（标准误）"),
@@ -208,14 +213,25 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "alone_short": ("Alone", "单独"),
     "model": ("Model of", "模型"),
     "model_alone": ("{site} alone", "{site} 单独"),
-    "quality_all": ("On all patients that no model had seen", "在各模型均未见过的全部患者上"),
-    "quality_all_of": ("On all {count} patients that no model had seen", "在各模型均未见过的全部 {count} 名患者上"),
+    "quality_all": (
+        "Every model on the same patients: all hospitals' that no model had seen",
+        "各模型在同一批患者上：全部医院中各模型均未见过的患者",
+    ),
+    "quality_all_of": (
+        "Every model on the same {count} patients: all hospitals' that no model had seen",
+        "各模型在同一批 {count} 名患者上：全部医院中各模型均未见过的患者",
+    ),
+    "unjudged": ("{model} was not judged on the patients of {rows}: {reason}", "{model} 未能在{rows}的患者上评判：{reason}"),
+    "all_together": ("all hospitals together", "全部医院"),
     "quality_help": ("{percent} % confidence intervals in small print.", "小字为 {percent}% 置信区间。"),
     "quality_more": (
         "{count} more hospitals are in the table that Python gives.",
         "另有 {count} 家医院，见 Python 中的表格。",
     ),
-    "quality_by_site": ("{measure} on each hospital's own patients", "在各医院自己的患者上的{measure}"),
+    "quality_by_site": (
+        "{measure} of every model, a column for each hospital's own patients that no model had seen",
+        "各模型的{measure}，每列为一家医院中各模型均未见过的患者",
+    ),
     "not_given_or_withheld": ("not estimable, or withheld", "无法估计，或保留不发"),
     "axis_at_risk": ("At risk", "风险人数"),
     "axis_survival": ("Survival", "生存率"),
@@ -285,5 +301,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     # The terminal
     "term_more_sites": ("{count} more hospitals in the report", "报告中另有 {count} 家医院"),
+    "term_more_columns": ("{count} more columns in the report", "报告中另有 {count} 列"),
     "term_more_rows": ("{count} more rows in the report", "报告中另有 {count} 行"),
 }

@@ -13,7 +13,7 @@ from huizhen.report.content import Analysis, ReportContent
 from huizhen.report.grid import Grid, counts_grid
 from huizhen.report.learned import LEARNED
 from huizhen.report.plots import Plot
-from huizhen.report.quality import LEADING, quality_grids, sentence
+from huizhen.report.quality import LEADING, quality_grids, sentence, unjudged
 from huizhen.report.table_one import table_one_grid
 from huizhen.report.words import Phrase, as_is, label, name_of, say, told
 
@@ -154,7 +154,7 @@ def chapter(analysis: Analysis, key: str) -> Chapter:
         ),
         alone=None if result.failure else alone_grid(analysis),
         reasons=reasons(analysis),
-        notes=tuple(map(told, result.notes)),
+        notes=(*map(told, result.notes), *unjudged(analysis)),
         withheld=withheld_of(result),
     )
 

@@ -11,7 +11,7 @@ from tables import hospital
 
 ROWS = pd.DataFrame(
     {
-        "age": np.random.default_rng(1).normal(60, 10, 500).round(1),
+        "age": np.random.default_rng(1).normal(60, 10, 500),
         "stage": np.random.default_rng(2).choice(["I", "II", "III"], 500),
         "ph": np.where(np.arange(500) % 7 == 0, np.nan, np.arange(500) % 3),
     }
@@ -36,7 +36,21 @@ def test_a_share_is_about_that_share_of_the_rows():
     assert np.abs(counts - [0.6, 0.15, 0.25]).max() < 4 * np.sqrt(0.25 / 20_000)
 
 
-def test_equal_rows_fall_together_and_one_changed_value_draws_anew():
+def test_equal_rows_of_a_site_draw_apart_so_that_few_unlike_rows_are_shared_out_evenly():
+    """Two variables of two values: with all equal rows in one fold, training would lack what the test asks for."""
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame(
+        {"sex": rng.choice(["f", "m"], 2000), "ill": rng.choice([0.0, 1.0], 2000), "site": rng.choice(["a", "b"], 2000)}
+    )
+    fold = Aside(test=0.25).fold(hospital(frame), ["sex", "ill"])
+    share = frame.assign(test=fold == TEST).groupby(["sex", "ill", "site"]).test.mean()
+    assert len(share) == 8
+    assert share.between(0.18, 0.32).all()
+    for site, part in frame.groupby("site"):
+        assert Aside(test=0.25).fold(hospital(part), ["sex", "ill"]).tolist() == fold[frame.site == site].tolist()
+
+
+def test_equal_rows_have_one_hash_and_one_changed_value_another():
     twice = hospital(pd.concat([ROWS, ROWS], ignore_index=True))
     hashes = content_hash(twice, ["age", "stage", "ph"])
     assert hashes[:500].tolist() == hashes[500:].tolist()

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from huizhen.data.examples import Examples, Numbers
 from huizhen.embedded.judged import judge
 from huizhen.embedded.run import run_tables
+from huizhen.errors import SiteError
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.alone import alone
 from huizhen.methods.method import ScriptedMethod, Spec, Use
@@ -16,6 +17,7 @@ from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import measure, quality
 from huizhen.privacy.release import Answer, Part, Question, Terms
 from huizhen.privacy.result import Result
+from huizhen.report.content import Unjudged
 
 AIM = Aim("binary", ("died",), ("0", "1"))
 NAMES = ("died", "x", "noise", "kept")
@@ -218,3 +220,41 @@ def test_a_model_that_could_not_be_learnt_has_an_empty_row():
     assert row(table, model="alone", site="east", rows="west")["auc"] is None
     assert row(table, model="federation", rows="west")["auc"] is not None
     assert judge(analysis, failed, alone={"east": good}, pooled=None, rows=SITES, terms=Terms()).quality is None
+
+
+def stubborn(error, *, on=None):
+    """As the method, but the model of slope 1 along x cannot be used, on these rows or on any."""
+
+    def judged_stubbornly(result, spec, terms, examples, fold):
+        if result.facts["slope"] == [1.0, 0.0] and (on is None or examples is on):
+            raise error
+        return appraise(result, spec, terms, examples, fold)
+
+    return Analysis("line", replace(LINE, appraise=judged_stubbornly), LineSpec())
+
+
+def test_why_a_model_could_not_be_judged_on_some_rows_is_kept_beside_the_others_numbers():
+    odd, good = Result("line", 100, facts={"slope": [1.0, 0.0]}), Result("line", 100, facts={"slope": [1.0, 0.1]})
+    analysis = stubborn(SiteError("it has not seen the level 'rare'"), on=SITES["east"])
+    found = judge(analysis, good, alone={"west": odd}, pooled=None, rows=SITES, terms=Terms())
+    assert found.untold == (Unjudged("alone", "west", "east", "it has not seen the level 'rare'"),)
+    assert row(found.quality, model="alone", site="west", rows="east")["auc"] is None
+    assert row(found.quality, model="alone", site="west", rows="north")["auc"] is not None
+
+
+def test_a_foreign_exception_while_judging_is_told_without_its_text_and_the_others_are_still_judged():
+    odd, good = Result("line", 100, facts={"slope": [1.0, 0.0]}), Result("line", 100, facts={"slope": [1.0, 0.1]})
+    found = judge(stubborn(ValueError("SECRET-4711")), odd, alone={"west": good}, pooled=None, rows=SITES, terms=Terms())
+    assert {(each.model, each.rows) for each in found.untold} == {("federation", name) for name in (*SITES, "all")}
+    assert all("ValueError" in each.reason and "SECRET" not in each.reason for each in found.untold)
+    assert row(found.quality, model="federation", rows="all")["auc"] is None
+    assert row(found.quality, model="alone", site="west", rows="all")["auc"] is not None
+
+
+def test_each_judgement_is_announced():
+    told = []
+    good = Result("line", 100, facts={"slope": [1.0, 0.0]})
+    announce = lambda place, of: told.append((place, of))  # noqa: E731
+    analysis = Analysis("line", LINE, LineSpec())
+    judge(analysis, good, alone={"west": good}, pooled=good, rows=SITES, terms=Terms(), judging=announce)
+    assert told == [(place, 12) for place in range(1, 13)]

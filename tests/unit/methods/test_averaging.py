@@ -2,17 +2,21 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from huizhen.data.examples import Examples, Images, Numbers, concatenate
+from huizhen.data.examples import concatenate
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.prediction import predict, variables_of
 from huizhen.methods.training.aggregation import effective_steps
-from huizhen.privacy.release import Terms, Total, Variable
+from huizhen.methods.training.course import Course
+from huizhen.policy.decision import Context
+from huizhen.policy.disclosure import DisclosurePolicy, decide
+from huizhen.privacy.release import Answer, Terms, Total, Variable
 from tables import by_site
 
 pytest.importorskip("torch")
@@ -113,37 +117,51 @@ def test_adaptive_servers_follow_reddi_et_al(federate, server):
     assert found == pytest.approx(w, abs=2e-6)
 
 
-def test_control_variates_take_the_drift_of_the_sites_away(federate):
-    """SCAFFOLD, option II; with equal numbers of steps the fixed point is that of the pooled rows."""
-    w, c, own = begin(), np.zeros(3), {site: np.zeros(3) for site in SIZES}
-    for _ in range(5):
-        ends = {site: descend(w, rows, drift=c - own[site]) for site, rows in shares().items()}
-        new = {site: own[site] - c + (w - ends[site]) / (3 * 0.1) for site in SIZES}
-        c_next = c + mean({site: new[site] - own[site] for site in SIZES})
-        w, c, own = w + mean({site: ends[site] - w for site in SIZES}), c_next, new
-    assert weights_after(federate, learning_rate=0.1, control=True) == pytest.approx(w, abs=2e-6)
-    long = {"learning_rate": 0.3, "rounds": 300}
-    pooled = descend(begin(), ROWS, rate=0.3, steps=4000)
-    assert weights_after(federate, control=True, **long) == pytest.approx(pooled, abs=1e-3)
-    assert np.abs(weights_after(federate, control=False, **long) - pooled).max() > 1e-2
-
-
+@pytest.mark.parametrize("proximal", [0.0, 2.0])
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
-def test_normalised_averaging_weighs_sites_by_rows_and_not_by_steps(federate, momentum):
+def test_normalised_averaging_weighs_sites_by_rows_and_not_by_steps(federate, momentum, proximal):
     """FedNova where sites take unlike numbers of steps: 16-row batches of 30, 50 and 21 rows, one epoch."""
     steps = {site: -(-rows // 16) for site, rows in SIZES.items()}
     assert set(steps.values()) == {2, 4}
-    spec = {"learning_rate": 0.05, "momentum": momentum, "batch": 16, "steps": 0, "epochs": 1, "rounds": 1}
+    spec = {"learning_rate": 0.05, "momentum": momentum, "proximal": proximal, "batch": 16, "steps": 0, "epochs": 1, "rounds": 1}
     changes = one_round(settings(**spec))
-    pace = {site: (k - momentum * (1 - momentum**k) / (1 - momentum)) / (1 - momentum) for site, k in steps.items()}
+    pace = {site: carried(k, momentum, 0.05 * proximal) for site, k in steps.items()}
     expected = mean(pace) * mean({site: changes[site] / pace[site] for site in SIZES})
     assert weights_after(federate, **spec, normalise=True) == pytest.approx(begin() + expected, abs=1e-6)
-    assert effective_steps(4, learning_rate=0.05, momentum=momentum, proximal=0) == pytest.approx(pace["north"])
+    assert effective_steps(4, learning_rate=0.05, momentum=momentum, proximal=proximal) == pytest.approx(pace["north"])
+
+
+def carried(steps, momentum, pull):
+    """How far constant gradients of -1 carry the weights, over the rate: the local steps themselves, without a network."""
+    moved = velocity = 0.0
+    for _ in range(steps):
+        velocity = momentum * velocity + 1 - pull * moved
+        moved += velocity
+    return moved
+
+
+def test_effective_steps_are_those_of_wang_et_al_where_they_give_a_formula():
+    plain = {"learning_rate": 0.1, "momentum": 0.0, "proximal": 0.0}
+    assert effective_steps(7, **plain) == 7
+    assert effective_steps(7, **{**plain, "momentum": 0.9}) == pytest.approx((7 - 0.9 * (1 - 0.9**7) / 0.1) / 0.1)
+    assert effective_steps(7, **{**plain, "proximal": 2.0}) == pytest.approx((1 - 0.8**7) / 0.2)
+    # Where the pull overshoots, entries change their sign and the norm adds up their sizes: 1, -0.5, 0.25.
+    assert effective_steps(3, **{**plain, "proximal": 15.0}) == pytest.approx(1.75)
+
+
+def first_round(spec, sites=None, terms=TERMS):
+    """The first question to train, after the rows were counted."""
+    sites, state = sites or by_site(ROWS), AVERAGING.begin(spec, terms)
+    while (question := AVERAGING.ask(state)).step != "train":
+        answers = [AVERAGING.answer(question, rows, Local(), rng=None)[0] for rows in sites.values()]
+        sums = {name: sum(each.parts[name].values for each in answers) for name in answers[0].parts}
+        state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), terms.roster))
+    return question
 
 
 def one_round(spec):
     """Each site's own change in the first round."""
-    question = AVERAGING.ask(AVERAGING.begin(spec, TERMS))
+    question = first_round(spec)
     answers = {
         site: AVERAGING.answer(question, rows, Local(), rng=np.random.default_rng(0))[0].parts
         for site, rows in by_site(ROWS).items()
@@ -153,7 +171,7 @@ def one_round(spec):
 
 def test_a_cycle_hands_the_weights_from_site_to_site_and_says_that_a_change_is_one_sites_own(federate):
     spec = settings(learning_rate=0.1, order="cyclic", rounds=3)
-    question = AVERAGING.ask(AVERAGING.begin(spec, TERMS))
+    question = first_round(spec)
     parts = AVERAGING.answer(question, by_site(ROWS)["east"], Local(), rng=np.random.default_rng(0))[0].parts
     assert parts["change"].kind == "individual"
     w = begin()
@@ -175,21 +193,82 @@ def test_a_cycle_passes_over_a_site_that_keeps_all_its_rows_aside(federate):
 
 
 def test_a_cycle_in_which_nobody_trains_has_no_answer(federate):
-    spec = settings(order="cyclic", rounds=3, test="a > -100")
+    first = list(SIZES)[np.random.default_rng(3).permutation(3)[0]]
+    spec = settings(order="cyclic", rounds=1, test=f"site == '{first}'")
     assert "no site has trained" in federate(AVERAGING, spec, TERMS, by_site(ROWS)).failure
+
+
+@pytest.mark.parametrize(
+    ("aside", "said"),
+    [
+        ({"test": "a > -100"}, "no site has a row to train on"),
+        ({"validation": "a > 100", "early_stopping": 2}, "fewer than 5 rows are for validation"),
+        ({"validation": "a > 2.5"}, "fewer than 5 rows are for validation"),
+        ({"validation": 0.2, "test": "a > 2.5"}, "fewer than 5 rows are for test"),
+    ],
+)
+def test_a_fold_without_rows_enough_is_refused_before_the_first_round(federate, aside, said):
+    assert (ROWS.a > 2.5).sum() == 2
+    assert said in federate(AVERAGING, settings(rounds=100_000, **aside), TERMS, by_site(ROWS)).failure
+
+
+def test_a_participant_by_itself_learns_although_it_has_no_row_for_the_test(federate):
+    spec = settings(test="site == 'west'")
+    east = federate(AVERAGING, spec, replace(TERMS, roster=("alone",)), {"alone": by_site(ROWS)["east"]})
+    assert not east.failure
+    assert east.facts["judged_on"] == "training"
+
+
+def test_rounds_of_which_no_measure_can_be_told_are_no_reason_to_stop_nor_to_take_the_first(federate):
+    """No event among the validation rows: nothing to rank."""
+    rows = ROWS.assign(time=1.0 + np.abs(ROWS.b), died=np.where(ROWS.a > 0.5, 0.0, 1.0))
+    terms = replace(TERMS, variables={**TERMS.variables, "time": Variable("number"), "died": Variable("number")})
+    cox = {"task": "cox", "outcome": (), "time": "time", "event": "died == 1", "covariates": ("b",)}
+    spec = settings(**cox, validation="a > 0.5", early_stopping=2, rounds=6)
+    result = federate(AVERAGING, spec, terms, by_site(rows))
+    assert (result.facts["rounds"], result.facts["chosen_round"]) == (6, 6)
+    assert "Early stopping had nothing to judge by" in " ".join(result.notes)
+
+
+@pytest.mark.parametrize("first", [{}, {"auc": 0.9}, {"log_loss": np.nan}, {"log_loss": np.inf}])
+def test_a_round_without_a_finite_loss_is_never_the_best(first):
+    course = Course([1])
+    for measures in (first, {"log_loss": 0.7}, {"log_loss": 0.6}, {"log_loss": 0.65}, {"log_loss": 0.65}):
+        course.add({}, here=(), roster=())
+        course.note(measures, np.zeros(1, np.float32), looks_for_best=True)
+    assert course.best_round == 3
+    assert course.has_stopped(2)
+    assert not course.has_stopped(3)
+
+
+def test_each_label_is_counted_by_class_for_the_policies_to_judge():
+    variables = {**TERMS.variables, "u": Variable("category"), "v": Variable("category")}
+    rows = ROWS.assign(u="0", v=np.where(ROWS.a > 0, "1", "0"))
+    spec = settings(task="multilabel", outcome=("u", "v"))
+    terms = replace(TERMS, variables=variables)
+    question, sites = AVERAGING.ask(AVERAGING.begin(spec, terms)), by_site(rows)
+    part = AVERAGING.answer(question, sites["north"], Local(), rng=None)[0].parts["classes"]
+    north = (rows[rows.site == "north"].v == "1").sum()
+    assert part.values.tolist() == [[50, 0], [50 - north, north]]
+    context, answer = Context("north", "embedded", TERMS.roster, ""), Answer({"classes": part}, 50)
+    assert decide(DisclosurePolicy(), question, answer, context).clauses == ("allow_one_class",)
+    assert decide(DisclosurePolicy(allow_one_class=True), question, answer, context).allowed
 
 
 def test_progress_tells_the_newest_joint_measures_beside_the_loss():
     told, state = [], AVERAGING.begin(settings(validation=0.3, rounds=4), TERMS)
     local = {site: Local() for site in SIZES}
     while not isinstance(question := AVERAGING.ask(state), Finished):
-        told.append(set(question.progress.measures) if question.step == "train" else set())
+        if question.progress is not None:
+            assert question.progress.of == 4
+            told.append((question.progress.done, set(question.progress.measures)))
         answers = [
             AVERAGING.answer(question, rows, local[site], rng=np.random.default_rng(0))[0] for site, rows in by_site(ROWS).items()
         ]
         sums = {name: sum(each.parts[name].values for each in answers) for name in answers[0].parts}
         state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), TERMS.roster))
-    assert told[:4] == [set(), {"loss"}, {"loss", "auc", "log_loss"}, {"loss", "auc", "log_loss"}]
+    assert told[:4] == [(0, set()), (1, {"loss"}), (2, {"loss", "auc", "log_loss"}), (3, {"loss", "auc", "log_loss"})]
+    assert told[4:] == [(4, {"loss"})]
 
 
 def played(spec, sites, terms, milestone=None):
@@ -204,27 +283,6 @@ def played(spec, sites, terms, milestone=None):
         state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), terms.roster))
         states.append((state, sums))
     return states, local, question.result
-
-
-def test_a_site_keeps_its_own_normalisation_layers():
-    rng = np.random.default_rng(5)
-    sites = {
-        site: Examples({"x": Images(rng.normal(shift, 1, (20, 1, 8, 8)).astype(np.float32)), "y": Numbers(np.arange(20.0) % 2)}, 20)
-        for shift, site in enumerate(SIZES)
-    }
-    terms = Terms(variables={"y": Variable("category", ("0", "1")), "x": Variable("image", shape=(1, 8, 8))}, roster=TERMS.roster)
-    spec = settings(
-        network="small_cnn", settings={"norm": "batch"}, covariates=(), image="x", own_layers=True, learning_rate=0.1, rounds=2
-    )
-    states, local, result = played(spec, sites, terms)
-    own = [local[site].kept["layers"] for site in sites]
-    assert len(own[0]) > 0
-    assert not np.allclose(own[0], own[1])
-    change = states[0][1]["change"]
-    assert np.count_nonzero(change == 0) >= len(own[0])
-    assert "keeps its own normalisation" in " ".join(result.notes)
-    shared, _, _ = played(AveragingSpec(**{**spec.model_dump(), "own_layers": False}), sites, terms)
-    assert np.count_nonzero(shared[0][1]["change"] == 0) < len(own[0])
 
 
 def test_resuming_at_any_milestone_ends_with_the_same_bytes():

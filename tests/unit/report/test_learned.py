@@ -18,7 +18,7 @@ from huizhen.methods.scores.measure import learning, measure, quality
 from huizhen.privacy.release import Terms
 from huizhen.privacy.result import Result, Table, Withheld
 from huizhen.report import learned, story
-from huizhen.report.content import Analysis, ReportContent
+from huizhen.report.content import Analysis, ReportContent, Unjudged
 from huizhen.report.page import render
 from huizhen.report.plain import tables
 from huizhen.report.quality import leading_measure, measured, quality_grids
@@ -161,8 +161,9 @@ def test_the_short_answer_says_what_sharing_was_worth():
     sentences = [one.en for one in story.short_answer(content_of())]
     own = [told[site] for site in SITES]
     expected = (
-        f"boosted trees: on patients that no model had seen, the joint model reaches AUC {told['federation']:.3f}, "
-        f"the hospitals alone {min(own):.3f}–{max(own):.3f}, and a model of the pooled rows {told['pooled']:.3f}."
+        f"boosted trees: on the same patients of all hospitals, which no model had seen, the joint model reaches AUC "
+        f"{told['federation']:.3f}, the hospitals' own models {min(own):.3f}–{max(own):.3f}, and a model of the pooled rows "
+        f"{told['pooled']:.3f}."
     )
     assert expected in sentences
     assert not any("no pooled rows here" in one for one in sentences)
@@ -205,13 +206,49 @@ def test_the_leading_measure_is_the_first_that_is_told():
 
 
 def test_the_terminal_shows_the_measures_beside_those_of_the_pooled_rows():
-    console = Console(width=160, record=True, file=io.StringIO())
-    for part in tables(content_of(binary())):
-        console.print(part)
-    told = console.export_text()
-    assert "How good the predictions" in told
-    assert re.search(r"AUC +0\.\d+", told)
+    told = printed(content_of(binary()), 160)
+    assert "Every model on the same" in told
+    assert re.search(r"Federation +0\.\d+", told)
     assert "Calibration slope" in told
+
+
+def printed(content, width, language="en"):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for part in tables(content, language):
+        console.print(part)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_says_on_whose_patients_each_figure_rests(width):
+    """No hospital's figure on its own patients stands beside the federation's on those of all."""
+    analysis = binary()
+    told = printed(content_of(analysis), width)
+    values = {name: f"{value:.3f}" for name, (value, _, _) in measured(analysis, "auc").items()}
+    same, own = told.split("Every model on the same")[1].split("AUC of every model, a column for each")
+    for name, value in values.items():
+        (line,) = [
+            line
+            for line in same.splitlines()
+            if line.strip().startswith({"federation": "Federation", "pooled": "Pooled"}.get(name, name))
+        ]
+        assert value in line
+    assert all(f"{site} alone" in own for site in SITES)
+    assert "How good the predictions" not in told
+
+
+def test_own_measures_in_the_report_say_that_they_rest_on_other_patients():
+    alone = story.chapters(content_of(binary()))[0].alone
+    assert "each model on its own hospital's patients only" in alone.caption.en
+
+
+def test_why_a_model_was_not_judged_is_said_in_the_terminal_and_in_the_report():
+    reasons = tuple(Unjudged("alone", SITES[0], rows, "the memory ran out") for rows in (SITES[1], "all"))
+    analysis = replace(binary(), unjudged=reasons)
+    said = f"{SITES[0]} alone was not judged on the patients of {SITES[1]}, all hospitals together: the memory ran out"
+    assert said in " ".join(printed(content_of(analysis), 160).split())
+    assert said in [note.en for note in story.chapters(content_of(analysis))[0].notes]
+    assert "未能在" in printed(content_of(analysis), 160, "zh")
 
 
 def test_a_model_that_need_not_equal_the_pooled_one_has_no_difference_told_as_an_error():

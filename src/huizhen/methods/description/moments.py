@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import DataError
+from huizhen.methods.description.codes import CODES
 from huizhen.methods.description.levels import coder, read_by
 from huizhen.methods.method import Local, Step
 from huizhen.privacy.release import Answer, Part, Question, Total
 
 __all__ = ["MOMENTS_STEPS", "Moments", "joint_moments"]
-
-
-CODES = (0, 1, 2)  # what yes and no, or two kinds, are coded by when they are numbers
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.errors import NotEstimable
+from huizhen.methods.description.codes import CODES, refuse_rare, unlike
 from huizhen.methods.design.agreement import named
 from huizhen.methods.design.formula import Factor
 from huizhen.methods.design.piece import codes, transformed
@@ -77,9 +78,6 @@ class Model:
         return cls(outcome, family, tuple(facts["levels"]), facts["offset"], facts["weights"], facts["frequency"])
 
 
-CODES = (0, 1, 2)  # what yes and no, or two kinds, are coded by when they are numbers
-
-
 def ask_response(method: str, model: Model, least: int) -> Generator[Question, Total, tuple[Saturated, float]]:
     """Sums over the responses, and their weighted mean.
 
@@ -111,11 +109,7 @@ def ask_response(method: str, model: Model, least: int) -> Generator[Question, T
             f"{model.weights}: the weights make fewer than {least} patients outweigh all others, so that the model would describe "
             "those few; choose other weights"
         )
-    if rows >= least and any(0 < count < least for count in total.sums.get("unlike", np.zeros(0)).tolist()):
-        raise NotEstimable(
-            f"{name}: all rows but 1 to {least - 1} have one code, 0, 1 or 2, so that the model would describe these few; choose "
-            "an outcome that more patients had"
-        )
+    refuse_rare(name, rows, total.sums.get("unlike", np.zeros(0)), least)
     if model.family.name == "binomial" and not 0 < weighted < weights * (1 - 1e-15):
         raise NotEstimable(f"{name}: all rows have the same outcome, so nothing can be learnt about what it depends on")
     if model.family.name == "poisson" and weighted <= 0:
@@ -127,7 +121,7 @@ def response(question: Question, examples: Examples, local: Local, _rng: np.rand
     """At a site: sums over the responses; for a binomial model the rows by class."""
     model = Model.from_facts(question.facts)
     sums, flags, classes = np.zeros(5), np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64)
-    unlike = np.zeros(len(CODES), dtype=np.int64)
+    apart = np.zeros(len(CODES), dtype=np.int64)
     for rows in chunks(examples.rows):
         seen, offset, weights = model.observed(examples, rows)
         wrong = np.array(_wrong(model, seen, offset, weights), dtype=np.int64)
@@ -141,12 +135,12 @@ def response(question: Question, examples: Examples, local: Local, _rng: np.rand
             ones = int(np.count_nonzero(seen[counts] >= 0.5))
             classes += int(np.count_nonzero(counts)) - ones, ones
         else:
-            unlike += [int(np.count_nonzero(seen[counts] != code)) for code in CODES]
+            apart += unlike(seen[counts])
     parts = {"sums": Part(sums, examples.rows), "flags": Part(flags, examples.rows, unit="sites")}
     if model.family.name == "binomial":
         parts["classes"] = Part(classes, examples.rows, cells=True)
     else:
-        parts["unlike"] = Part(unlike, examples.rows, cells=True)
+        parts["unlike"] = Part(apart, examples.rows, cells=True)
     return Answer(parts, examples.rows), local
 
 

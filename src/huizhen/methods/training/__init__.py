@@ -5,8 +5,9 @@ The methods' own: only `huizhen.methods` enters.
 
 from huizhen.methods.networks import Network
 from huizhen.methods.training.learner import Learner, Trained, learner_of
+from huizhen.methods.training.many import average_many, site_seeds, train_many
 from huizhen.methods.training.recipe import Recipe
-from huizhen.methods.training.together import Sites, TrainedTogether, average_many, site_seeds, train_many
+from huizhen.methods.training.together import Sites, TrainedTogether
 
 __all__ = [
     "Learner",

@@ -7,7 +7,7 @@ with the mean; each of the first goes with each of the second, and nothing is wr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -47,13 +47,16 @@ class Joint:
     Attributes:
         weights: float32 (size,): parameters, then buffers.
         first, second: moments of the changes, float32 (parameters,), or () where the optimiser keeps none or has not begun.
-        control: SCAFFOLD's c, float32 (parameters,), or ().
+        control: SCAFFOLD's c, float32 (parameters,), or (): the mean of the c_s of all sites that were ever counted, by their rows,
+            whether they were counted in the last round or not.
+        controlled: the rows of these sites.
     """
 
     weights: Floats
     first: Floats
     second: Floats
     control: Floats
+    controlled: float = 0.0
 
     @classmethod
     def start(cls, weights: Floats, parameters: int, *, control: bool) -> Joint:
@@ -63,7 +66,7 @@ class Joint:
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in ("weights", "first", "second", "control", "controlled")}
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> Joint:
@@ -72,13 +75,17 @@ class Joint:
 
 
 def effective_steps(steps: int, *, learning_rate: float, momentum: float, proximal: float) -> float:
-    """How far local steps carry the first gradient: the norm of FedNova's accumulation vector (Wang et al. 2020, section 4)."""
-    if momentum:
-        return (steps - momentum * (1 - momentum**steps) / (1 - momentum)) / (1 - momentum)
-    if proximal:
-        pull = learning_rate * proximal
-        return float(-np.expm1(steps * np.log1p(-pull)) / pull) if pull < 1 else float(steps)
-    return float(steps)
+    """How far local steps carry the gradients: the 1-norm of FedNova's accumulation vector (Wang et al. 2020, sections 3 and 4).
+
+    Entry k of the vector is what a gradient has moved the weights by, over -learning_rate, k steps later. With momentum rho and
+    proximal mu it follows a[k + 1] = a[k] + rho (a[k] - a[k - 1]) - learning_rate mu a[k] from a[0] = 1, a[-1] = 0: the sum is
+    `steps` where both are 0, and (1 - (1 - learning_rate mu)^steps) / (learning_rate mu) without momentum (their table 1).
+    """
+    pull, before, now, total = learning_rate * proximal, 0.0, 1.0, 0.0
+    for _ in range(steps):
+        total += abs(now)
+        before, now = now, now + momentum * (now - before) - pull * now
+    return total
 
 
 def mean_change(total: Total, parameters: int) -> Floats:
@@ -99,20 +106,30 @@ def mean_change(total: Total, parameters: int) -> Floats:
     return change
 
 
-def advance(server: Server, joint: Joint, change: Floats, parameters: int, *, control: Floats | None = None) -> Joint:
+def advance(server: Server, joint: Joint, change: Floats, parameters: int, *, total: Total | None = None) -> Joint:
     """The joint model after a round. Buffers (running means of a normalisation layer) take the mean change as it is.
 
     Args:
         change: float32 (size,), as `mean_change` gives it.
         parameters: how many of its first entries are parameters.
-        control: the mean change of the sites' control variates, float32 (parameters,).
+        total: with the sums of the control variates where there are any: ``control``, rows times change of c_s, and ``joined``, the
+            rows of sites that are counted for the first time. Sites that were not counted keep their c_s, and their part in c
+            (Karimireddy et al. 2020, algorithm 1, line 17, where all sites stand in the divisor).
     """
     first, second, step = OPTIMISERS[server.optimiser](server, joint.first, joint.second, change[:parameters])
     weights = joint.weights.copy()
     weights[:parameters] += step if server.learning_rate == 1 else np.float32(server.learning_rate) * step
     weights[parameters:] += change[parameters:]
-    kept = joint.control if control is None else joint.control + control
-    return replace(joint, weights=weights, first=first, second=second, control=kept)
+    moved = replace(joint, weights=weights, first=first, second=second)
+    return moved if total is None or "control" not in total.sums else _controlled(moved, total)
+
+
+def _controlled(joint: Joint, total: Total) -> Joint:
+    rows = joint.controlled + float(total.sums["joined"][0])
+    if not rows:
+        return joint
+    control = joint.control * np.float32(joint.controlled / rows) + total.sums["control"] / np.float32(rows)
+    return replace(joint, control=control.astype(np.float32, copy=False), controlled=rows)
 
 
 Moments = tuple[Floats, Floats, Floats]  # first moment, second moment, step

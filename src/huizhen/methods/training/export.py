@@ -3,6 +3,8 @@
 LABEL.json   what the network is, how inputs are prepared, what the outputs mean
 LABEL.npz    every weight under its name in the network, float32, no pickle
 LABEL.onnx   the network itself: `input` (row, ...) prepared as the card says, `output` (row, ...); where torch can write it
+
+Where every site keeps its own normalisation layers the card names them, and there is no ONNX: without them it is no network.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -21,6 +23,7 @@ from huizhen.methods.design.columns import Design
 from huizhen.methods.networks import Network, build
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.learner import Learner, learner_of
+from huizhen.methods.training.state import alone
 from huizhen.methods.training.store import Store
 from huizhen.privacy.result import Result
 
@@ -38,6 +41,7 @@ MEANING: Mapping[str, str] = {
 UINT8 = "uint8 images are divided by 255"
 OTHERS = "other images: (pixel - mean of its channel) / sd of its channel"
 COLUMNS = "columns coded as described, then (value - center) / scale"
+INCOMPLETE = "the weights named in own_layers are not here: every site keeps its own; without them the network predicts nothing"
 OPSET = 17  # understood by ONNX Runtime 1.12 and later
 
 
@@ -51,13 +55,15 @@ def to_files(result: Result) -> Mapping[str, bytes]:
     aim, network = Aim.from_facts(model["aim"]), Network.from_facts(model["network"])
     learner = learner_of(network, aim)
     weights = np.asarray(model["weights"], np.float32)
-    files = {"json": card(result), "npz": _npz(weights_by_name(learner, weights))}
-    written = onnx(learner, weights)
+    named = weights_by_name(learner, weights)
+    missing = _missing(learner) if model["own_layers"] else []
+    files = {"json": card(result, missing), "npz": _npz({name: named[name] for name in named if name not in missing})}
+    written = None if missing else onnx(learner, weights)
     return files if written is None else {**files, "onnx": written}
 
 
-def card(result: Result) -> bytes:
-    """What the network is, how inputs are prepared and what outputs mean, as JSON."""
+def card(result: Result, missing: Sequence[str] = ()) -> bytes:
+    """What the network is, how inputs are prepared and what outputs mean, as JSON; `missing`: weights that stay at sites."""
     model = result.model
     aim, features = Aim.from_facts(model["aim"]), model["features"]
     told: dict[str, Any] = {
@@ -70,11 +76,19 @@ def card(result: Result) -> bytes:
         "ends": list(aim.ends),
         "output": MEANING[aim.task],
         "input": _prepared(features),
-        "own_layers": bool(model.get("own_layers", False)),
+        "own_layers": list(missing),
         "rows": result.rows,
         "sites": len(result.roster),
     }
+    if missing:
+        told["incomplete"] = INCOMPLETE
     return json.dumps(_plain(told), ensure_ascii=False, indent=2).encode()
+
+
+def _missing(learner: Learner) -> list[str]:
+    """Names of the weights that stay at the sites."""
+    own = weights_by_name(learner, learner.normalisation.astype(np.float32))
+    return [name for name, belongs in own.items() if belongs.any()]
 
 
 def weights_by_name(learner: Learner, weights: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -90,7 +104,8 @@ def onnx(learner: Learner, weights: NDArray[np.float32]) -> bytes | None:
     """The network in ONNX, for any number of rows; None where this torch, or a package that it asks for, cannot write it."""
     import torch
 
-    store = Store(build(learner.network), torch.device("cpu"))
+    with alone(0):  # building draws, and weights are loaded at once
+        store = Store(build(learner.network), torch.device("cpu"))
     store.load(weights)
     write: Any = torch.onnx.export  # writes into memory too, though its type does not say so
     axes = {"input": {0: "row"}, "output": {0: "row"}}

@@ -54,7 +54,7 @@ class Features:
 
         Args:
             rows: places of the rows that are wanted.
-            fit: places of the rows that a site's own scale is taken from.
+            fit: places of the rows that a site's own scale is taken from; where they are fewer than two, it is taken from all.
         """
         if self.design is None:
             return self._images(examples, rows)
@@ -63,8 +63,14 @@ class Features:
             own, sites = _coded(self.design, examples, fit), examples.category(SITE).codes
             for site in np.unique(sites[rows]):  # one at a site; several where tables of sites stand together to compare
                 here = sites[rows] == site
-                coded[here] = _by_own(coded[here], own[sites[fit] == site])
+                coded[here] = _by_own(
+                    coded[here], self._to_scale_by(own[sites[fit] == site], examples, np.flatnonzero(sites == site))
+                )
         return coded
+
+    def _to_scale_by(self, training: NDArray[np.float32], examples: Examples, whole: Places) -> NDArray[np.float32]:
+        """A site's rows to train on; all that it has where there are too few, as at a site that only tests."""
+        return training if len(training) > 1 or self.design is None else _coded(self.design, examples, whole)
 
     def _images(self, examples: Examples, rows: Places) -> NDArray[Any]:
         stored = examples.image(self.image)
@@ -92,7 +98,7 @@ class Features:
 
 def _by_own(coded: NDArray[np.float32], own: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(own) < 2:
-        problem = Problem("rows to train on", "fewer than two", "at least two", "Use scale = 'joint'")
+        problem = Problem("rows", "fewer than two", "at least two", "Use scale = 'joint'")
         raise SiteError("A scale of the site's own cannot be taken.", [problem])
     exact = own.astype(np.float64)
     scaled: NDArray[np.float32] = ((coded - exact.mean(axis=0)) / (exact.std(axis=0, ddof=1) + NEVER_ZERO)).astype(np.float32)

@@ -121,7 +121,6 @@ class Learner:
         *,
         seed: int,
         drift: NDArray[np.float32] | None = None,
-        row_weights: NDArray[Any] | None = None,
     ) -> Trained:
         """The weights after training on a site's rows.
 
@@ -132,12 +131,11 @@ class Learner:
             recipe: how.
             seed: of the order of rows, dropout and mirroring.
             drift: added to every gradient, (parameters,) (Karimireddy et al. 2020, alg. 1: c - c_i).
-            row_weights: of each row in the mean that is the loss, (row,), 0 or more.
 
         Raises:
             SiteError: training diverged, memory ran out, there are too few rows, or they are of another shape.
         """
-        found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift, row_weights=row_weights)
+        found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift)
         if found.diverged:
             raise diverged(found.diverged)
         return found
@@ -151,7 +149,6 @@ class Learner:
         *,
         seed: int,
         drift: NDArray[np.float32] | None = None,
-        row_weights: NDArray[Any] | None = None,
     ) -> Trained:
         """As `train`, but training that diverged is told in what it gives, and ends there."""
         self._refuse_strangers(inputs)
@@ -170,8 +167,7 @@ class Learner:
                 (first,), (count,) = schedule.bounds(step)
                 chosen = order[0, first : first + count]
                 flips = flips_of(seeds, schedule.epoch(step), chosen[None])[0] if recipe.augment == "flip" else None
-                shares = None if row_weights is None else np.asarray(row_weights[chosen], np.float32)
-                loss = self._gradient(inputs[chosen], targets[chosen], flips, shares)
+                loss = self._gradient(inputs[chosen], targets[chosen], flips)
                 if not isfinite(loss):
                     return Trained(self.store.weights(), step + 1, loss, rows, step + 1)
                 total, seen = total + loss * int(count), seen + int(count)
@@ -204,7 +200,7 @@ class Learner:
             raise SiteError(f"found 1 row in a batch: {PAIRS}")
         least = 2 if pairs else 1
         if rows.min(initial=least) < least:
-            raise SiteError(f"found {rows.min()} rows to train on: {PAIRS}" if pairs else "found no rows to train on")
+            raise SiteError(f"found too few rows to train on: {PAIRS}" if pairs else "found no rows to train on")
         return Schedule.of(rows, recipe.batch, epochs=recipe.epochs, steps=recipe.steps, pairs=pairs)
 
     def threads(self, batch: int) -> int:
@@ -216,7 +212,7 @@ class Learner:
             found, expected = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.network.inputs))
             raise SiteError(f"found rows of {found}, the network was built for rows of {expected}; bring them to one size")
 
-    def _gradient(self, inputs: Rows, targets: Rows, flips: NDArray[np.bool_] | None, row_weights: Rows | None) -> float:
+    def _gradient(self, inputs: Rows, targets: Rows, flips: NDArray[np.bool_] | None) -> float:
         """The loss of a batch; its gradient is in the store."""
         import torch
 
@@ -224,9 +220,8 @@ class Learner:
         if flips is not None:
             x = mirrored(x, flips)
             y = mirrored(y, flips) if self.aim.task == "segmentation" else y
-        w = torch.ones(len(x), device=self.device) if row_weights is None else inputs_of(row_weights, self.device)
         self.store.gradient.zero_()
-        loss: Tensor = self.loss(self.store.module(x), y, w)
+        loss: Tensor = self.loss(self.store.module(x), y, torch.ones(len(x), device=self.device))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 

@@ -6,70 +6,44 @@ alone, a control variate (SCAFFOLD) or its own normalisation layers (FedBN), sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen import canonical
-from huizhen.data.examples import SITE, Examples, chunks
-from huizhen.data.folds import Aside
+from huizhen.data.examples import Examples, chunks
 from huizhen.methods.method import Local, Step
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import BINS, COARSE
 from huizhen.methods.scores.measure import COUNTS, measure
 from huizhen.methods.training.aggregation import effective_steps
-from huizhen.methods.training.features import Features
 from huizhen.methods.training.learner import Learner, learner_of
+from huizhen.methods.training.own import after_training, at, named, settle
 from huizhen.methods.training.recipe import Recipe
+from huizhen.methods.training.rows import FOLDS, Rows, fold_of, forget, prepare
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["FOLDS", "TRAINING_STEPS", "Prepared", "judge", "prepare"]
+__all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
 
-FOLDS = ("training", "validation", "test")
-COUNTED = COUNTS | {"classes", "events"}
+COUNTED = COUNTS | {"classes", "events", "joined", "folds"}
 JUDGED = 2048  # rows whose outputs are held at once
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A site's rows as a network sees them: inputs and targets by fold (0 training, 1 validation, 2 test)."""
-
-    inputs: tuple[NDArray[Any], ...]
-    targets: tuple[NDArray[Any], ...]
-
-
-def prepare(facts: Mapping[str, Any], examples: Examples, local: Local) -> Prepared:
-    """Inputs and targets, made once and kept in the memo.
+def judge(
+    learner: Learner, aim: Aim, weights: Floats, rows: Callable[[int], Rows], folds: list[int], *, bins: int = BINS
+) -> dict[str, NDArray[Any]]:
+    """The sums behind the measures of some folds, named ``fold/part``.
 
     Args:
-        facts: the setting of a question: features, aim, aside and the variables whose content draws the folds.
+        rows: gives the rows of a fold.
+        bins: of score, see `measure`.
     """
-    setting = {name: facts[name] for name in ("features", "aim", "aside", "drawn_by")}
-    key = "rows " + canonical.digest(setting)
-    if key not in local.memo:
-        features, aim = Features.from_facts(facts["features"]), Aim.from_facts(facts["aim"])
-        fold = Aside(*facts["aside"]).fold(examples, facts["drawn_by"])
-        places = [np.flatnonzero(fold == each) for each in range(len(FOLDS))]
-        targets = aim.targets(examples)
-        local.memo[key] = Prepared(
-            tuple(features.of(examples, rows, places[0]) for rows in places), tuple(targets[rows] for rows in places)
-        )
-    found: Prepared = local.memo[key]
-    return found
-
-
-def judge(
-    learner: Learner, aim: Aim, weights: Floats, rows: Prepared, folds: list[int], *, bins: int = BINS
-) -> dict[str, NDArray[Any]]:
-    """The sums behind the measures of some folds, named ``fold/part``; `bins`: of score, see `measure`."""
     sums: dict[str, NDArray[Any]] = {}
     for fold in folds:
-        inputs, targets = rows.inputs[fold], rows.targets[fold]
+        inputs, targets = (asked := rows(fold)).inputs, asked.targets
         for piece in chunks(len(targets), JUDGED) if len(targets) else [slice(0, 0)]:
             outputs = learner.outputs(weights, inputs[piece]).astype(np.float64)
             for name, value in measure(aim, outputs, targets[piece], bins=bins).items():
@@ -81,44 +55,60 @@ def judge(
 def _train(question: Question, examples: Examples, local: Local, rng: np.random.Generator) -> tuple[Answer, Local]:
     """One round: the incoming weights judged on `folds`, then trained."""
     facts = question.facts
-    learner, rows = _learner(facts), prepare(facts, examples, local)
-    weights = _with_own_layers(learner, facts, local)
+    learner, rows = _learner(facts), _rows(facts, examples, local)
+    settled = settle(local.kept, facts, examples, trains=_keeps(facts) and len(rows(0)) > 0)
+    weights = _with_own_layers(learner, facts, settled)
     sums = judge(learner, learner.aim, weights, rows, facts["folds"], bins=COARSE)  # finely after the last round
-    kept = dict(local.kept)
-    if _has_the_turn(facts, examples) and len(rows.targets[0]):
-        sums |= _change(learner, facts, weights, rows, kept, seed=int(rng.integers(2**63)))
+    if _has_the_turn(facts, examples) and len(rows(0)):
+        change, settled = _change(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)))
+        sums |= change
     else:
         sums |= _no_change(learner, facts)
-    sums |= _classes(learner.aim, rows.targets[0])
-    return _answer(sums, examples.rows, individual=facts["turn"] is not None), Local(kept, local.memo)
+    sums |= classes_of(learner.aim, rows(0).targets)
+    after = Local(settled, local.memo) if _keeps(facts) else local
+    return _answer(sums, examples.rows, individual=facts["turn"] is not None), after
 
 
 def _judge(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """The sums behind the measures of the weights in the question."""
+    """The sums behind the measures of the weights in the question. Training is over, so the rows learned from may go."""
     facts = question.facts
-    learner, rows = _learner(facts), prepare(facts, examples, local)
-    weights = _with_own_layers(learner, facts, local)
+    forget(facts, local, but=facts["folds"])
+    learner, rows = _learner(facts), _rows(facts, examples, local, keep=False)
+    trains = _keeps(facts) and bool((fold_of(facts, examples) == 0).any())
+    weights = _with_own_layers(learner, facts, settle(local.kept, facts, examples, trains=trains))
     return _answer(judge(learner, learner.aim, weights, rows, facts["folds"]), examples.rows), local
 
 
+def _rows(facts: Mapping[str, Any], examples: Examples, local: Local, *, keep: bool = True) -> Callable[[int], Rows]:
+    return lambda fold: prepare(facts, examples, local, fold, keep=keep)
+
+
+def _keeps(facts: Mapping[str, Any]) -> bool:
+    """Whether anything stays at the site."""
+    return facts.get("control") is not None or bool(facts["own_layers"])
+
+
 def _change(
-    learner: Learner, facts: Mapping[str, Any], weights: Floats, rows: Prepared, kept: dict[str, Any], *, seed: int
-) -> dict[str, NDArray[Any]]:
+    learner: Learner, facts: Mapping[str, Any], weights: Floats, rows: Rows, settled: Mapping[str, Any], *, seed: int
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """What a site adds to the sums after training, and what it keeps."""
     recipe, size = Recipe.from_facts(facts["recipe"]), learner.parameters
-    control = facts["control"]
-    own = kept.get("control", np.zeros(size, np.float32)) if control is not None else None
-    drift = control - own if own is not None else None
-    trained = learner.train(weights, rows.inputs[0], rows.targets[0], recipe, seed=seed, drift=drift)
+    control, done = facts["control"], facts["done"]
+    before = at(settled, done)["control"]
+    own = before if before is not None else np.zeros(size, np.float32)
+    drift = None if control is None else control - own
+    trained = learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift)
     count = np.float32(trained.rows)
     layers = trained.weights[learner.normalisation] if facts["own_layers"] else None
     change = np.subtract(trained.weights, weights, out=trained.weights)
     sums = {"weight": np.array([float(trained.rows)]), "loss": np.array([trained.rows * trained.loss])}
-    if own is not None:
+    new = None
+    if control is not None:
         # Option II of SCAFFOLD (Karimireddy et al. 2020, eq. 4): the mean gradient on the way, from the change itself.
         moved = change[:size] / np.float32(trained.steps * recipe.learning_rate) + control
-        sums["control"], kept["control"] = count * (-moved), own - moved
+        sums["control"], new = count * (-moved), own - moved
+        sums["joined"] = np.array([float(trained.rows) if before is None else 0.0])
     if layers is not None:
-        kept["layers"] = layers
         change[learner.normalisation] = 0.0
     if facts["normalise"]:
         pace = effective_steps(
@@ -127,23 +117,26 @@ def _change(
         change[:size] /= np.float32(pace)
         sums["pace"] = np.array([trained.rows * pace])
     sums["change"] = np.multiply(change, count, out=change)
-    return sums
+    return sums, after_training(settled, done, control=new, layers=layers)
 
 
 def _no_change(learner: Learner, facts: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """The answer of a site that does not train in this round: zeros of the same shapes."""
     sums: dict[str, NDArray[Any]] = {"weight": np.zeros(1), "loss": np.zeros(1), "change": np.zeros(learner.size, np.float32)}
     if facts["control"] is not None:
-        sums["control"] = np.zeros(learner.parameters, np.float32)
+        sums["control"], sums["joined"] = np.zeros(learner.parameters, np.float32), np.zeros(1)
     if facts["normalise"]:
         sums["pace"] = np.zeros(1)
     return sums
 
 
-def _classes(aim: Aim, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Rows to train on by class, or by event, for the policies to judge; nothing where there is neither."""
+def classes_of(aim: Aim, targets: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Rows to train on by class (of several labels: by label, 0 and 1) or by event, for the policies to judge."""
     if aim.task in ("binary", "multiclass"):
         return {"classes": np.bincount(targets.astype(np.int64), minlength=len(aim.levels))}
+    if aim.task == "multilabel":
+        bearers = np.count_nonzero(targets, axis=0)
+        return {"classes": np.stack([len(targets) - bearers, bearers], axis=1)}
     if aim.task in ("cox", "discrete_time"):
         return {"events": np.array([np.count_nonzero(targets[:, 1])])}
     return {}
@@ -153,21 +146,20 @@ def _learner(facts: Mapping[str, Any]) -> Learner:
     return learner_of(Network.from_facts(facts["network"]), Aim.from_facts(facts["aim"]))
 
 
-def _with_own_layers(learner: Learner, facts: Mapping[str, Any], local: Local) -> Floats:
+def _with_own_layers(learner: Learner, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> Floats:
+    """The weights of the question with the layers that the site had at that time."""
     weights: Floats = np.asarray(facts["weights"], np.float32)
-    if not facts["own_layers"] or "layers" not in local.kept:
+    layers = at(settled, facts["of_round"])["layers"] if facts["own_layers"] else None
+    if layers is None:
         return weights
     own = weights.copy()
-    own[learner.normalisation] = local.kept["layers"]
+    own[learner.normalisation] = layers
     return own
 
 
 def _has_the_turn(facts: Mapping[str, Any], examples: Examples) -> bool:
     """Whether this site trains in this round: all do, or in a cycle the one that is named."""
-    if facts["turn"] is None or not examples.rows:
-        return True
-    own = examples.category(SITE)
-    return bool(own.levels[own.codes[0]] == facts["turn"])
+    return facts["turn"] is None or not examples.rows or named(examples) == facts["turn"]
 
 
 def _answer(sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False) -> Answer:

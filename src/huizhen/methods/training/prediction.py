@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from huizhen.data.examples import Examples
+from huizhen.errors import CallerError, Problem
 from huizhen.methods.design.columns import Design
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
@@ -17,7 +18,13 @@ from huizhen.methods.training.learner import learner_of
 from huizhen.privacy.release import Variable
 from huizhen.privacy.result import Result
 
-__all__ = ["predict", "variables_of"]
+__all__ = ["MISSING", "predict", "variables_of"]
+
+MISSING = (
+    "joint weights without the normalisation layers, which every site keeps for itself",
+    "a whole network",
+    "Predict at a site, or train with own_layers = false",
+)
 
 
 def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
@@ -29,9 +36,12 @@ def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
         each interval (row, interval). ``segmentation``: probability of each class in each pixel (row, class, *space).
 
     Raises:
+        CallerError: every site keeps layers of its own.
         MachineError: torch is not installed.
     """
     model = result.model
+    if model["own_layers"]:
+        raise CallerError("Nothing can be predicted.", [Problem("own_layers", *MISSING)])
     aim, features = Aim.from_facts(model["aim"]), Features.from_facts(model["features"])
     whole = examples.complete(variables_of(result))
     rows = np.flatnonzero(whole)

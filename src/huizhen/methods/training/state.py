@@ -24,10 +24,9 @@ def alone(seed: int, *, threads: int = 0) -> Iterator[None]:
     """
     import torch
 
-    before = torch.get_num_threads()
-
     here = torch.cuda.is_available()
     with _LOCK, torch.random.fork_rng(devices=[torch.cuda.current_device()] if here else []):
+        before = torch.get_num_threads()  # only now: until here another may have set its own
         # torch.manual_seed would also note, with a stack trace each time, what to do should there ever be a GPU.
         torch.default_generator.manual_seed(seed)
         if here:

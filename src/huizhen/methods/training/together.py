@@ -1,13 +1,9 @@
-"""Many small sites trained at once: the numbers of the plain loop, in a small part of its time.
+"""One step of many sites at once: their weights stand in one matrix (site, parameter), and one batch of each goes through the
+network together (`torch.func.vmap` over `torch.func.grad_and_value`).
 
-The sites' weights lie in one matrix (site, parameter), and a step takes one batch of every site through the network together
-(`torch.func.vmap` over `torch.func.grad_and_value`). Sites stand in the order of their steps, most first, so that those which still
-have to move are always the first of the matrix, and a site with fewer steps stands still. Batches of unlike numbers of rows are
-filled up with rows of weight 0; where a row acts on others (batch normalisation) sites with equally many rows in the batch go
-together instead.
-
-This pays for fully connected networks: a convolution has work enough in one site's batch, and sites then go one after another. So
-do networks that draw in training (dropout), whose draws are torch's own and belong to one site's run.
+Sites stand in the order of their steps, most first, so that those which still have to move are always the first of the matrix, and
+a site with fewer steps stands still. Batches of unlike numbers of rows are filled up with rows of weight 0; where a row acts on
+others (batch normalisation) sites with equally many rows in the batch go together instead.
 
 The numbers differ from the plain loop's by rounding, for Adam too, but for weights that the loss does not depend on, such as the
 constant of a Cox model: their gradient is rounding alone, and Adam divides it by its own size.
@@ -23,20 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.errors import SiteError
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.learner import Learner, Rows, Weights
 from huizhen.methods.training.optimiser import Optimiser
-from huizhen.methods.training.order import ROUND, Draws, Ints, Schedule, draw, row_orders, seed_of
+from huizhen.methods.training.order import Draws, Ints, Schedule, row_orders
 from huizhen.methods.training.recipe import Recipe
-from huizhen.methods.training.state import alone, memory_named
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Sites", "TrainedTogether", "average_many", "site_seeds", "train_many"]
-
-AT_ONCE = 2**24  # numbers held for the sites that are trained together (weights, gradients, one batch): 64 MiB
+__all__ = ["Group", "Sites", "TrainedTogether"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,124 +70,7 @@ class Sites:
         return self.inputs[which], self.targets[which]
 
 
-def train_many(
-    learner: Learner,
-    weights: Weights,
-    sites: Sites | Sequence[tuple[Rows, Rows]],
-    recipe: Recipe,
-    *,
-    seeds: Sequence[int] | Draws,
-    drifts: NDArray[np.float32] | None = None,
-) -> TrainedTogether:
-    """The weights after training at every site, each from the same start: those of `Learner.train` within rounding.
-
-    Args:
-        learner: network and aim.
-        weights: where all start, float32 (size,), or (site, size) where they differ.
-        sites: their rows; `Sites` where they are used again.
-        recipe: how.
-        seeds: of each site, (site,).
-        drifts: added to each site's gradients, (site, parameters).
-
-    Raises:
-        SiteError: memory ran out, or a site has too few rows. A site that diverged raises nothing: see `TrainedTogether.diverged`.
-    """
-    held = sites if isinstance(sites, Sites) else Sites(sites)
-    schedule = learner.schedule(held.counts, recipe)
-    drawn = np.concatenate([seed_of(int(seed)) for seed in seeds]) if not isinstance(seeds, np.ndarray) else seeds
-    path = _together if learner.dense and not learner.draws else _apart
-    return path(learner, weights, held, recipe, schedule, drawn, drifts)
-
-
-def average_many(
-    learner: Learner, weights: Weights, sites: Sites | Sequence[tuple[Rows, Rows]], recipe: Recipe, *, rounds: int, seed: int
-) -> tuple[Weights, NDArray[np.float64]]:
-    """Federated averaging (McMahan et al. 2017, alg. 1) over many sites, all taking part in each round, each weighted by its rows.
-
-    A site that diverges is left out of that round.
-
-    Args:
-        learner, weights, sites, recipe: as for `train_many`.
-        rounds: how many.
-        seed: of `site_seeds`.
-
-    Returns:
-        The averaged weights, float32 (size,), and the losses, float64 (round, site), NaN where a site diverged.
-
-    Raises:
-        SiteError: every site diverged, or as `train_many`.
-    """
-    held = sites if isinstance(sites, Sites) else Sites(sites)
-    losses = np.empty((rounds, len(held)))
-    for number in range(rounds):
-        found = train_many(learner, weights, held, recipe, seeds=site_seeds(seed, number, len(held)))
-        sound = found.diverged == 0
-        if not sound.any():
-            raise SiteError(f"training diverged at every site in round {number + 1}; lower learning_rate, or set clip")
-        shares = np.where(sound, held.counts, 0) / held.counts[sound].sum()
-        every = found.weights if sound.all() else np.where(sound[:, None], found.weights, np.float32(0))
-        weights = np.einsum("s,sw->w", shares, every).astype(np.float32)
-        losses[number] = np.where(sound, found.losses, np.nan)
-    return weights, losses
-
-
-def site_seeds(seed: int, number: int, count: int) -> Draws:
-    """A seed for each of `count` sites in a round (from 0), (site,)."""
-    return draw(seed_of(seed), ROUND, number, np.arange(count))
-
-
-def _apart(
-    learner: Learner,
-    weights: Weights,
-    sites: Sites,
-    recipe: Recipe,
-    schedule: Schedule,
-    seeds: Draws,
-    drifts: NDArray[np.float32] | None,
-) -> TrainedTogether:
-    """One site after another."""
-    found = np.empty((len(sites), learner.size), np.float32)
-    losses, failed = np.full(len(sites), np.nan), np.zeros(len(sites), np.int64)
-    for site in range(len(sites)):
-        start, drift = weights if weights.ndim == 1 else weights[site], None if drifts is None else drifts[site]
-        after = learner.attempt(start, *sites.of(site), recipe, seed=int(seeds[site]), drift=drift)
-        found[site], losses[site], failed[site] = after.weights, after.loss, after.diverged
-    return TrainedTogether(found, losses, schedule.steps.copy(), failed)
-
-
-def _together(
-    learner: Learner,
-    weights: Weights,
-    sites: Sites,
-    recipe: Recipe,
-    schedule: Schedule,
-    seeds: Draws,
-    drifts: NDArray[np.float32] | None,
-) -> TrainedTogether:
-    """All sites in each step, as many at once as memory is meant for."""
-    found = np.empty((len(sites), learner.size), np.float32)
-    losses, failed = np.empty(len(sites)), np.empty(len(sites), np.int64)
-    with alone(0, threads=1), memory_named(recipe.batch):
-        for which in _groups(learner, sites, recipe, schedule):
-            start = np.broadcast_to(weights, found.shape)[which]
-            group = _Group(learner, start, sites, which, recipe, schedule.of_sites(which), seeds[which],
-                           None if drifts is None else drifts[which])  # fmt: skip
-            found[which], losses[which], failed[which] = group.train()
-    return TrainedTogether(found, losses, schedule.steps.copy(), failed)
-
-
-def _groups(learner: Learner, sites: Sites, recipe: Recipe, schedule: Schedule) -> Iterator[Ints]:
-    """Sites that are trained together, those with most steps first; sites in a group have like numbers of rows."""
-    order = np.lexsort((np.arange(len(sites)), -sites.counts, -schedule.steps))
-    first = 0
-    while first < len(order):
-        rows = int(sites.counts[order[first:]].max())
-        each = 4 * learner.size + 2 * rows + 4 * min(recipe.batch, rows) * prod(learner.network.inputs)
-        yield order[first : first + max(1, AT_ONCE // each)]
-        first += max(1, AT_ONCE // each)
-
-
-class _Group:
+class Group:
     """Sites in training, most steps first."""
 
     def __init__(

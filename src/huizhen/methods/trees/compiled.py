@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from huizhen.data.examples import chunks
-from huizhen.methods.trees.lattice import SLOTS, keys_of
+from huizhen.methods.trees.lattice import SLOTS, order_of
 
 __all__ = ["CompiledKernels"]
 
@@ -118,7 +118,7 @@ class CompiledKernels:
     """Compiled on first use, and kept by numba's cache."""
 
     def encode(self, values: NDArray[np.float64], cuts: NDArray[np.float32], missing: int, out: Bytes) -> None:
-        prefixes = keys_of(cuts.astype(np.float64)) >> np.uint32(32 - PREFIX)
+        prefixes = order_of(cuts.astype(np.float64)) >> np.uint32(32 - PREFIX)
         first = np.concatenate([[0], np.cumsum(np.bincount(prefixes, minlength=1 << PREFIX))]).astype(np.int32)
         for here in chunks(len(values)):
             with np.errstate(over="ignore"):

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.examples import chunks
 from huizhen.errors import DataError, Problem
 
 __all__ = ["LIMIT", "bound", "by_exponent", "exact_sums", "fixed", "scale_for"]
 
 LIMIT = 51  # a quarter of what float64 adds exactly: room for the rounding of each row
 LOWEST, HIGHEST = -128, 255  # powers of two that are told apart; smaller magnitudes count as 2**LOWEST
-HALF = 31  # bits of the lower half: 2**22 rows of it stay below 2**53
+HALF = 31  # bits of the lower half
+AT_ONCE = 1 << (53 - HALF)  # rows whose lower halves stay below 2**53 together
 Counts = NDArray[np.int64]
 
 
@@ -32,9 +34,10 @@ def by_exponent(values: NDArray[np.float64]) -> Counts:
     return np.bincount(np.maximum(exponent, LOWEST) - LOWEST, minlength=HIGHEST - LOWEST + 1)
 
 
-def bound(counts: Counts) -> float:
-    """What a sum of magnitudes cannot pass, and is at least half of: from joint counts of rows by power of two."""
-    return math.fsum(count * 2.0 ** (LOWEST + place) for place, count in enumerate(counts.tolist()) if count)
+def bound(counts: Counts, power: int = 1) -> float:
+    """What a sum of magnitudes, to a power, cannot pass (and the first power is at least half of): from joint counts of rows by
+    power of two."""
+    return math.fsum(count * 2.0 ** (power * (LOWEST + place)) for place, count in enumerate(counts.tolist()) if count)
 
 
 def scale_for(most: float, limit: int = LIMIT) -> int:
@@ -50,6 +53,9 @@ def fixed(values: NDArray[Any], scale: int) -> Counts:
 
 def exact_sums(cell: NDArray[np.int64], values: Counts, size: int) -> Counts:
     """Sums by cell of whole numbers that may reach 2**62 together, int64 (cell,): in two halves, each exact in float64."""
-    high, low = values >> HALF, values & ((1 << HALF) - 1)
-    sums = [np.bincount(cell, half, size).astype(np.int64) for half in (high, low)]
-    return np.asarray((sums[0] << HALF) + sums[1])
+    found = np.zeros(size, np.int64)
+    for rows in chunks(len(cell), AT_ONCE):
+        high, low = values[rows] >> HALF, values[rows] & ((1 << HALF) - 1)
+        for half, shift in ((high, HALF), (low, 0)):
+            found += np.bincount(cell[rows], half, size).astype(np.int64) << shift
+    return found

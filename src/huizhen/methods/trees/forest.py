@@ -23,7 +23,6 @@ __all__ = [
     "SET_BYTES",
     "Forest",
     "Tree",
-    "begins_with",
     "goes_left",
     "inputs",
     "leaf_values",
@@ -139,14 +138,6 @@ def trees_from(facts: Mapping[str, Any], first: int = 0) -> tuple[Tree, ...]:
         found.append(Tree(output, **{name: array[low : end - start] for name, array in arrays.items()}))
         low = end - start
     return tuple(found)
-
-
-def begins_with(facts: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
-    """Whether the first trees behind `facts` are those behind `earlier`."""
-    if facts is earlier:
-        return True
-    names = ("outputs", "nodes", "having", "sets", *(name for name in NODE_FIELDS if name != "left"))
-    return all(np.array_equal(np.asarray(facts[name])[: len(earlier[name])], earlier[name]) for name in names)
 
 
 _DTYPES: Mapping[str, Any] = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from huizhen.methods.trees.binning import Binning
 from huizhen.methods.trees.forest import LEAF, SET_BYTES, Tree, trees_facts
-from huizhen.methods.trees.split import Histogram, Node, Rules, Split, best_splits, weight
+from huizhen.methods.trees.split import PLAIN, WEIGHTED, Histogram, Node, Rules, Split, best_splits, weight
 from huizhen.privacy.release import Question, Total
 
 __all__ = ["Shape", "grow_trees"]
@@ -82,7 +82,7 @@ def grow_trees(
     asking: Asking, enough: Callable[[Total], bool], outputs: int, binning: Binning, rules: Rules, shape: Shape
 ) -> Generator[Question, Total, tuple[Tree, ...]]:
     """One tree for each output; none where the first round's total, with the loss before these trees, is `enough`."""
-    trees = [_Growing(output, [Node(0, 0, 0)]) for output in range(outputs)]
+    trees = [_Growing(output, [Node((0, 0, 0))]) for output in range(outputs)]
     open_: list[tuple[int, int]] = [(output, 0) for output in range(outputs)]
     wanted = open_
     siblings: dict[tuple[int, int], tuple[int, int]] = {}
@@ -95,8 +95,8 @@ def grow_trees(
             if level == 0 and start == 0 and enough(total):
                 return ()
             for place, (output, node) in enumerate(some):
-                sums = (total.sums[name][place] for name in ("gradients", "hessians", "rows"))
-                trees[output].histograms[node] = Histogram(*sums)
+                names = WEIGHTED if "weights" in total.sums else PLAIN
+                trees[output].histograms[node] = Histogram(np.stack([total.sums[name][place] for name in names]))
         for (output, node), (parent, smaller) in siblings.items():
             tree = trees[output]
             tree.histograms[node] = tree.histograms.pop(parent) - tree.histograms[smaller]
@@ -113,8 +113,7 @@ def _fill_roots(trees: list[_Growing], binning: Binning) -> None:
     """The roots' sums: every row is in one bin of the first covariate."""
     bins = slice(0, int(binning.offsets[1]))
     for tree in trees:
-        root = tree.histograms[0]
-        tree.nodes[0] = Node(int(root.gradient[bins].sum()), int(root.hessian[bins].sum()), int(root.rows[bins].sum()))
+        tree.nodes[0] = Node(tuple(tree.histograms[0].sums[:, bins].sum(axis=1).tolist()))
 
 
 def _split_nodes(trees: list[_Growing], open_: list[tuple[int, int]], binning: Binning, rules: Rules) -> list[tuple[int, int]]:

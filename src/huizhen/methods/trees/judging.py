@@ -10,7 +10,7 @@ from huizhen.data.examples import Examples, chunks
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import COUNTS, measure
-from huizhen.methods.trees.site import grower
+from huizhen.methods.trees.told import grower
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["JUDGE", "JUDGING_STEPS"]
@@ -20,7 +20,7 @@ JUDGE = "boosting.judge"
 
 def judge(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """At a site: the sums behind the measures."""
-    known = grower(question, examples, local)
+    known, local = grower(question, examples, local)
     aim, chosen = Aim.from_facts(known.setting["aim"]), np.flatnonzero(known.outcome.fold == question.facts["fold"])
     targets, sums = aim.targets(examples), dict[str, np.ndarray]()
     for rows in chunks(len(chosen)) if len(chosen) else [slice(0, 0)]:

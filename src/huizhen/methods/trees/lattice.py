@@ -2,7 +2,7 @@
 
 A value of float32 is one of 2**32 keys, and the keys stand in the order of the values. Cells of keys need no range and no spread to
 be agreed first, so that a column with a heavy tail is cut as well as any other, and cells do not depend on how rows are split over
-sites.
+sites. Cells begin beside round numbers, so that a cut at the edge of one is no value that a patient is likely to have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SLOTS", "WHOLE", "Cells", "count_keys", "cuts_between", "keys_of", "refine", "values_of"]
+__all__ = ["SLOTS", "WHOLE", "Cells", "count_keys", "cuts_between", "keys_of", "order_of", "refine", "values_of"]
 
 Keys = NDArray[np.uint32]
 Counts = NDArray[np.int64]
@@ -21,6 +21,8 @@ FIRST_PARTS = 12  # log2 of the cells of the first round: sign, exponent and thr
 FEWEST_PARTS, MOST_PARTS = 4, 10  # log2 of the parts of one cell: fewer cost rounds, more cost bytes
 HIGHEST_KEY = np.uint32(0xFF7FFFFF)  # of the largest finite float32
 LOWEST_KEY = np.uint32(0x00800000)
+BESIDE = np.uint32(0x002C9277)  # by which keys are moved: odd, of no pattern, below the lowest key
+FINE = 5  # log2 of the keys of a cell whose edge is likely to be a value in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ WHOLE = Cells(np.zeros(1, np.int64), np.full(1, 32, np.int64), np.full(1, np.iin
 
 def keys_of(values: NDArray[np.float64]) -> Keys:
     """Keys of numbers that are not missing, uint32 (row,); numbers too large for float32 count as its largest."""
+    return np.asarray(order_of(values) + BESIDE)
+
+
+def order_of(values: NDArray[np.float64]) -> Keys:
+    """The place of each number among the numbers of float32, uint32 (row,)."""
     with np.errstate(over="ignore"):
         bits = (values.astype(np.float32) + np.float32(0.0)).view(np.uint32)  # minus zero is zero
     # All bits of a negative number turn, and the sign of a positive one.
@@ -64,7 +71,7 @@ def keys_of(values: NDArray[np.float64]) -> Keys:
 
 def values_of(keys: Counts) -> NDArray[np.float64]:
     """Numbers behind keys, float64 (key,), not a number where no finite float32 has the key."""
-    known = keys.astype(np.uint32)
+    known = keys.astype(np.uint32) - BESIDE
     bits = np.where(known >> np.uint32(31), known & np.uint32(0x7FFFFFFF), ~known)
     return bits.astype(np.uint32).view(np.float32).astype(np.float64)
 
@@ -99,16 +106,26 @@ def refine(cells: Cells, more_than: int, counts: Counts) -> Cells:
 def cuts_between(cells: Cells, bins: int, least: int) -> NDArray[np.float32]:
     """Cut points that part the cells into at most `bins` bins of about as many rows, float32 (cut,), rising.
 
-    A value below a cut lies on its left. Cells with many rows get bins of their own; no bin has fewer than `least` rows.
+    A value below a cut lies on its left. Cells with many rows get bins of their own; no bin has fewer than `least` rows, and no cut
+    is a value that fewer have.
     """
     if len(cells.starts) < 2:
         return np.zeros(0, np.float32)
     total, before = int(cells.rows.sum()), np.cumsum(cells.rows) - cells.rows
     group = np.arange(len(cells.rows)) if len(cells.rows) <= bins else (2 * before + cells.rows) * bins // (2 * total)
     last = np.flatnonzero(np.diff(group, append=-1))  # the last cell of each bin
+    last = last[~_beside_a_few(cells, least)[last]]
     ends = _with_enough(last, np.cumsum(cells.rows)[last], least)
     low = values_of(cells.starts[ends] + (np.int64(1) << cells.log2_sizes[ends]) - 1)
     return np.unique(_between(low, values_of(cells.starts[ends + 1])))
+
+
+def _beside_a_few(cells: Cells, least: int) -> NDArray[np.bool_]:
+    """The cells whose end touches a fine cell, in which fewer than `least` rows may have the value at the edge; bool (cell,)."""
+    touches = cells.starts[:-1] + (np.int64(1) << cells.log2_sizes[:-1]) == cells.starts[1:]
+    size, rows = cells.log2_sizes[1:], cells.rows[1:]
+    few = (size < FINE) & ((size > 0) | (rows < least))
+    return np.append(touches & few & (least > 1), False)
 
 
 def _with_enough(last: NDArray[np.intp], upto: Counts, least: int) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ TreeEnsembleRegressor, version 3.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def to_onnx(forest: Forest) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*each) for each in OPSETS], ir_version=IR_VERSION)
     model.producer_name = "huizhen"
     levels = {name: list(levels) for name, levels in zip(forest.names, forest.levels) if levels}
-    described = {"covariates": list(forest.names), "levels": levels, "outcome": forest.aim.facts()}
+    described = {"covariates": list(forest.names), "levels": levels, "outcome": replace(forest.aim, ends=()).facts()}
     helper.set_model_props(model, {name: json.dumps(value, ensure_ascii=False) for name, value in described.items()})
     return bytes(model.SerializeToString())
 

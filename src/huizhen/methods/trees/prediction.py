@@ -47,7 +47,7 @@ def variables_of(result: Result) -> dict[str, Variable]:
 
 
 def appraise(result: Result, spec: BoostingSpec, terms: Terms, examples: Examples, fold: int) -> Mapping[str, Table]:
-    """How good the forest is on the rows of a fold among these; nothing where there are none."""
+    """How good the forest is on the rows of a fold among these; nothing where there are none that count."""
     forest = _forest(result)
     facts = {
         "aim": forest.aim.facts(),
@@ -57,7 +57,7 @@ def appraise(result: Result, spec: BoostingSpec, terms: Terms, examples: Example
     }
     outcome = read_outcome(examples, facts)
     chosen = outcome.fold == fold
-    if not chosen.any():
+    if not (outcome.weights()[chosen] > 0).any():
         return {}
     weight = None if outcome.weight is None else outcome.weight[chosen]
     sums = measure(forest.aim, margins(forest, examples)[chosen], forest.aim.targets(examples)[chosen], weight)
@@ -72,7 +72,7 @@ def to_files(result: Result) -> Mapping[str, bytes]:
     """
     forest = _forest(result)
     written: dict[str, Any] = to_xgboost_json(forest)
-    return {"xgboost.json": json.dumps(written).encode(), "onnx": to_onnx(forest)}
+    return {"xgboost.json": json.dumps(written, allow_nan=False).encode(), "onnx": to_onnx(forest)}
 
 
 def _forest(result: Result) -> Forest:

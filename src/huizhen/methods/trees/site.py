@@ -1,6 +1,6 @@
 """A site's part in growing a forest: its rows as bins, the margin of each, and which node of the growing trees each has come to.
 
-Everything here is rebuilt from a question alone; what is kept between questions only saves work.
+See `told` for how a site comes to know the forest.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from huizhen.data.examples import Examples, chunks
 from huizhen.data.folds import TRAINING
 from huizhen.errors import DataError, Problem
-from huizhen.methods.method import Local, Step
 from huizhen.methods.trees.binning import Binning
+from huizhen.methods.trees.enough import weighings
 from huizhen.methods.trees.fixedpoint import LIMIT, fixed
-from huizhen.methods.trees.forest import LEAF, Tree, begins_with, goes_left, leaf_values, trees_from
+from huizhen.methods.trees.forest import LEAF, Tree, goes_left, leaf_values
 from huizhen.methods.trees.kernels import kernels
 from huizhen.methods.trees.lattice import SLOTS
 from huizhen.methods.trees.objective import derivatives, losses
 from huizhen.methods.trees.rows import FOLDS, Places, read_outcome, risk_of
-from huizhen.privacy.release import Answer, Part, Question
+from huizhen.methods.trees.split import PLAIN, WEIGHTED
 
-__all__ = ["GROW", "RISK", "SITE_STEPS", "grower"]
+__all__ = ["Grower"]
 
-GROW, RISK = "boosting.grow", "boosting.risk"
+UNCOUNTED = 62  # a shift above all sums: no rows are packed beside them
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -36,6 +36,10 @@ class Grower:
 
     Args:
         setting: what was agreed before the first tree: outcome, bins, scales.
+
+    Attributes:
+        trees: the forest that the margins are of; mark: its name.
+        weighed: the mark of the forest that the rows were last weighed by.
     """
 
     def __init__(self, examples: Examples, setting: Mapping[str, Any]) -> None:
@@ -55,14 +59,15 @@ class Grower:
         self.others = np.flatnonzero(self.outcome.fold != TRAINING)
         base = np.asarray(setting["base"])
         self.pairs = np.zeros((len(base), examples.rows, 2), np.int64)
-        self._begin()
+        self.weighings = None if self.outcome.weight is None else weighings(self.outcome.weight, setting["scales"])
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Goes back to the margins before the first tree."""
         base = np.asarray(self.setting["base"])
-        self.forest: Mapping[str, Any] | None = None
-        self.known = 0
+        self.trees: list[Tree] = []
+        self.mark = self.weighed = ""
         self.margins = np.repeat(base[:, None], self.codes.shape[0], axis=1)
-        self.weighed: Any = None
         self._from_the_root()
 
     def _from_the_root(self) -> None:
@@ -76,21 +81,18 @@ class Grower:
         grid = self.setting["grid"]
         return Places.joint(self.outcome, grid) if grid else Places.own(self.outcome, examples, tuple(self.setting["strata"]))
 
-    def learn(self, facts: Mapping[str, Any]) -> None:
-        """Comes to the margins of the trees behind `facts`, from what is known already where it is a part of them."""
-        if not (self.forest is not None and begins_with(facts, self.forest)):
-            self._begin()
-        fresh = trees_from(facts, self.known)
-        if fresh and len(fresh) == len(self.growing) and all(map(_continues, fresh, self.growing)):
-            for tree in fresh:
+    def learn(self, trees: Sequence[Tree]) -> None:
+        """Adds the next trees of the forest to the margins; cheap where they are those that the rows were just brought through."""
+        if trees and len(trees) == len(self.growing) and all(map(_continues, trees, self.growing)):
+            for tree in trees:
                 self._harvest(tree)
                 self._add(tree, self.others)
         else:
-            for tree in fresh:
+            for tree in trees:
                 self._add(tree, None)
-        if fresh:
+        self.trees += trees
+        if trees:
             self._from_the_root()
-        self.forest, self.known = facts, len(facts["nodes"])
 
     def follow(self, growing: Sequence[Tree]) -> None:
         """Brings every row of training to its node of the growing trees."""
@@ -209,20 +211,28 @@ class Grower:
             found.append(int(fixed(events[died] * np.log(risk[died]), loss_scale).sum()))
         return np.array(found, np.int64)
 
-    def histograms(self, wanted: NDArray[np.int32]) -> tuple[Integers, Integers, Integers]:
-        """Sums of gradients and hessians and numbers of rows, int64 (wanted, bin), of some nodes.
+    def histograms(self, wanted: NDArray[np.int32]) -> dict[str, Integers]:
+        """Sums of gradients and hessians and numbers of rows by bin, of some nodes; with weights, also of those and their squares.
 
         Args:
             wanted: int32 (wanted, 2): output, node.
+
+        Returns:
+            By the names of `split.WEIGHTED`, int64 (wanted, bin) each.
         """
+        shift = self.setting["scales"]["shift"]
+        found = dict(zip(PLAIN, self._sums(wanted, self.pairs, shift)))
+        if self.weighings is not None:
+            found |= zip(WEIGHTED[len(PLAIN) :], self._sums(wanted, [self.weighings] * len(self.pairs), UNCOUNTED))
+        return found
+
+    def _sums(self, wanted: NDArray[np.int32], pairs: Sequence[Integers] | Integers, shift: int) -> tuple[Integers, ...]:
         shape = (len(wanted), len(self.slots))
         found = (np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64))
         for place, (output, node) in enumerate(wanted.tolist()):
             low, high = self.segments[output][node]
             out = (found[0][place], found[1][place], found[2][place])
-            kernels().histogram(
-                self.codes, self.order[output][low:high], self.pairs[output], self.setting["scales"]["shift"], self.slots, out
-            )
+            kernels().histogram(self.codes, self.order[output][low:high], pairs[output], shift, self.slots, out)
         return found
 
 
@@ -233,40 +243,3 @@ def _continues(tree: Tree, earlier: Tree) -> bool:
     split = np.flatnonzero(earlier.covariate != LEAF)
     names = ("covariate", "cut", "missing_left", "child", "left")
     return all(np.array_equal(getattr(tree, name)[split], getattr(earlier, name)[split]) for name in names)
-
-
-def grower(question: Question, examples: Examples, local: Local) -> Grower:
-    setting = question.facts["setting"]
-    known = local.memo.get("grower")
-    if known is None or known.setting["key"] != setting["key"]:
-        known = local.memo["grower"] = Grower(examples, setting)
-    known.learn(question.facts["forest"])
-    return known
-
-
-def grow(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """At a site: histograms of some nodes; with those of the roots the loss so far."""
-    facts, known = question.facts, grower(question, examples, local)
-    parts: dict[str, Part] = {}
-    rows = len(known.training)
-    if facts["level"] == 0 or known.weighed != known.known:
-        loss = known.weigh(facts["hazard"], loss_scale=facts["loss_scale"], risk_scale=facts["risk_scale"])
-        known.weighed = known.known
-        if facts["level"] == 0:
-            parts["loss"] = Part(loss, examples.rows)
-    known.follow(trees_from(facts["growing"]))
-    gradients, hessians, counts = known.histograms(np.asarray(facts["wanted"]))
-    parts["gradients"] = Part(gradients, rows)
-    parts["hessians"] = Part(hessians, rows)
-    parts["rows"] = Part(counts, rows, cells=True)
-    return Answer(parts, examples.rows), local
-
-
-def risk(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
-    """At a site: sums of relative hazards by joint interval of time."""
-    known = grower(question, examples, local)
-    sums = {"risk": known.risk(question.facts["scale"]), "events": known.died(question.facts["scale"])}
-    return Answer({name: Part(values, examples.rows) for name, values in sums.items()}, examples.rows), local
-
-
-SITE_STEPS: Mapping[str, Step] = {GROW: grow, RISK: risk}

@@ -40,7 +40,7 @@ class BoostingSpec(Spec):
         min_child_weight: the least sum of hessians in a child.
         min_rows_per_leaf: the least rows in a leaf; never fewer than the policies' minimum.
         bins: of each covariate at most, that of the missing among them.
-        monotone: +1 or -1 for covariates with which predictions may only rise, or only fall.
+        monotone: +1 or -1 for covariates, all numbers, with which predictions may only rise, or only fall.
         early_stopping: so many trees without a smaller loss on the validation rows end the growth; 0: none.
         validation, test: rows kept from learning: a share, or a condition.
         confidence: of intervals.

@@ -1,9 +1,9 @@
 """Where nodes are best split, from joint histograms: pure, over arrays of nodes.
 
 The gain is that of XGBoost (T. Chen and C. Guestrin, KDD 2016, equation 7, times two and without gamma): score of the left child
-plus score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better. Levels of a
-category are put in order of G / (H + l2), and cut as numbers are: no other partition of them is better (W. D. Fisher, JASA 53
-(1958) 789).
+plus score of the right one less that of the node, score = G**2 / (H + l2). The missing go to the side that is better; a few of
+them, and levels that a few rows of a node have, go with most. Levels of a category are put in order of G / (H + l2), and cut as
+numbers are: no other partition of them is better (W. D. Fisher, JASA 53 (1958) 789).
 Ties go to the first covariate, then the lowest cut, then the missing on the right.
 """
 
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from huizhen.methods.trees.binning import Binning
 from huizhen.methods.trees.forest import SET_BYTES
 
-__all__ = ["Histogram", "Node", "Rules", "Split", "best_splits", "weight"]
+__all__ = ["PLAIN", "WEIGHTED", "Histogram", "Node", "Rules", "Split", "best_splits", "weight"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+GREATEST = float(np.finfo(np.float32).max)
 LEAST_GAIN = 1e-6  # a split gains more than this, as in XGBoost
 AT_ONCE = 4  # nodes worked on at once: a dozen arrays of their bins stay within the second-level cache
 
@@ -37,6 +38,8 @@ class Rules:
         min_rows: the least rows of a child.
         monotone: +1, -1 or 0 for each covariate, int64 (covariate,).
         gradient_scale, hessian_scale: the whole numbers of a histogram are sums times 2 to these.
+        few: fewer rows than this are a few: nothing is decided by them alone.
+        weight_scale, squared_scale: of sums of weights and of their squares.
     """
 
     l2: float
@@ -46,29 +49,49 @@ class Rules:
     monotone: Integers
     gradient_scale: int
     hessian_scale: int
+    few: int = 1
+    weight_scale: int = 0
+    squared_scale: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Joint sums of one node by bin, each int64 (bin of all covariates,)."""
+    """Joint sums of one node by bin.
 
-    gradient: Integers
-    hessian: Integers
-    rows: Integers
+    Attributes:
+        sums: int64 (3 or 5, bin of all covariates): gradients, hessians, rows; with weights, also those and their squares.
+    """
+
+    sums: Integers
 
     def __sub__(self, other: Histogram) -> Histogram:
-        return Histogram(self.gradient - other.gradient, self.hessian - other.hessian, self.rows - other.rows)
+        return Histogram(self.sums - other.sums)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Joint sums of one node, and the limits that monotone covariates above it set to its weight."""
+    """Joint sums of one node, and the limits that monotone covariates above it set to its weight.
 
-    gradient: int
-    hessian: int
-    rows: int
+    Attributes:
+        sums: as of a histogram, over its bins.
+        low, high: its limits.
+    """
+
+    sums: tuple[int, ...]
     low: float = -np.inf
     high: float = np.inf
+
+    @property
+    def gradient(self) -> int:
+        return self.sums[0]
+
+    @property
+    def hessian(self) -> int:
+        return self.sums[1]
+
+    @property
+    def rows(self) -> int:
+        return self.sums[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +115,14 @@ class Split:
     levels: NDArray[np.uint8]
 
 
+PLAIN = ("gradients", "hessians", "rows")
+WEIGHTED = (*PLAIN, "weights", "squares")
 NO_LEVELS = np.zeros(SET_BYTES, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """The best of some splits for each node; arrays (node,), sums (3, node) of gradient, hessian, rows."""
+    """The best of some splits for each node; arrays (node,), sums (3 or 5, node) as of a histogram."""
 
     gain: Floats
     place: Integers
@@ -121,7 +146,7 @@ def weight(node: Node, rules: Rules) -> float:
 
 
 def _best(binning: Binning, histograms: Sequence[Histogram], nodes: Sequence[Node], rules: Rules) -> list[Split | None]:
-    sums = np.stack([np.stack([getattr(each, name) for each in histograms]) for name in ("gradient", "hessian", "rows")])
+    sums = np.stack([each.sums for each in histograms], axis=1)
     best: list[Split | None] = [None] * len(nodes)
     for split in (*_numbers(binning, sums, nodes, rules), *_categories(binning, sums, nodes, rules)):
         for place, one in enumerate(split):
@@ -173,8 +198,10 @@ def _chosen(
     *,
     missing_left: bool,
 ) -> list[Split | None]:
-    best = _candidate(left, nodes, rules, rules.monotone[of] if rules.monotone.any() else None)
     missing = sums[2][:, binning.offsets[1:] - 1]
+    rows = np.array([node.rows for node in nodes], np.int64)[:, None]
+    way = _way_of_few(left[2], missing[:, of], rows, rules, missing_left=missing_left)
+    best = _candidate(left, nodes, rules, rules.monotone[of] if rules.monotone.any() else None, way)
     found: list[Split | None] = []
     for place, node in enumerate(nodes):
         covariate, at = int(of[best.place[place]]), int(cut[best.place[place]])
@@ -193,6 +220,9 @@ def _categories(binning: Binning, sums: Integers, nodes: Sequence[Node], rules: 
         if not size:
             continue
         levels, missing = sums[:, :, start : start + size], sums[:, :, start + size]
+        scarce = levels[2] < rules.few  # where a level of a few rows goes, would tell what they have
+        missing = missing + (levels * scarce).sum(axis=2)
+        levels = levels * ~scarce
         gradient, hessian = levels[0] * 2.0**-rules.gradient_scale, levels[1] * 2.0**-rules.hessian_scale
         with np.errstate(all="ignore"):
             ratio = np.where(levels[2] > 0, gradient / (hessian + rules.l2), np.inf)  # levels that nobody has stand last
@@ -202,7 +232,9 @@ def _categories(binning: Binning, sums: Integers, nodes: Sequence[Node], rules: 
         if missing[2].any():
             sides.append((right + missing[:, :, None], True))
         for left, missing_left in sides:
-            best = _candidate(left, nodes, rules, None)
+            rows = np.array([node.rows for node in nodes], np.int64)[:, None]
+            way = _way_of_few(left[2], missing[2][:, None], rows, rules, missing_left=missing_left)
+            best = _candidate(left, nodes, rules, None, way)
             found: list[Split | None] = []
             for place, node in enumerate(nodes):
                 total, default = best.sums[:, place], missing_left
@@ -215,21 +247,37 @@ def _categories(binning: Binning, sums: Integers, nodes: Sequence[Node], rules: 
 
 
 def _bits(left: NDArray[np.intp], nobody: NDArray[np.intp], default: bool) -> NDArray[np.uint8]:
-    """A bit for each level that goes left; levels that no row of the node has go where the missing go."""
+    """A bit for each level that goes left; levels that no row of the node has, or a few, go where the missing go."""
     goes = np.zeros(8 * SET_BYTES, np.uint8)
     goes[left] = 1
     goes[nobody] = default
     return np.packbits(goes, bitorder="little")
 
 
-def _candidate(left: Integers, nodes: Sequence[Node], rules: Rules, monotone: Integers | None) -> _Candidate:
-    """The best of all left sides, int64 (3, node, candidate)."""
-    total = np.array([[node.gradient, node.hessian, node.rows] for node in nodes], np.int64).T[:, :, None]
+def _way_of_few(left: Integers, missing: Integers, rows: Integers, rules: Rules, *, missing_left: bool) -> NDArray[np.bool_]:
+    """Whether the missing may go this way: a few go where most of the others go, for the better side would tell what they have.
+
+    Args:
+        left: rows on the left, int64 (node, candidate); the missing among them if `missing_left`.
+        missing, rows: of the node, broadcast to the same shape.
+    """
+    others = left - missing if missing_left else left
+    most_left = 2 * others >= rows - missing
+    return np.asarray((missing == 0) | (missing >= rules.few) | (most_left == missing_left))
+
+
+def _candidate(
+    left: Integers, nodes: Sequence[Node], rules: Rules, monotone: Integers | None, way: NDArray[np.bool_]
+) -> _Candidate:
+    """The best of all left sides, int64 (3 or 5, node, candidate), among those that the missing may go."""
+    total = np.array([node.sums for node in nodes], np.int64).T[:, :, None]
     gradient, hessian = left[0] * 2.0**-rules.gradient_scale, left[1] * 2.0**-rules.hessian_scale
     whole_gradient, whole_hessian = total[0] * 2.0**-rules.gradient_scale, total[1] * 2.0**-rules.hessian_scale
     other_gradient, other_hessian = whole_gradient - gradient, whole_hessian - hessian
-    allowed = (left[2] >= rules.min_rows) & (total[2] - left[2] >= rules.min_rows)
+    allowed = way & (left[2] >= rules.min_rows) & (total[2] - left[2] >= rules.min_rows)
     allowed &= (hessian >= rules.min_child_weight) & (other_hessian >= rules.min_child_weight)
+    if len(left) > len(PLAIN):
+        allowed &= _balanced(left, rules) & _balanced(total - left, rules)
     with np.errstate(all="ignore"):
         if monotone is None and all(node.low == -np.inf and node.high == np.inf for node in nodes):
             gain = gradient * gradient / (hessian + rules.l2)
@@ -245,7 +293,7 @@ def _candidate(left: Integers, nodes: Sequence[Node], rules: Rules, monotone: In
                 weights.append(w)
             if monotone is not None:
                 allowed &= monotone * (weights[1] - weights[0]) >= 0
-    gain[~allowed | np.isnan(gain)] = -np.inf
+    gain[~(allowed & (gain < GREATEST))] = -np.inf  # a forest is written in float32
     place = np.argmax(gain, axis=1)
     rows = np.arange(len(nodes))
     best = gain[rows, place]
@@ -253,14 +301,19 @@ def _candidate(left: Integers, nodes: Sequence[Node], rules: Rules, monotone: In
     return _Candidate(best, place, left[:, rows, place])
 
 
+def _balanced(sums: Integers, rules: Rules) -> NDArray[np.bool_]:
+    """Whether weights are not those of a few rows that outweigh the others, by Kish's effective number (1965, section 8.2)."""
+    once, squared = sums[3] * 2.0**-rules.weight_scale, sums[4] * 2.0**-rules.squared_scale
+    return np.asarray(once * once >= rules.few * squared * (1 - 1e-9))  # equal weights are rounded too
+
+
 def _split(
     gain: float, covariate: int, cut: int, missing_left: bool, sums: Integers, node: Node, levels: NDArray[np.uint8]
 ) -> Split | None:
     if gain == -np.inf:
         return None
-    gradient, hessian, rows = (int(value) for value in sums)
-    left = Node(gradient, hessian, rows, node.low, node.high)
-    right = Node(node.gradient - gradient, node.hessian - hessian, node.rows - rows, node.low, node.high)
+    left = Node(tuple(sums.tolist()), node.low, node.high)
+    right = Node(tuple(whole - part for whole, part in zip(node.sums, left.sums)), node.low, node.high)
     return Split(gain, covariate, cut, missing_left, left, right, levels)
 
 
@@ -271,6 +324,6 @@ def _limited(split: Split | None, node: Node, rules: Rules) -> Split | None:
     middle = (weight(split.left, rules) + weight(split.right, rules)) / 2
     rises = rules.monotone[split.covariate] > 0
     left, right = split.left, split.right
-    low = Node(left.gradient, left.hessian, left.rows, *((node.low, middle) if rises else (middle, node.high)))
-    high = Node(right.gradient, right.hessian, right.rows, *((middle, node.high) if rises else (node.low, middle)))
+    low = Node(left.sums, *((node.low, middle) if rises else (middle, node.high)))
+    high = Node(right.sums, *((middle, node.high) if rises else (node.low, middle)))
     return Split(split.gain, split.covariate, split.cut, split.missing_left, low, high, split.levels)

@@ -1,15 +1,23 @@
 """Local training does what a loop in plain torch does, step for step, and fails in words."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from huizhen.canonical import decode, encode
+from huizhen.data.examples import Examples, Numbers
 from huizhen.errors import SiteError, StudyError
+from huizhen.methods.method import Local
+from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training import Network, Recipe, learner_of
+from huizhen.methods.training.export import onnx
+from huizhen.methods.training.features import agree_features
 from huizhen.methods.training.order import Schedule, row_orders, seed_of
-from huizhen.methods.training.state import memory_named
+from huizhen.methods.training.rows import forget, prepare
+from huizhen.methods.training.state import alone, memory_named
+from huizhen.privacy.release import Terms
 
 torch = pytest.importorskip("torch")
 
@@ -190,14 +198,6 @@ def test_images_are_mirrored_with_their_label_maps_half_of_the_time(aims):
     assert 10 <= sum(mirrored) <= 30
 
 
-def test_row_weights_are_those_of_the_mean(learner, table):
-    x, y = table
-    start, recipe = learner.initial(0), Recipe(batch=50)
-    twice = learner.train(start, np.concatenate([x, x[:5]]), np.concatenate([y, y[:5]]), recipe, seed=1).weights
-    weights = np.where(np.arange(23) < 5, 2.0, 1.0)
-    np.testing.assert_allclose(learner.train(start, x, y, recipe, seed=1, row_weights=weights).weights, twice, atol=1e-6)
-
-
 def test_outputs_are_those_of_the_module_at_rest_and_do_not_depend_on_how_many_rows_there_are(aims):
     learner, rng = learner_of(CNN, aims["binary"]), np.random.default_rng(0)
     images, y = rng.normal(size=(40, 1, 8, 8)).astype(np.float32), rng.integers(0, 2, 40).astype(float)
@@ -240,12 +240,51 @@ def test_training_that_diverges_names_the_step(aims, table):
         learner.train(learner.initial(0), x, y, Recipe(learning_rate=3e38, batch=50), seed=1)
 
 
+def test_a_thread_that_waits_takes_the_number_of_threads_from_what_it_finds_when_its_turn_comes():
+    usual, seen = torch.get_num_threads(), []
+    inside, waiting = threading.Event(), threading.Event()
+
+    def first():
+        with alone(0, threads=1):
+            inside.set()
+            waiting.wait(10)
+            time.sleep(0.1)  # the second one stands before the door
+
+    def second():
+        inside.wait(10)
+        waiting.set()
+        with alone(0):
+            seen.append(torch.get_num_threads())
+
+    torch.set_num_threads(3)
+    try:
+        both = [threading.Thread(target=work) for work in (first, second)]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+        with alone(0):
+            seen.append(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(usual)
+    assert seen == [3, 3]
+
+
+def test_writing_a_network_as_onnx_leaves_torchs_random_state_as_it_was(learner):
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    onnx(learner, learner.initial(0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
 def test_a_batch_of_one_row_joins_the_one_before_it_where_a_batch_is_normalised(aims):
     learner = learner_of(Network("mlp", (5,), 1, {"norm": "batch"}), aims["binary"])
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(9, 5)).astype(np.float32), rng.integers(0, 2, 9).astype(float)
     assert learner.train(learner.initial(0), x, y, Recipe(batch=4), seed=1).steps == 2
-    with pytest.raises(SiteError, match="found 1 rows to train on: batch normalisation takes its mean over two rows at least"):
+    with pytest.raises(
+        SiteError, match=r"^found too few rows to train on: batch normalisation takes its mean over two rows at least"
+    ):
         learner.train(learner.initial(0), x[:1], y[:1], Recipe(batch=4), seed=1)
 
 
@@ -292,3 +331,24 @@ def test_a_recipe_is_the_same_after_its_facts_are_encoded():
 def test_a_learner_is_kept_for_the_next_question(aims):
     again = Network.from_facts(decode(encode(MLP.facts())))
     assert learner_of(again, aims["binary"]) is learner_of(MLP, aims["binary"])
+
+
+def test_a_site_prepares_the_folds_that_are_asked_for_and_lets_go_of_those_that_are_not_asked_for_again():
+    rows = Examples({"x": Numbers(np.arange(10.0)), "y": Numbers(np.arange(10.0))}, 10)
+    features = agreed(agree_features("averaging", ("x",), "", scale="none", terms=Terms()))
+    facts = {"features": features, "aim": Aim("regression", ("y",)).facts(), "aside": ["x > 6", "x < 2"], "drawn_by": ["x", "y"]}
+    local = Local()
+    assert prepare(facts, rows, local, 1).targets.tolist() == [7, 8, 9]
+    assert prepare(facts, rows, local, 2, keep=False).inputs[:, 0].tolist() == [0, 1]
+    (held,) = local.memo.values()
+    assert set(held) == {"folds", 1}
+    assert prepare(facts, rows, local, 0) is prepare(facts, rows, local, 0)
+    forget(facts, local, but=[1])
+    assert set(held) == {"folds", 1}
+
+
+def agreed(program):
+    """The features of plain numbers, on which there is nothing to ask."""
+    with pytest.raises(StopIteration) as stop:
+        next(program)
+    return stop.value.value[0].facts()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from huizhen.errors import SiteError
 from huizhen.methods.scores.aim import Aim
-from huizhen.methods.training import Network, Recipe, Sites, average_many, learner_of, site_seeds, together, train_many
+from huizhen.methods.training import Network, Recipe, Sites, average_many, learner_of, many, site_seeds, train_many
 
 pytest.importorskip("torch")
 
@@ -109,8 +109,8 @@ def learner(aims):
 def test_it_does_not_matter_how_many_sites_memory_is_meant_for(learner, monkeypatch):
     sites, start, recipe = some_sites(), learner.initial(0), Recipe(batch=16, epochs=2)
     whole = train_many(learner, start, sites, recipe, seeds=range(6))
-    monkeypatch.setattr(together, "AT_ONCE", 800)
-    assert len(list(together._groups(learner, Sites(sites), recipe, learner.schedule(Sites(sites).counts, recipe)))) > 3
+    monkeypatch.setattr(many, "AT_ONCE", 800)
+    assert len(list(many._groups(learner, Sites(sites), recipe, learner.schedule(Sites(sites).counts, recipe)))) > 3
     few = train_many(learner, start, sites, recipe, seeds=range(6))
     np.testing.assert_allclose(few.weights, whole.weights, atol=1e-6)
     np.testing.assert_array_equal(few.steps, whole.steps)
@@ -153,5 +153,5 @@ def test_if_every_site_diverges_it_is_said(learner):
 
 def test_a_site_with_too_few_rows_is_said():
     learner = learner_of(Network("mlp", (6,), 1, {"norm": "batch"}), Aim("binary", ("y",), ("0", "1")))
-    with pytest.raises(SiteError, match="found 1 rows"):
+    with pytest.raises(SiteError, match="found too few rows"):
         train_many(learner, learner.initial(0), some_sites((8, 1)), Recipe(), seeds=[0, 1])

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
-from huizhen.errors import DataError
+from huizhen.errors import DataError, SiteError
 from huizhen.methods import prediction
+from huizhen.methods.alone import alone
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
+from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.trees import site
+from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.forest import LEAF, Forest, margins, predict
 from huizhen.methods.trees.kernels import NumpyKernels
 from huizhen.privacy.release import Terms, Total, Variable
@@ -74,16 +75,6 @@ def test_with_risk_sets_within_sites_pooled_rows_give_the_same_forest(boost, tab
     assert bytes_of(boost(sites, **settings_)) == bytes_of(boost({"all": pooled}, **settings_))
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=8, deadline=None)
-def test_histograms_of_any_split_add_up_to_the_same_whole_numbers(seed):
-    rng = np.random.default_rng(seed)
-    values = rng.integers(-(2**40), 2**40, 500)
-    parts = rng.integers(0, 7, 500)
-    sums = [np.bincount(np.arange(500)[parts == part] % 9, values[parts == part], 9) for part in range(7)]
-    assert (sum(each.astype(np.int64) for each in sums) == [values[np.arange(500) % 9 == bin_].sum() for bin_ in range(9)]).all()
-
-
 # Against a plain pooled booster
 
 
@@ -95,16 +86,20 @@ def plain_booster(codes, sizes, categorical, truth, trees, depth, least):
     def candidates(rows, covariate):
         code, missing = codes[covariate, rows], sizes[covariate]
         if categorical[covariate]:
+            code = np.where(np.bincount(code, minlength=256)[code] < least, missing, code)
             ratio = {
                 level: gradient[rows][code == level].sum() / (hessian[rows][code == level].sum() + 1)
                 for level in set(code) - {missing}
             }
             order = sorted(ratio, key=lambda level: (ratio[level], level))
-            for count in range(1, len(order) + 1):
-                yield from ((np.isin(code, [*order[:count], *more]), bool(more)) for more in ((), (missing,)))
+            sides = [np.isin(code, order[:count]) for count in range(1, len(order) + 1)]
         else:
-            for cut in range(1, missing + 1):
-                yield from (((code < cut) | (side & (code == missing)), side) for side in (False, True))
+            sides = [code < cut for cut in range(1, missing + 1)]
+        without = code == missing
+        for goes in sides:
+            most = 2 * goes.sum() >= (~without).sum()
+            ways = (most,) if 0 < without.sum() < least else (False, True)
+            yield from ((goes | (without & way), way) for way in ways)
 
     def score(rows):
         return gradient[rows].sum() ** 2 / (hessian[rows].sum() + 1)
@@ -141,32 +136,18 @@ def nested(tree, node=0):
     return int(tree.covariate[node]), nested(tree, child), nested(tree, child + 1)
 
 
-def test_it_equals_a_plain_pooled_booster_with_the_same_bins_split_for_split(boost, make_table, split):
+def test_it_equals_a_plain_pooled_booster_with_the_same_bins_split_for_split(boost, make_table, split, agreed, terms):
     table = make_table(500)
     result = boost(split(table, np.random.default_rng(3).integers(0, 3, table.rows)), trees=4, bins=24)
     forest = forest_of(result)
-    binning = captured_binning(boost, table)
+    covariates = ("age", "bmi", "grade", "stage")
+    program = agree_binning("boosting", covariates, terms(), bins=24)
+    (binning, _), _ = agreed(program, {**BINNING_STEPS, **LEVELS_STEPS}, {"all": table})
     grown, expected = plain_booster(
         binning.encode(table).astype(int), binning.sizes, binning.categorical, table.number("died"), trees=4, depth=3, least=5
     )
     assert [nested(tree) for tree in forest.trees] == grown
     np.testing.assert_allclose(margins(forest, table)[:, 0], expected, atol=2e-7)
-
-
-def captured_binning(boost, table):
-    seen = {}
-    original = site.Grower.__init__
-
-    def keep(self, examples, setting):
-        original(self, examples, setting)
-        seen["binning"] = self.binning
-
-    site.Grower.__init__ = keep
-    try:
-        boost({"all": table}, trees=1, bins=24)
-    finally:
-        site.Grower.__init__ = original
-    return seen["binning"]
 
 
 # Against XGBoost
@@ -194,14 +175,18 @@ def test_where_every_value_has_a_bin_the_margins_are_those_of_xgboost(boost, tab
     np.testing.assert_allclose(margins(forest, table)[:, 0], theirs, rtol=2e-6, atol=2e-5)
 
 
-def test_cox_orders_patients_as_xgboost_does(boost, table, split):
+@pytest.mark.parametrize("strata", ["", "site"])
+def test_where_every_value_and_time_has_a_bin_the_log_hazards_are_those_of_xgboost(boost, table, split, strata):
+    """Times without ties, for XGBoost lets the order of the rows decide between equal ones."""
+    order = np.argsort(np.argsort(table.number("days"), kind="stable")) + 1.0
+    untied = Examples({**table.columns, "days": Numbers(order)}, table.rows)
     names = ("age", "grade")
-    forest = forest_of(boost(split(table, np.arange(table.rows) % 3), least=1, task="cox", covariates=names, learning_rate=0.1))
-    signed = np.where(table.number("died") == 1, 1, -1) * table.number("days")
+    sites = split(untied, np.arange(table.rows) % (1 if strata else 3))
+    forest = forest_of(boost(sites, least=1, task="cox", covariates=names, strata=strata))
+    signed = np.where(table.number("died") == 1, 1, -1) * order
     inputs = np.column_stack([table.number(name) for name in names])
-    theirs = xgboost_margins(inputs, signed, 1.0, forest, objective="survival:cox", eta=0.1)
-    mine = margins(forest, table)[:, 0]
-    assert np.corrcoef(mine, theirs)[0, 1] > 0.97
+    theirs = xgboost_margins(inputs, signed, 1.0, forest, objective="survival:cox")
+    np.testing.assert_allclose(margins(forest, table)[:, 0], theirs, rtol=2e-6, atol=2e-5)
 
 
 def test_a_cox_tree_of_one_split_has_the_leaves_of_breslows_formula(boost, table):
@@ -401,14 +386,17 @@ def add_up(answers):
 
 
 def conversation(spec, terms, sites, *, forget=False, keep=None):
-    """The result, with every memo forgotten before each question, and with the states passed on to `keep`."""
+    """The result, with every memo forgotten before each question, and with the states passed on to `keep`.
+
+    What a site keeps travels through bytes, as through its checkpoint.
+    """
     state, local = BOOSTING.begin(spec, terms), {name: Local() for name in sites}
     while not isinstance(asked := BOOSTING.ask(state), Finished):
         if keep is not None:
             keep.append(state)
         answers = []
         for name, rows in sites.items():
-            known = Local() if forget else local[name]
+            known = Local(canonical.decode(canonical.encode(dict(local[name].kept)))) if forget else local[name]
             answer, local[name] = BOOSTING.answer(asked, rows, known, rng=np.random.default_rng(0))
             answers.append(answer)
         state = BOOSTING.fold(state, add_up(answers))
@@ -436,8 +424,9 @@ def test_a_published_result_is_judged_and_taken_away_with_its_forest_alone(boost
     assert prediction.variables_of(result)["stage"].levels == ("I", "II", "III", "IV", "V")
 
 
-def test_a_site_that_forgot_everything_answers_the_same(table, split, terms, bytes_of):
-    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**SPEC)
+@pytest.mark.parametrize("settings_", [{}, {"outcome": "died", "trees": 40, "depth": 1}], ids=str)
+def test_a_site_that_forgot_all_but_what_it_keeps_answers_the_same(table, split, terms, bytes_of, settings_):
+    sites, spec = split(table, np.arange(table.rows) % 2), BoostingSpec(**{**SPEC, **settings_})
     assert bytes_of(conversation(spec, terms(), sites)) == bytes_of(conversation(spec, terms(), sites, forget=True))
 
 
@@ -471,6 +460,38 @@ def test_begun_again_at_any_milestone_it_grows_the_same_forest(table, split, ter
         assert asked.result.tables["learning"] == whole.tables["learning"]
 
 
+def asked_of(spec, terms, table):
+    """Every question to a single site, with the state that it was asked in and what the site knew before it."""
+    state, local = BOOSTING.begin(spec, terms), Local()
+    while not isinstance(asked := BOOSTING.ask(state), Finished):
+        yield asked, state, local
+        answer, local = BOOSTING.answer(asked, table, local, rng=np.random.default_rng(0))
+        state = BOOSTING.fold(state, add_up([answer]))
+
+
+def test_questions_carry_the_newest_trees_and_not_the_whole_forest(table, terms):
+    spec = BoostingSpec(**{**SPEC, "outcome": "died", "trees": 60, "depth": 1})
+    grown = [asked.facts for asked, *_ in asked_of(spec, terms(), table) if asked.step == "boosting.grow"]
+    assert [len(facts["forest"]["nodes"]) for facts in grown[:20]] == [*range(17), 1, 2, 3]
+    assert max(len(facts["forest"]["nodes"]) for facts in grown) == 16
+    assert [place for place, facts in enumerate(grown) if facts["setting"]] == [0]
+
+
+def test_a_site_that_lost_what_it_kept_says_so_and_is_told_all_when_the_run_begins_again(table, terms):
+    spec = BoostingSpec(**SPEC)
+    asked, state, knew = [each for each in asked_of(spec, terms(), table) if each[0].facts.get("level")][-1]
+    with pytest.raises(SiteError) as lost:
+        BOOSTING.answer(asked, table, Local(), rng=np.random.default_rng(0))
+    assert "Run the study again" in str(lost.value)
+    begun = BOOSTING.begin(spec, terms(), state.milestone)
+    for total in state.totals:  # it was in the middle of a tree
+        begun = BOOSTING.fold(begun, total)
+    again, _ = BOOSTING.answer(BOOSTING.ask(begun), table, Local(), rng=np.random.default_rng(0))
+    before, _ = BOOSTING.answer(asked, table, knew, rng=np.random.default_rng(0))
+    for name, part in before.parts.items():
+        np.testing.assert_array_equal(part.values, again.parts[name].values)
+
+
 def test_without_numba_the_forest_is_the_same(table, split, terms, bytes_of, monkeypatch):
     from huizhen.methods.trees import binning
 
@@ -491,6 +512,16 @@ def test_questions_show_how_far_growth_is(table, terms):
         state = BOOSTING.fold(state, add_up([answer]))
     assert seen[0] == (0, 3, [])
     assert (2, 3, ["training_loss", "validation_loss"]) in seen
+    assert seen[-1] == (3, 3, ["training_loss", "validation_loss"])
+
+
+def test_growth_that_ended_early_is_planned_no_farther(table, terms):
+    spec = BoostingSpec(**{**SPEC, "outcome": "died", "trees": 60, "depth": 4, "validation": 0.3, "early_stopping": 3})
+    told = [(asked.step, asked.progress) for asked, *_ in asked_of(spec, terms(), table) if asked.progress]
+    grown = max(progress.done for step, progress in told if step == "boosting.grow")
+    assert grown < 60
+    assert (told[-1][0], told[-1][1].done, told[-1][1].of) == ("boosting.judge", grown, grown)
+    assert all(progress.of == 60 for step, progress in told[:-1])
 
 
 # What cannot be
@@ -530,6 +561,51 @@ def test_no_event_and_no_row_for_validation_are_refused(boost, table):
     nobody = Examples({**table.columns, "died": Numbers(np.zeros(table.rows))}, table.rows)
     assert "no patient had the event" in boost({"all": nobody}, task="cox", least=1).failure
     assert "for validation" in boost({"all": table}, validation="age > 200").failure
+
+
+@pytest.mark.parametrize("rule", ["validation", "test"])
+def test_rows_set_aside_that_nobody_can_be_judged_on_are_refused(boost, table, rule):
+    old = table.number("age") >= 75
+    weightless = Examples({**table.columns, "weight": Numbers(np.where(old, 0.0, 1.0))}, table.rows)
+    assert f"all rows for {rule} have a weight of 0" in boost({"all": weightless}, weights="weight", **{rule: "age >= 75"}).failure
+    eventless = Examples({**table.columns, "died": Numbers(np.where(old, 0.0, table.number("died")))}, table.rows)
+    early = {"early_stopping": 2} if rule == "validation" else {}
+    assert f"no patient for {rule} had the event" in boost({"all": eventless}, task="cox", **{rule: "age >= 75"}, **early).failure
+    nothing = Examples({**table.columns, "weight": Numbers(np.zeros(table.rows))}, table.rows)
+    failure = boost({"all": nothing}, task="regression", outcome="pressure", weights="weight").failure
+    assert "all rows for training have a weight of 0" in failure
+    both = Examples({**table.columns, "weight": weightless.columns["weight"]}, table.rows)
+    failure = boost({"all": both}, task="cox", weights="weight", **{rule: "age >= 75"}).failure
+    assert f"no patient for {rule} had the event" in failure
+
+
+def test_a_whole_site_may_be_the_test_and_every_other_site_learns_alone(boost, table, split, terms):
+    sites = split(table, np.arange(table.rows) % 3)
+    settings_ = {"task": "classification", "outcome": "died", "covariates": ("age", "bmi"), "trees": 5, "test": "site == 's2'"}
+    spec = BoostingSpec(**settings_)
+    own = alone(BOOSTING, spec, terms(), sites["s0"])
+    assert not own.failure
+    assert own.facts["judged_on"] == "nothing"
+    assert "quality" not in own.tables
+    assert any("none of the rows here is for test" in note for note in own.notes)
+    without = alone(BOOSTING, BoostingSpec(**{**settings_, "test": 0.0}), terms(), sites["s0"])
+    assert canonical.encode(own.model) == canonical.encode(without.model)
+    tables = BOOSTING.appraise(own, spec, terms(), sites["s2"], 2)
+    assert "auc" in tables["quality"].columns["measure"]
+    assert "fewer than 5 rows are for training" in alone(BOOSTING, spec, terms(), sites["s2"]).failure
+    few = {name: sites[name] for name in ("s0", "s1")}
+    assert "fewer than 5 rows are for test" in boost(few, **{**settings_, "covariates": ("age", "bmi")}).failure
+
+
+def test_a_site_whose_rows_weigh_nothing_has_no_measures_of_its_own(boost, table, terms):
+    spec = BoostingSpec(task="classification", outcome="died", covariates=("age", "bmi"), weights="weight", test=0.3)
+    result = boost({"all": table}, covariates=("age", "bmi"), weights="weight", test=0.3)
+    weightless = Examples({**table.columns, "weight": Numbers(np.zeros(table.rows))}, table.rows)
+    assert BOOSTING.appraise(result, spec, terms(), weightless, 2) == {}
+
+
+def test_a_category_cannot_be_monotone(boost, table):
+    assert "stage is a category" in boost({"all": table}, monotone={"stage": 1}).failure
 
 
 @pytest.mark.parametrize(

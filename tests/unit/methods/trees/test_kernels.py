@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from huizhen.methods.trees.kernels import NumpyKernels
 from huizhen.methods.trees.lattice import SLOTS, keys_of
@@ -76,3 +78,28 @@ def test_bins_count_the_cuts_at_or_below_a_number(kernels, cuts):
 def test_the_order_of_bits_is_the_order_of_numbers():
     values = np.array([-np.inf, -3.0, -1e-45, 0.0, 1e-45, 2.0, np.inf])
     assert (np.diff(keys_of(values).astype(np.int64)) > 0).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), sites=st.integers(1, 7))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_histograms_of_any_split_over_sites_add_up_to_those_of_all_rows(kernels, rows, seed, sites):
+    """Values as large as the agreed scales let them be, where an order of adding would show in float64."""
+    codes, _, _, chosen = rows
+    rng = np.random.default_rng(seed)
+    gradient = rng.integers(-(2**51 // ROWS), 2**51 // ROWS, ROWS)
+    pairs = np.column_stack([gradient, rng.integers(0, 2**46 // ROWS, ROWS) + (1 << 46)])
+    slots = np.concatenate([place * SLOTS + np.arange(256) for place in range(COVARIATES)])
+
+    def sums(some):
+        found = tuple(np.empty(len(slots), np.int64) for _ in range(3))
+        kernels.histogram(codes[some], np.arange(len(some), dtype=np.int32), pairs[some], 46, slots, found)
+        return np.stack(found)
+
+    parts = rng.integers(0, sites, len(chosen))
+    whole = sums(chosen)
+    np.testing.assert_array_equal(sum(sums(chosen[parts == site]) for site in range(sites)), whole)
+    exact = np.zeros((3, COVARIATES, SLOTS), np.int64)
+    for place in range(COVARIATES):
+        for values, into in zip((gradient[chosen], pairs[chosen, 1] - (1 << 46), np.ones(len(chosen), np.int64)), exact[:, place]):
+            np.add.at(into, codes[chosen, place], values)
+    np.testing.assert_array_equal(whole, exact.reshape(3, -1))
