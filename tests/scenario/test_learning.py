@@ -108,17 +108,20 @@ DAMAGE = {
     "no network": lambda value: {**value, "setting": {**value["setting"], "network": {}}},
     "another kind": lambda value: [1, 2],
     "no weights": lambda value: {**value, "joint": {}},
-    "rounds as text": lambda value: {**value, "rounds": ["x"]},
+    "rounds as text": lambda value: {**value, "course": {"rounds": ["x"]}},
 }
 
 
 @pytest.mark.parametrize("change", DAMAGE.values(), ids=DAMAGE)
 def test_a_checkpoint_that_was_tampered_with_is_called_damaged(tmp_path, change):
     run(learning(), SITES, out=tmp_path, compare=False)
-    checkpoints, name = FileCheckpoints(tmp_path / "checkpoints", learning().digest[:12]), "averaging.1.00000"
+    (file,) = (tmp_path / "checkpoints").glob("*.averaging.????????????.00000.checkpoint")
+    checkpoints, name = FileCheckpoints(tmp_path / "checkpoints"), file.name.removesuffix(".checkpoint")
     header = checkpoints.load(name)
     checkpoints.save(name, {**header, "milestone": {"value": change(header["milestone"]["value"])}})
-    with pytest.raises(MachineError, match=f"{name}: found a damaged file, expected a checkpoint. Remove the file"):
+    with pytest.raises(
+        MachineError, match=f"{name.partition('.')[2]}: found a damaged file, expected a checkpoint. Remove the file"
+    ):
         run(learning(), SITES, out=tmp_path, compare=False)
 
 

@@ -57,32 +57,31 @@ class Course:
             FederationError: what is kept under this name is another study's.
             MachineError: it is damaged.
         """
-        method, spec = self.analysis.method, self.analysis.spec
         header = self.checkpoints.load(self._name(0))
         if header is not None and not isinstance(header, Mapping):
             raise damaged(self._name(0))
         if header is None or not self._is_mine(header):
             self.lineage = new_id("course")
             self._open(None)
-            return method.begin(spec, terms)
+            return self.analysis.method.begin(self.analysis.spec, terms)
         try:
-            return self._resumed(header, terms)
+            return self._resume(header, terms)
         except (HuizhenError, MemoryError):
             raise
         except Exception as error:  # what a program makes of values that are not its own cannot be told beforehand
             raise damaged(self._name(0)) from error
 
-    def _resumed(self, header: Mapping[str, Any], terms: Terms) -> Any:
-        """The state behind a header and the totals that follow it, with its question, so that what cannot go on shows here."""
-        method, spec = self.analysis.method, self.analysis.spec
+    def _resume(self, header: Mapping[str, Any], terms: Terms) -> Any:
+        """The state behind a header and its totals. It is asked its question, so that what cannot be gone on from shows here."""
+        method = self.analysis.method
         self.lineage, self._token, self.round = header["lineage"], header["token"], header["round"]
         self._milestone = None if header["milestone"] is None else Milestone(header["milestone"]["value"])
-        state = method.begin(spec, terms, self._milestone)
+        state = method.begin(self.analysis.spec, terms, self._milestone)
         while (kept := self.checkpoints.load(self._name(self._folded + 1))) is not None and kept["token"] == self._token:
             self.round, self._folded = self.round + 1, self._folded + 1
             state = method.fold(state, total_from(kept["total"]))
-        method.ask(state)
         self.resumed = bool(self._folded or self._milestone)
+        method.ask(state)
         return state
 
     def fold(self, state: Any, total: Total, *, round_number: int) -> Any:
