@@ -26,7 +26,7 @@ SHARES = (0.08, 0.12, 0.20, 0.25, 0.35)
 FOLDS = {"train": "train", "val": "validation", "test": "test"}
 SETTINGS = {
     "network": "small_cnn", "image": "image", "outcome": "label", "validation": "split == 'validation'", "test": "split == 'test'",
-    "rounds": 20, "early_stopping": 5, "epochs": 1, "batch": 32, "optimiser": "adam", "learning_rate": 0.002, "augment": "flip",
+    "rounds": 120, "early_stopping": 10, "epochs": 1, "batch": 16, "optimiser": "adam", "learning_rate": 0.003,
 }  # fmt: skip
 
 
