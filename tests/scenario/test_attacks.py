@@ -187,14 +187,17 @@ def test_a_site_alone_does_not_give_back_what_another_withholds():
     assert sum(n is None for n in numbers) == 2, "one withheld number could be had by subtraction"
 
 
-def test_a_site_alone_fits_no_model_on_a_class_of_few():
+def test_a_site_alone_fits_no_model_on_a_class_of_few_and_the_smallest_other_site_tells_of_none():
+    """The deviances of the others, joint less theirs, would count the deaths in the west."""
     sites = {name: hospital(seed) for seed, name in enumerate(("west", "north", "east"))}
     sites["west"]["died"] = np.where(np.arange(60) % 20 == 7, 1.0, 0.0)
     study = {"method": {"glm": {"formula": "died ~ age", "family": "binomial"}}}
     finding = run(Study.parse(study), sites)["glm"]
     assert not finding.result.failure
     assert "min_cell_count" in finding.alone["west"].failure
-    assert "coefficients" in finding.alone["north"].tables
+    assert "would tell of that site's patients" in finding.alone["north"].failure
+    assert not finding.alone["north"].facts
+    assert "coefficients" in finding.alone["east"].tables
 
 
 def test_a_number_of_events_is_not_read_off_a_criterion():

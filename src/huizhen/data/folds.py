@@ -87,7 +87,7 @@ def _draw(examples: Examples, names: Iterable[str]) -> Hashes:
     places = np.arange(examples.rows)
     before = np.empty(examples.rows, np.uint64)
     before[order] = places - np.maximum.accumulate(np.where(new, places, 0))
-    return _mix(hashes + before * _seed("equal rows"))
+    return _mix(hashes + before * _seed("occurrence"))
 
 
 def content_hash(examples: Examples, names: Iterable[str]) -> Hashes:

@@ -22,7 +22,7 @@ from huizhen.policy.publication import COUNT_FACTS, TELL_COUNTS, publish
 from huizhen.privacy.release import Answer, Question, Terms
 from huizhen.privacy.result import CellTable, Result, Table, Withheld
 
-__all__ = ["by_itself", "hold_together"]
+__all__ = ["as_shown", "by_itself", "hold_together"]
 
 LABELS = (
     "variable",
@@ -35,6 +35,11 @@ LABELS = (
     "label",
 )  # columns that say what a row is about
 ADDED = ("sum", "mean")  # columns that give a sum back, besides counts
+COMPARED = ("quality", "at_threshold")  # tables of a learned model that stand beside the joint ones, row by row held together
+WHOLE = (
+    "Another site has no answer of its own, and the joint answer less those of the others would tell of that site's patients, so "
+    "this one is kept back too."
+)
 WHY = "Another site keeps the same number back, and the joint number less those of the others would be that site's."
 
 
@@ -57,13 +62,39 @@ def by_itself(analysis: Analysis, rows: Examples, terms: Terms, *, asking: Calla
 
 def hold_together(results: Mapping[str, Result]) -> dict[str, Result]:
     """The sites' published results without the numbers that would give back what a single site withholds."""
-    held = dict(results)
+    held = _without_smallest(results)
     for what in dict.fromkeys(what for result in results.values() for what in _additive(result)):
         shown = [site for site, result in held.items() if _shows(result, what)]
         if shown and len(shown) < len(held):
             smallest = min(shown, key=lambda site: held[site].rows)
             for site in {smallest, *(site for site in held if what[0] == "cells" and site not in shown)}:
                 held[site] = _without(held[site], what)
+    return held
+
+
+def as_shown(results: Mapping[str, Result]) -> dict[str, Result]:
+    """The sites' results without what only the comparison needs: a learned model, its course and curves.
+
+    A model begins at the odds of the outcome; with the joint one's, they would tell the odds at the site that keeps its own back.
+    """
+    return {
+        site: replace(result, model={}, tables={name: result.tables[name] for name in COMPARED if name in result.tables})
+        if result.model
+        else result
+        for site, result in results.items()
+    }
+
+
+def _without_smallest(results: Mapping[str, Result]) -> dict[str, Result]:
+    """Where a single site has no model of its own, the smallest other one is not told either.
+
+    Coefficients and deviances of a model are equations in the numbers of patients by group.
+    """
+    held = dict(results)
+    able = [site for site, result in results.items() if not result.failure and "coefficients" in result.tables]
+    if able and len(able) == len(results) - 1:
+        smallest = min(able, key=lambda site: results[site].rows)
+        held[smallest] = Result(results[smallest].method, results[smallest].rows, failure=WHOLE)
     return held
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from huizhen import canonical
 from huizhen.clock import Clock
 from huizhen.data.examples import Examples, concatenate
-from huizhen.embedded.aside import by_itself, hold_together
+from huizhen.embedded.aside import as_shown, by_itself, hold_together
 from huizhen.embedded.findings import Finding
 from huizhen.embedded.judged import Judged, judge
 from huizhen.embedded.keeping import result_from, result_to
@@ -80,8 +80,8 @@ class Comparison:
                 judging=models.judging,
             )
         except MemoryError as error:  # all rows in one place take the most room
-            return Finding(outcome, alone, Result(analysis.method.name, failure=why_it_broke(error)), judged=Judged())
-        return Finding(outcome, alone, pooled, judged=judged)
+            return Finding(outcome, as_shown(alone), Result(analysis.method.name, failure=why_it_broke(error)), judged=Judged())
+        return Finding(outcome, as_shown(alone), pooled, judged=judged)
 
     def tell(self, outcome: Outcome, kind: EventKind, **details: Any) -> None:
         self.watch(Event(kind, outcome.label, outcome.rounds, self.clock.seconds() - self.started_s, **details))

@@ -169,8 +169,8 @@ def _quality(models: list[_Model], told: Mapping[str, Mapping[str, Tables]], sit
 
 
 def _patients(tables: Tables) -> int:
-    """Numbers of rows held aside: the most that a measure rests on."""
-    return max((int(value) for value in tables["quality"].columns["smallest_group"] if value), default=0) if tables else 0
+    """Numbers of rows held aside, whatever their weights."""
+    return max((int(value) for value in tables["quality"].columns["patients"] if value), default=0) if tables else 0
 
 
 def _shown(patients: Mapping[str, int], sites: tuple[str, ...], terms: Terms) -> dict[str, int]:

@@ -20,7 +20,7 @@ from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
-from huizhen.methods.scores.measure import headline, learning, quality, remarks
+from huizhen.methods.scores.measure import headline, learning, quality, remarks, untold
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
@@ -161,7 +161,10 @@ def _result(
     total: Total,
 ) -> Result:
     aim, fold, sums = learner.aim, FOLDS[course.judged[-1]], _of_fold(total, course.judged[-1])
-    tables = {"learning": learning(course.rounds)}
+    hidden: frozenset[str] = frozenset()
+    if spec.validation:
+        hidden = untold(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
+    tables = {"learning": learning(course.rounds, without=hidden)}
     tables |= quality(aim, sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
     facts = {
         "network": spec.network,
@@ -176,7 +179,7 @@ def _result(
         BLIND: spec.early_stopping and not course.best,
         OWN: setting["own_layers"],
     }
-    notes = (*remarks(aim, sums), *(note for note, holds in said.items() if holds))
+    notes = (*remarks(aim, sums, min_cell_count=terms.min_cell_count), *(note for note, holds in said.items() if holds))
     model = {**setting, "weights": weights}
     return Result(NAME, total.rows, terms.roster, facts, tables, model=model, notes=notes)
 

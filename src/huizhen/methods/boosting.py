@@ -62,6 +62,8 @@ def _program(spec: BoostingSpec, terms: Terms) -> Script:
         "drawn_from": drawn_from(spec),
     }
     start = yield from agree_start(NAME, facts, aim, variables, terms)
+    if aim.task == "regression":
+        aim = replace(aim, center=float(start.base[0]))
     binning, notes = yield from agree_binning(NAME, spec.covariates, terms, bins=spec.bins)
     grid, noted = (yield from agree_grid(NAME, spec, terms)) if aim.task == "cox" and not spec.strata else (None, ())
     if grid is not None:  # measures are judged on the same times; the last end is somebody's, and nobody stands beyond it
@@ -214,7 +216,7 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
         facts, variables = {**growth.whole(chosen), "fold": fold}, tuple(use.name for use in reads(spec))
         total = yield Question(NAME, JUDGE, facts, variables, progress=_ended(growth))
         tables |= quality(aim, total.sums, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
-        notes = (*remarks(aim, total.sums), *((SEEN,) if fold == TRAINING else ()))
+        notes = (*remarks(aim, total.sums, min_cell_count=terms.min_cell_count), *((SEEN,) if fold == TRAINING else ()))
     else:
         notes = (ELSEWHERE,)
     found = {

@@ -16,7 +16,7 @@ from huizhen.methods.method import ScriptedMethod, Spec, Use
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import measure, quality
 from huizhen.privacy.release import Answer, Part, Question, Terms
-from huizhen.privacy.result import Result
+from huizhen.privacy.result import Result, Table
 from huizhen.report.content import Unjudged
 
 AIM = Aim("binary", ("died",), ("0", "1"))
@@ -84,7 +84,9 @@ def telling(spec, terms):
     total = yield Question("line", "sums", variables=NAMES)
     slope = total.sums["died"][1:] / total.sums["died"][0] - total.sums["lived"][1:] / total.sums["lived"][0]
     judged_ = yield Question("line", "judge", {"slope": slope.tolist()}, variables=NAMES)
-    return Result("line", total.rows, total.roster, {"slope": slope.tolist()}, quality(AIM, judged_.sums))
+    course = Table({"loss": (0.7,)}, "", "The course of learning.")
+    tables = {"learning": course, **quality(AIM, judged_.sums)}
+    return Result("line", total.rows, total.roster, {"slope": slope.tolist()}, tables, model={"slope": slope.tolist()})
 
 
 def judge_rows(question, examples, local, rng):
@@ -183,7 +185,9 @@ def test_how_many_patients_bear_a_label_at_one_site_is_not_to_be_had_from_the_ot
     told = {name: row(table, model="federation", rows=name) for name in (*sites, "all")}
     assert told["east"]["auc"] is told["north"]["auc"] is None
     assert told["west"]["auc"] is not None
-    assert told["east"]["brier"] is not None
+    assert told["east"]["brier"] is told["north"]["brier"] is told["east"]["log_loss"] is None  # losses count the label too
+    assert told["west"]["brier"] is not None
+    assert told["east"]["patients"] == (few.number("kept") == 2).sum()
     own = run_tables(replace(LEARNING, analyses=(Analysis("line", TELLING, LineSpec()),)), sites)["line"].alone
     groups = {
         name: dict(zip(own[name].tables["quality"].columns["measure"], own[name].tables["quality"].columns["smallest_group"]))
@@ -191,7 +195,17 @@ def test_how_many_patients_bear_a_label_at_one_site_is_not_to_be_had_from_the_ot
     }
     assert groups["east"]["auc"] is groups["north"]["auc"] is None  # else the joint number less those of the others is 3
     assert groups["west"]["auc"] is not None
-    assert groups["north"]["brier"] is not None
+    assert groups["north"]["brier"] is None
+
+
+def test_a_sites_own_model_and_its_course_and_curves_are_for_the_comparison_only():
+    finding = run_tables(replace(LEARNING, analyses=(Analysis("line", TELLING, LineSpec()),)), SITES)["line"]
+    assert finding.result.model
+    assert {"learning", "roc", "calibration"} <= finding.result.tables.keys()
+    for result in finding.alone.values():
+        assert not result.model
+        assert result.tables.keys() == {"quality", "at_threshold"}
+    assert row(finding.quality, model="alone", site="east", rows="all")["auc"] is not None
 
 
 def test_a_sites_few_rows_are_not_told_of_and_not_to_be_had_from_the_others():

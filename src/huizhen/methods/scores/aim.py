@@ -33,6 +33,7 @@ class Aim:
         event: condition under which the event came, for ``cox`` and ``discrete_time``.
         ends: upper ends of the intervals of time, rising; for ``discrete_time``.
         threshold: predicted probability from which a label counts as positive.
+        center: a number near the outcome, known to all sites, from which powers are taken; for ``regression``.
     """
 
     task: Task
@@ -41,6 +42,7 @@ class Aim:
     event: str = ""
     ends: tuple[float, ...] = ()
     threshold: float = 0.5
+    center: float = 0.0
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""

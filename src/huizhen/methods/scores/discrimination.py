@@ -3,32 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.calibration import recalibrate
 from huizhen.methods.scores.cuts import pieces
-from huizhen.methods.scores.histogram import area, middles
+from huizhen.methods.scores.groups import least, raw, spelled_out
+from huizhen.methods.scores.histogram import Area, area, middles
 from huizhen.methods.scores.interval import Estimate, Floats, absent, mean, normal, share
-from huizhen.methods.scores.labels import names_of, raw
+from huizhen.methods.scores.labels import names_of
 from huizhen.privacy.result import Table
 
-__all__ = ["at_chosen_point", "calibration_table", "label_estimates", "roc_table", "without_contrast"]
+__all__ = [
+    "areas_of",
+    "at_chosen_point",
+    "bears_few",
+    "calibration_table",
+    "few_values",
+    "label_estimates",
+    "roc_table",
+    "without_contrast",
+]
 
 TENTHS = 10
 MACRO = "macro"
 
 
-def label_estimates(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:
-    """Measures that no number of patients can be read from: areas, Brier score, log loss, calibration."""
-    names, count = names_of(aim), float(sums["weight"][0])
-    by_label = [list(_of_label(sums, i, z)) for i in range(len(names))]
+def label_estimates(aim: Aim, sums: Mapping[str, Floats], z: float, minimum: int) -> list[Estimate]:
+    """Areas, Brier score, log loss, calibration; `smallest` is the least number of rows, but 0, that their digits tell of."""
+    names, count, areas = names_of(aim), float(sums["weight"][0]), areas_of(aim, sums, minimum)
+    by_label = [list(_of_label(sums, i, areas[i], z)) for i in range(len(names))]
     losses = list(_losses(aim, sums, count, z))
     if aim.task == "binary":
         return [*by_label[0], *losses]
     named = [one.of(name) for name, found in zip(names, by_label) for one in found]
-    return [*_macro(sums, by_label, z), *losses, *named]
+    return [*_macro(areas, by_label, z), *losses, *named]
+
+
+def areas_of(aim: Aim, sums: Mapping[str, Floats], minimum: int) -> list[Area]:
+    """The area by label; of scores that take few values, that of the pieces between the published points of the curve."""
+    found = []
+    for i in range(len(names_of(aim))):
+        curve = _curve(aim, sums, i, minimum) if few_values(sums, i, minimum) else None
+        rising = (sums["positives"][i], sums["negatives"][i]) if curve is None else (curve[0][::-1], curve[1][::-1])
+        found.append(area(*rising))
+    return found
+
+
+def few_values(sums: Mapping[str, Floats], i: int, minimum: int) -> bool:
+    """Whether the scores take so few values that digits would tell how few patients are behind one of them."""
+    return spelled_out(_cells(sums, i)) < minimum
+
+
+def bears_few(sums: Mapping[str, Floats], i: int) -> float:
+    """The smallest number of rows but 0 among those that bear the label and the others."""
+    return least(_cells(sums, i).sum(axis=1))
+
+
+def _cells(sums: Mapping[str, Floats], i: int) -> Floats:
+    """Numbers of rows with the label and without, by bin, float64 (2, bin)."""
+    return np.stack([raw(sums, "positives", "positive_rows")[i], raw(sums, "negatives", "negative_rows")[i]])
 
 
 def at_chosen_point(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:
@@ -38,21 +74,21 @@ def at_chosen_point(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Esti
     found = []
     for i, name in enumerate(names):
         tp, fn, fp, tn = sums["decided"][i].tolist()
-        least = _least(rows[i])
+        fewest = least(rows[i])
         parts = (
             ("sensitivity", tp, tp + fn),
             ("specificity", tn, tn + fp),
             ("positive_predictive_value", tp, tp + fp),
             ("negative_predictive_value", tn, tn + fn),
         )
-        found += [share(measure, hits, of, z, least).of(name) for measure, hits, of in parts]
+        found += [share(measure, hits, of, z, fewest).of(name) for measure, hits, of in parts]
         if aim.task != "multiclass":
             agree = np.array([rows[i, 0] + rows[i, 3], rows[i, 1] + rows[i, 2]])
-            found.append(share("accuracy", tp + tn, tp + fn + fp + tn, z, _least(agree)).of(name))
+            found.append(share("accuracy", tp + tn, tp + fn + fp + tn, z, least(agree)).of(name))
     if aim.task == "multiclass":
         # A single class that is kept back could be had from all the others and the joint accuracy.
-        least = min(_least(one) for one in rows)
-        found.insert(0, share("accuracy", float(sums["right"][0]), float(sums["weight"][0]), z, least).of(MACRO))
+        fewest = min(least(one) for one in rows)
+        found.insert(0, share("accuracy", float(sums["right"][0]), float(sums["weight"][0]), z, fewest).of(MACRO))
     return found
 
 
@@ -92,12 +128,10 @@ def calibration_table(aim: Aim, sums: Mapping[str, Floats], z: float, minimum: i
     return _table(aim, columns, rows, "Predicted risk and observed share, by tenth of predicted risk.", support="patients")
 
 
-def _of_label(sums: Mapping[str, Floats], i: int, z: float) -> Iterator[Estimate]:
-    p, n = sums["positives"][i], sums["negatives"][i]
-    smallest = float(min(raw(sums, "positives", "positive_rows")[i].sum(), raw(sums, "negatives", "negative_rows")[i].sum()))
-    found, line = area(p, n), recalibrate(p, n)
+def _of_label(sums: Mapping[str, Floats], i: int, found: Area, z: float) -> Iterator[Estimate]:
+    smallest, line = bears_few(sums, i), recalibrate(sums["positives"][i], sums["negatives"][i])
     if found.value is None:
-        yield absent("auc")
+        yield absent("auc", smallest)
     else:
         limits = normal("auc", found.value, found.error or 0.0, z, smallest, low=0.0, high=1.0)
         # Pairs within a bin may lie on either side: the limits hold whichever way they fall.
@@ -107,6 +141,7 @@ def _of_label(sums: Mapping[str, Floats], i: int, z: float) -> Iterator[Estimate
         yield Estimate(
             "auc", found.value, low if low is None else max(0.0, low), high if high is None else min(1.0, high), smallest
         )
+    smallest = min(smallest, spelled_out(_cells(sums, i)))
     for measure, value, error in (
         ("calibration_slope", line and line.slope, line and line.slope_error),
         ("calibration_intercept", line and line.intercept, line and line.intercept_error),
@@ -114,10 +149,9 @@ def _of_label(sums: Mapping[str, Floats], i: int, z: float) -> Iterator[Estimate
         yield absent(measure, smallest) if value is None or error is None else normal(measure, value, error, z, smallest)
 
 
-def _macro(sums: Mapping[str, Floats], by_label: Sequence[Sequence[Estimate]], z: float) -> Iterator[Estimate]:
+def _macro(areas: Sequence[Area], by_label: Sequence[Sequence[Estimate]], z: float) -> Iterator[Estimate]:
     """The mean area over the labels; its standard error is at most the mean of theirs, which is taken."""
-    found = [area(p, n) for p, n in zip(sums["positives"], sums["negatives"])]
-    known = [one for one in found if one.value is not None]
+    known = [one for one in areas if one.value is not None]
     smallest = min(
         (one.smallest for label in by_label for one in label if one.measure == "auc" and one.value is not None), default=0.0
     )
@@ -131,13 +165,15 @@ def _macro(sums: Mapping[str, Floats], by_label: Sequence[Sequence[Estimate]], z
 
 def _losses(aim: Aim, sums: Mapping[str, Floats], count: float, z: float) -> Iterator[Estimate]:
     highest = {"brier": 2.0 if aim.task == "multiclass" else 1.0, "log_loss": np.inf}
+    tell_of = [min(bears_few(sums, i), spelled_out(_cells(sums, i))) for i in range(len(names_of(aim)))]
     for measure, most in highest.items():
         part = sums[measure]
+        found = [mean(measure, part[i], count, z, high=most) for i in range(len(part))]
         if aim.task == "multilabel":
-            yield from (mean(measure, part[i], count, z, high=most).of(name) for i, name in enumerate(aim.outcome))
+            yield from (replace(one, smallest=few, label=name) for one, few, name in zip(found, tell_of, aim.outcome))
         else:
-            found = mean(measure, part[0], count, z, high=most)
-            yield found.of(MACRO) if aim.task == "multiclass" else found
+            few = min((one for one in tell_of if one > 0), default=0.0)
+            yield replace(found[0], smallest=few, label=MACRO if aim.task == "multiclass" else "")
 
 
 def _curve(aim: Aim, sums: Mapping[str, Floats], i: int, minimum: int) -> tuple[Floats, Floats, Floats, Floats] | None:
@@ -151,7 +187,7 @@ def _curve(aim: Aim, sums: Mapping[str, Floats], i: int, minimum: int) -> tuple[
     stack += [raw(sums, "positives", "positive_rows")[i], raw(sums, "negatives", "negative_rows")[i]]
     falling = np.stack([*stack, risk * (stack[0] + stack[1])])[:, ::-1]
     chosen = None
-    if aim.task != "multiclass" and _least(raw(sums, "decided", "decided_rows")[i]) >= minimum:
+    if aim.task != "multiclass" and least(raw(sums, "decided", "decided_rows")[i]) >= minimum:
         falling, chosen = _split(falling, sums, i)
     found = pieces(falling[2], falling[3], minimum=minimum, chosen=chosen)
     if not found:
@@ -182,11 +218,6 @@ def _tenths(weight: Floats) -> list[slice]:
     group = np.minimum((middle * TENTHS).astype(np.int64), TENTHS - 1)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     return [slice(int(a), int(b)) for a, b in zip(starts, [*starts[1:], len(weight)])]
-
-
-def _least(counts: Floats) -> float:
-    """The smallest number of rows but 0."""
-    return float(counts[counts > 0].min(initial=np.inf)) if (counts > 0).any() else 0.0
 
 
 def _table(aim: Aim, names: tuple[str, ...], rows: Sequence[tuple[object, ...]], caption: str, support: str = "") -> Table:

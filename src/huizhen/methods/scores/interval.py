@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-__all__ = ["Estimate", "absent", "mean", "normal", "quantile", "share"]
+__all__ = ["Estimate", "absent", "mean", "moments", "normal", "quantile", "share"]
 
 Floats = NDArray[np.float64]
+LARGEST = 1e280  # a larger number, or its sum over rows, would be infinite, and no policy lets that leave
 ROUNDING = 1e-12  # a variance below this share of the mean square is what rounding leaves of 0
 
 
@@ -21,7 +22,7 @@ class Estimate:
     Attributes:
         measure: e.g. ``auc``.
         value, low, high: None where it cannot be estimated.
-        smallest: the smallest number of patients that `value` would tell of; a policy's minimum is held against it.
+        smallest: the smallest number of patients, but 0, that `value` would tell of; a policy's minimum is held against it.
         label: the class or label that it is about; "" for all together.
     """
 
@@ -55,6 +56,12 @@ def share(measure: str, hits: float, count: float, z: float, smallest: float) ->
     middle = (value + z * z / (2.0 * count)) / (1.0 + z * z / count)
     half = z * np.sqrt(value * (1.0 - value) / count + (z / (2.0 * count)) ** 2) / (1.0 + z * z / count)
     return Estimate(measure, value, max(0.0, float(middle - half)), min(1.0, float(middle + half)), smallest)
+
+
+def moments(weights: Floats, values: Floats) -> Floats:
+    """Sums of values and of their squares, float64 (2,); finite for whatever finite values: a square stays below `LARGEST`."""
+    with np.errstate(over="ignore"):
+        return np.array([weights @ np.clip(values, -LARGEST, LARGEST), weights @ np.minimum(np.square(values), LARGEST)])
 
 
 def mean(measure: str, sums: Floats, count: float, z: float, *, low: float = 0.0, high: float = np.inf) -> Estimate:

@@ -6,17 +6,15 @@ point a label is positive from the aim's threshold on, and a class is chosen whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import count_by_bin, place
-from huizhen.methods.scores.interval import Floats
+from huizhen.methods.scores.interval import Floats, moments
 
-__all__ = ["label_sums", "names_of", "raw"]
+__all__ = ["label_sums", "names_of"]
 
 LEAST = 1e-300  # what the other classes' shares are at least, so that a logit is finite
 
@@ -46,7 +44,7 @@ def label_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weights:
     sums = {}
     w = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     for name, per_row in losses.items():
-        sums[name] = np.stack([w @ per_row, w @ per_row**2], axis=1)
+        sums[name] = np.stack([moments(w, values) for values in per_row.T])
     if aim.task == "multiclass":
         sums["right"] = np.array([float(w @ (truth * decided).sum(axis=1))])
     sums["weight"] = np.array([float(w.sum())])
@@ -63,11 +61,6 @@ def label_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weights:
             "decided_rows": cells.sum(axis=0),
         }
     return sums
-
-
-def raw(sums: Mapping[str, Floats], name: str, rows: str) -> Floats:
-    """Numbers of rows: those beside the weighted sums, or the sums themselves where every row counts once."""
-    return sums.get(rows, sums[name])
 
 
 Read = tuple[Floats, Floats, Floats, dict[str, Floats]]

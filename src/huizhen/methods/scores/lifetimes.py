@@ -14,15 +14,20 @@ Who is censored has lived through the interval of the last visit (J. D. Singer a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huizhen.methods.hazards.concordance import from_pairs
 from huizhen.methods.scores.aim import Aim
+from huizhen.methods.scores.groups import least, raw, spelled_out
 from huizhen.methods.scores.histogram import place
-from huizhen.methods.scores.interval import Estimate, Floats, absent, mean, normal
+from huizhen.methods.scores.interval import Estimate, Floats, absent, mean, moments, normal
 
 __all__ = ["grid_of", "lifetime_estimates", "lifetime_sums", "survival_of"]
+
+Integers = NDArray[np.int64]
 
 CELLS_TIMES_BINS = 2**18  # 2 MB for each of the two tables
 MOST_BINS = 4096
@@ -43,7 +48,7 @@ def lifetime_sums(aim: Aim, outputs: Floats, targets: Floats, weights: Floats | 
 
     For ``discrete_time`` also ``log_loss`` (2,), ``alive`` (end, 2) and ``dead`` (interval, end, 2): the squared error and its
     square of rows that live through the end, and of rows with the event in the interval, for ends from that one on; ``leavers``
-    (interval, 2): weights of rows by interval with the event and without.
+    (interval, 2): weights of rows by interval with the event and without, and with weights ``leaver_rows``, numbers of rows.
     """
     time, event = np.asarray(targets[:, 0], np.float64), np.asarray(targets[:, 1], np.float64)
     w = np.ones(len(time)) if weights is None else np.asarray(weights, np.float64)
@@ -58,7 +63,10 @@ def lifetime_sums(aim: Aim, outputs: Floats, targets: Floats, weights: Floats | 
         for name, part in (("leaving", event), ("staying", 1.0 - event))
     }
     sums |= {"followed": np.array([event.sum(), (1.0 - event).sum()]), "weight": np.array([float(w.sum())])}
-    return sums | (_interval_sums(outputs, cell, event, w) if discrete else {})
+    if discrete:
+        sums |= _interval_sums(outputs, cell, event, w)
+        sums |= {} if weights is None else {"leaver_rows": _leavers(cell, event, np.ones(len(time)), cells)}
+    return sums
 
 
 def survival_of(outputs: Floats) -> tuple[Floats, Floats]:
@@ -74,16 +82,16 @@ def survival_of(outputs: Floats) -> tuple[Floats, Floats]:
 def lifetime_estimates(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:
     """Concordance, and for ``discrete_time`` the Brier score at each end (its time as the label) and the log loss."""
     value, error, bound = _concordance(sums["leaving"], sums["staying"], times_are_exact=aim.task == "discrete_time")
-    events = float(sums["followed"][0])
+    smallest = least(sums["followed"])
     if value is None:
-        found = [absent("concordance", events)]
+        found = [absent("concordance", smallest)]
     else:
-        found = [normal("concordance", value, error or 0.0, z, events, low=0.0, high=1.0)]
-    rows = float(sums["followed"].sum())
-    found.append(Estimate("concordance_error_bound", None if value is None else bound, None, None, rows))
+        found = [normal("concordance", value, error or 0.0, z, smallest, low=0.0, high=1.0)]
+    found.append(Estimate("concordance_error_bound", None if value is None else bound, None, None, smallest))
     if aim.task == "discrete_time":
-        count = float(sums["weight"][0])
-        found += [*_brier(aim, sums, z), mean("log_loss", sums["log_loss"], count, z)]
+        smallest = min(smallest, spelled_out(np.stack([sums["leaving"], sums["staying"]])))
+        loss = mean("log_loss", sums["log_loss"], float(sums["weight"][0]), z)
+        found += [*_brier(aim, sums, z, smallest), replace(loss, smallest=smallest)]
     return found
 
 
@@ -93,9 +101,7 @@ def _log_odds(log_survival: Floats) -> Floats:
         return np.log(-np.expm1(log_survival)) - log_survival
 
 
-def _interval_sums(
-    outputs: Floats, interval: np.ndarray[tuple[int], np.dtype[np.int64]], event: Floats, w: Floats
-) -> dict[str, Floats]:
+def _interval_sums(outputs: Floats, interval: Integers, event: Floats, w: Floats) -> dict[str, Floats]:
     survival, _ = survival_of(outputs)
     ends = outputs.shape[1]
     places = np.arange(ends)
@@ -109,13 +115,18 @@ def _interval_sums(
         here = (interval == k) & (event > 0)
         share, wrong = w[here], survival[here] ** 2 * (places >= k)
         dead[k] = np.stack([share @ wrong, share @ wrong**2], axis=1)
-    leavers = np.stack([np.bincount(interval, w * part, ends).astype(np.float64) for part in (event, 1.0 - event)], axis=1)
+    leavers = _leavers(interval, event, w, ends)
     loss = each.sum(axis=1)
-    return {"log_loss": np.array([w @ loss, w @ loss**2]), "alive": alive, "dead": dead, "leavers": leavers}
+    return {"log_loss": moments(w, loss), "alive": alive, "dead": dead, "leavers": leavers}
 
 
-def _brier(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:
-    count = float(sums["weight"][0])
+def _leavers(interval: Integers, event: Floats, w: Floats, ends: int) -> Floats:
+    return np.stack([np.bincount(interval, w * part, ends).astype(np.float64) for part in (event, 1.0 - event)], axis=1)
+
+
+def _brier(aim: Aim, sums: Mapping[str, Floats], z: float, smallest: float) -> list[Estimate]:
+    """The score at each end; it tells of those with the event until then, and of the others."""
+    count, rows = float(sums["weight"][0]), raw(sums, "leavers", "leaver_rows")
     events, ends = sums["leavers"].T
     at_risk = (events + ends)[::-1].cumsum()[::-1]
     lived = at_risk - events
@@ -129,9 +140,9 @@ def _brier(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:
         each = 1.0 / followed[: j + 1]
         total = sums["alive"][j, 0] / followed[j] + each @ sums["dead"][: j + 1, j, 0]
         squares = sums["alive"][j, 1] / followed[j] ** 2 + each**2 @ sums["dead"][: j + 1, j, 1]
-        known = float(events[: j + 1].sum())
-        one = mean("brier", np.array([total, squares]), count, z)
-        found.append(Estimate("brier", one.value, one.low, one.high, min(count, known) if known else count, f"{end:g}"))
+        known = float(rows[: j + 1, 0].sum())
+        told = min(smallest, least(np.array([known, rows.sum() - known])))
+        found.append(replace(mean("brier", np.array([total, squares]), count, z), smallest=told, label=f"{end:g}"))
     return found
 
 

@@ -40,8 +40,7 @@ def overlap_sums(aim: Aim, outputs: Floats, targets: NDArray[np.generic], weight
         dice[place] = w @ value, w @ value**2
         held[place] = w @ (each > 0)
         pixels[place] = w @ both, w @ each, w @ both**2, w @ (both * each), w @ each**2
-    rows = {} if weights is None else {"rows": np.array([float(images)])}
-    return {"dice": dice, "images": held, "pixels": pixels, "weight": np.array([float(w.sum())]), **rows}
+    return {"dice": dice, "images": held, "pixels": pixels, "weight": np.array([float(w.sum())])}
 
 
 def overlap_estimates(aim: Aim, sums: Mapping[str, Floats], z: float) -> list[Estimate]:

@@ -9,7 +9,7 @@ import numpy as np
 from huizhen.data.examples import Examples, chunks
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
-from huizhen.methods.scores.measure import COUNTS, measure
+from huizhen.methods.scores.measure import COUNTS, ROWS, measure
 from huizhen.methods.trees.told import grower
 from huizhen.privacy.release import Answer, Part, Question
 
@@ -29,7 +29,7 @@ def judge(question: Question, examples: Examples, local: Local, _rng: np.random.
         for name, value in measure(aim, known.margins[:, at].T, targets[at], weights).items():
             sums[name] = sums[name] + value if name in sums else value
     weighted = known.outcome.weight is not None
-    parts = {name: Part(value, len(chosen), cells=name in COUNTS and not weighted) for name, value in sums.items()}
+    parts = {name: Part(value, len(chosen), cells=name in (ROWS if weighted else COUNTS)) for name, value in sums.items()}
     return Answer(parts, examples.rows), local
 
 

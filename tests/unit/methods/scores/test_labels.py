@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 from huizhen.errors import SiteError
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import area, count_by_bin, middles, place
-from huizhen.methods.scores.measure import COUNTS, headline, learning, measure, quality, remarks
+from huizhen.methods.scores.measure import COUNTS, headline, learning, measure, quality, remarks, untold
 from huizhen.policy.decision import Context
 from huizhen.policy.disclosure import DisclosurePolicy, decide
 from huizhen.policy.publication import publish
@@ -329,11 +329,11 @@ def test_the_headline_tells_nothing_of_few_patients():
     outputs, targets = np.linspace(-2, 2, 40)[:, None], np.zeros(40)
     targets[[5, 20, 33]] = 1.0
     sums = measure(BINARY, outputs, targets)
-    assert headline(BINARY, sums).keys() == {"log_loss"}
+    assert headline(BINARY, sums) == {}
     assert headline(BINARY, sums, min_cell_count=3).keys() == {"auc", "log_loss"}
     assert headline(BINARY, measure(BINARY, outputs[:4], targets[:4])) == {}
     two = measure(LABELS, np.repeat(outputs, 2, axis=1), np.stack([targets, np.arange(40) % 2], axis=1).astype(float))
-    assert "auc" not in headline(LABELS, two)
+    assert headline(LABELS, two) == {}
 
 
 def test_of_several_labels_the_mean_does_not_give_a_small_ones_area_back():
@@ -351,3 +351,86 @@ def test_the_gate_of_the_plain_lane_refuses_the_histogram_of_one_site():
     question, answer = Question("boosting", "judge", variables=("died",)), Answer(parts, 40)
     assert not decide(DisclosurePolicy(), question, answer, Context("east", "plain", ("east", "west"), "k")).allowed
     assert decide(DisclosurePolicy(), question, answer, Context("east", "embedded", ("east", "west"), "k")).allowed
+
+
+def few_deaths(count, deaths):
+    """Two predicted risks, a logit of -1 or 0.5; nobody but a few has died."""
+    outputs = np.where(np.arange(count) % 2 == 0, -1.0, 0.5)[:, None]
+    return outputs, (np.arange(count) < deaths).astype(float)
+
+
+@pytest.mark.parametrize("deaths", [2, 98])
+def test_where_few_bear_the_label_or_lack_it_no_loss_and_no_bound_is_told(deaths):
+    rng = np.random.default_rng(1)
+    sums = measure(BINARY, rng.normal(size=(100, 1)), few_deaths(100, deaths)[1])
+    columns = quality(BINARY, sums, min_cell_count=5)["quality"].columns
+    assert columns["estimate"] == (None,) * 5
+    assert set(columns["smallest_group"]) == {2}
+    assert set(columns["patients"]) == {100}
+    assert headline(BINARY, sums, min_cell_count=5) == {}
+    assert remarks(BINARY, sums, min_cell_count=5) == ()
+    assert remarks(BINARY, sums, min_cell_count=2) != ()
+
+
+def test_of_several_labels_a_rare_one_has_no_loss_and_the_course_has_none():
+    aim, outputs, targets = rows_of("multilabel", 300)
+    targets[:, 1] = np.arange(300) < 2
+    sums = measure(aim, outputs, targets)
+    table = quality(aim, sums, min_cell_count=5)["quality"]
+    assert found(table, "brier", "mass") == found(table, "log_loss", "mass") == (None, None, None)
+    assert found(table, "brier", "edema")[0] is not None
+    assert headline(aim, sums, min_cell_count=5) == {}
+
+
+def test_digits_of_predictions_of_few_values_are_not_told_unless_many_have_each():
+    outputs, targets = few_deaths(200, 20)
+    targets[np.flatnonzero(outputs[:, 0] > 0)[-30:]] = 1.0  # 10 and 40 have died
+    enough = quality(BINARY, measure(BINARY, outputs, targets), min_cell_count=5)["quality"]
+    assert found(enough, "log_loss")[0] == pytest.approx(log_loss(targets, expit(outputs[:, 0])))
+    targets[(outputs[:, 0] < 0) & (np.arange(200) >= 6)] = 0.0  # 3 and 40
+    sums = measure(BINARY, outputs, targets)
+    tables = quality(BINARY, sums, min_cell_count=5)
+    for name in ("brier", "log_loss", "calibration_slope"):
+        assert found(tables["quality"], name) == (None, None, None)
+    value, *_ = found(tables["quality"], "auc")
+    x, y = (np.array(tables["roc"].columns[name]) for name in ("false_positive_rate", "sensitivity"))
+    assert value == pytest.approx(np.trapezoid(y, x))  # what the curve tells, and no more
+    assert any("take few values" in one for one in remarks(BINARY, sums, min_cell_count=5))
+    assert untold(BINARY, sums, min_cell_count=5) >= {"auc", "log_loss"}
+    assert learning([{"loss": 1.0, "auc": 0.5, "log_loss": 0.7}], without={"auc", "log_loss"}).columns.keys() == {"round", "loss"}
+
+
+def test_scores_that_hardly_ever_meet_keep_their_digits():
+    aim, outputs, targets = rows_of("binary", 60)
+    assert found(quality(aim, measure(aim, outputs, targets), min_cell_count=5)["quality"], "brier")[0] is not None
+    assert untold(aim, measure(aim, outputs, targets), min_cell_count=5).isdisjoint({"auc", "log_loss"})
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_weights_do_not_stand_for_patients(task):
+    aim, outputs, targets = rows_of(task, 150)
+    for scale in (1e-9, 1.0, 1e9):
+        weights = np.full(150, scale)
+        columns = quality(aim, measure(aim, outputs, targets, weights))["quality"].columns
+        plain = quality(aim, measure(aim, outputs, targets))["quality"].columns
+        assert columns["smallest_group"] == plain["smallest_group"]
+        assert set(columns["patients"]) == {150}
+        assert [one is None for one in columns["estimate"]] == [one is None for one in plain["estimate"]]
+
+
+def test_where_weights_let_one_patient_stand_for_all_nothing_is_told():
+    aim, outputs, targets = rows_of("binary", 150)
+    weights = np.ones(150)
+    weights[7] = 1e9
+    sums = measure(aim, outputs, targets, weights)
+    tables = quality(aim, sums, min_cell_count=5)
+    assert set(tables["quality"].columns["estimate"]) == {None}
+    assert set(tables["at_threshold"].columns["estimate"]) == {None}
+    assert tables.keys() == {"quality", "at_threshold"}
+    assert headline(aim, sums, min_cell_count=5) == {}
+
+
+def test_certain_and_wrong_outputs_leave_finite_sums():
+    for outputs in (np.array([[1e200], [-1e200], [1e308]]), np.array([[1e160], [3.0], [0.0]])):
+        sums = measure(BINARY, outputs, np.array([0.0, 1.0, 0.0]))
+        assert all(np.isfinite(one).all() for one in sums.values())

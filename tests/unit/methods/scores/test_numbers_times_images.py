@@ -85,11 +85,13 @@ def test_the_interval_of_r2_is_that_of_drawing_the_rows_again():
     assert high - low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)
 
 
-def test_a_number_far_from_0_has_no_interval_of_r2_rather_than_a_wrong_one():
+def test_a_number_far_from_the_center_has_no_r2_rather_than_a_wrong_one():
     outputs, y = rows_of(NUMBER, 100)
-    value, low, high = found(quality(NUMBER, measure(NUMBER, outputs + 1e6, y + 1e6))["quality"], "r2")
-    assert value == pytest.approx(r2_score(y, outputs[:, 0]), rel=1e-3)
-    assert (low, high) == (None, None)
+    assert found(quality(NUMBER, measure(NUMBER, outputs + 1e7, y + 1e7))["quality"], "r2") == (None, None, None)
+    near = Aim("regression", ("ef",), center=1e7)
+    value, low, high = found(quality(near, measure(near, outputs + 1e7, y + 1e7))["quality"], "r2")
+    assert value == pytest.approx(r2_score(y, outputs[:, 0]), rel=1e-6)
+    assert low < value < high
     constant = quality(NUMBER, measure(NUMBER, outputs, np.full(100, 3.0)))["quality"]
     assert found(constant, "r2") == (None, None, None)
 
@@ -200,3 +202,61 @@ def test_the_interval_of_the_pooled_dice_is_that_of_drawing_the_images_again():
     assert high - low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)
     perfect = quality(REGIONS, measure(REGIONS, 9.0 * (truth[:, None] == np.arange(3)[:, None, None]), truth))["quality"]
     assert found(perfect, "pooled_dice", "liver") == (1.0, None, None)
+
+
+def test_the_share_of_variance_explained_keeps_its_digits_far_from_zero():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=200)
+    y = 1e6 + (x + rng.normal(0.0, 0.5, 200)) * 1e-2
+    outputs = 1e6 + 0.9 * x * 1e-2
+    aim = Aim("regression", ("y",), center=1e6 + 0.003)
+    told = []
+    for sites in (1, 2, 5):
+        parts = [measure(aim, o, t) for o, t in zip(np.array_split(outputs, sites), np.array_split(y, sites))]
+        told.append(found(quality(aim, {name: sum(one[name] for one in parts) for name in parts[0]})["quality"], "r2"))
+    expected = 1 - np.mean((y - outputs) ** 2) / np.var(y)
+    assert told == [pytest.approx(told[0], rel=1e-9)] * 3
+    assert told[0][0] == pytest.approx(expected, rel=1e-6)
+    far = measure(Aim("regression", ("y",)), outputs, y)
+    assert found(quality(Aim("regression", ("y",)), far)["quality"], "r2") == (None, None, None)  # no digits are left
+
+
+def test_weights_do_not_stand_for_patients_and_one_of_them_not_for_all():
+    rng = np.random.default_rng(6)
+    y, weights = rng.normal(size=150), np.ones(150)
+    aim = Aim("regression", ("y",))
+    for scale in (1e-9, 1e9):
+        columns = quality(aim, measure(aim, np.zeros(150), y, weights * scale))["quality"].columns
+        assert set(columns["smallest_group"]) == set(columns["patients"]) == {150}
+        assert columns["estimate"][0] is not None
+    weights[3] = 1e9
+    sums = measure(aim, np.zeros(150), y, weights)
+    columns = quality(aim, sums)["quality"].columns
+    assert set(columns["estimate"]) == {None}
+    assert max(columns["smallest_group"]) < 5
+    assert headline(aim, sums) == {}
+
+
+def test_huge_errors_leave_finite_sums():
+    sums = measure(Aim("regression", ("y",)), np.array([1e120, 0.0]), np.array([0.0, 1e200]))
+    assert all(np.isfinite(one).all() for one in sums.values())
+
+
+@pytest.mark.parametrize("events", [2, 198])
+def test_few_events_or_few_others_leave_no_concordance_no_bound_and_no_loss(events):
+    for aim in (COX, HAZARDS):
+        outputs, targets = rows_of(aim, 200)
+        targets[:, 1] = np.arange(200) < events
+        sums = measure(aim, outputs, targets)
+        columns = quality(aim, sums, min_cell_count=5)["quality"].columns
+        assert set(columns["estimate"]) == {None}
+        assert set(columns["patients"]) == {200}
+        assert headline(aim, sums, min_cell_count=5) == {}
+
+
+def test_hazards_that_take_few_values_have_no_losses_where_few_are_behind_one():
+    outputs, targets = rows_of(HAZARDS, 200)
+    outputs = np.where(outputs[:, :1] > 0, -1.0, -2.0) + np.zeros((200, len(HAZARDS.ends)))
+    table = quality(HAZARDS, measure(HAZARDS, outputs, targets), min_cell_count=30)["quality"]
+    assert found(table, "log_loss") == (None, None, None)
+    assert found(table, "concordance")[0] is not None
