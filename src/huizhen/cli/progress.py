@@ -37,6 +37,7 @@ class RoundBars:
         self._console = console
         self._tasks: dict[str, TaskID] = {}
         self._began: dict[str, tuple[float, float]] = {}  # when progress was first seen, and how much was done then
+        self._unanswered: set[str] = set()
         self._progress = Progress(*_columns(console.width), expand=True, console=console)
 
     def __enter__(self) -> RoundBars:
@@ -66,14 +67,20 @@ class RoundBars:
         elif event.kind in SETTLED and not learning:
             self._progress.advance(task)
         elif event.kind == "finished":
-            total = self._progress.tasks[self._progress.task_ids.index(task)].total
-            told = say("without answer", self._spoken) if event.detail else ""
-            # A mark of success is for success: without an answer the line keeps its last place.
-            if not event.detail:
-                self._progress.update(task, completed=total or 1, total=total or 1)
-            self._progress.update(task, step="", told=told)
+            self._finish(event, task)
         if event.kind in LOST and learning:
             self._console.print(say("lost", self._spoken, site=event.site, number=event.round, reason=event.detail), markup=False)
+
+    def _finish(self, event: Event, task: TaskID) -> None:
+        """A mark of success is for success: without an answer the line keeps its last place, also when it has been compared."""
+        if event.detail:
+            self._unanswered.add(event.analysis)
+        if event.analysis in self._unanswered:
+            self._progress.update(task, step="", told=say("without answer", self._spoken))
+            return
+        total = self._progress.tasks[self._progress.task_ids.index(task)].total or 1
+        told = say("compared", self._spoken) if event.kind == "compared" else ""
+        self._progress.update(task, completed=total, total=total, step="", told=told)
 
     def _task(self, analysis: str) -> TaskID:
         if analysis not in self._tasks:
@@ -100,9 +107,7 @@ class RoundBars:
         """Which model beside the joint one is learned or judged, about how long the rest takes, and how far it is itself."""
         at = event.comparing
         if at is None:
-            total = self._progress.tasks[self._progress.task_ids.index(task)].total
-            told = say("compared", self._spoken)
-            self._progress.update(task, completed=total or 1, total=total or 1, step="", told=told)
+            self._finish(event, task)
             return
         judging = at.whose is None
         told = self._told(event, at.share, 1.0, f"{event.analysis}/{'judging' if judging else 'comparing'}")

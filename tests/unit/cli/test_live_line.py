@@ -85,3 +85,12 @@ def test_a_site_that_misses_a_round_of_learning_is_named_above_the_line():
     lost = Event("failed", "network", 4, 2.0, site="east", detail="training diverged")
     lines = shown([training_of("network"), lost], width=120)
     assert "round 4 goes on without east: training diverged" in lines[0]
+
+
+def test_an_analysis_without_an_answer_keeps_its_place_although_it_was_compared():
+    failed = Event("finished", "network", 9, 40.0, detail="the quorum is 3")
+    (line,) = shown(
+        [training_of("network"), failed, comparing("west", 2, 4, 0.2, 50.0), Event("compared", "network", 9, 60.0)], width=100
+    )
+    assert "no answer" in line
+    assert "✓" not in line
