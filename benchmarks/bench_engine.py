@@ -21,7 +21,7 @@ from huizhen.embedded.ledgers import open_ledgers
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
-from huizhen.federation.rounds import PlainSum
+from huizhen.federation.scheme import PlainSum
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
 from huizhen.ledger.chain import EMPTY
 from huizhen.ledger.keys import new_key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from huizhen.clock import ManualClock
 from huizhen.data.examples import Examples, Numbers
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
+from huizhen.federation.masked.scheme import MaskedSum
+from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.participant import Participant
-from huizhen.federation.rounds import PlainSum, Scheme
+from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
-from huizhen.ledger.keys import new_key
+from huizhen.ledger.keys import SigningKey, new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
@@ -61,6 +63,14 @@ class Federation:
     scheme: Scheme
     clock: ManualClock
     ledgers: dict[str, MemoryLedger]
+    keys: dict[str, SigningKey]
+
+    def scheme_of(self, site: str) -> Scheme:
+        """A site's side: of masked sums it needs to know who it is."""
+        if not isinstance(self.scheme, MaskedSum):
+            return self.scheme
+        peers = {name: key.public for name, key in self.keys.items()}
+        return replace(self.scheme, identity=SiteIdentity(self.keys[site], peers, self.scheme.entropy))
 
     def participants(self, **checkpoints: Any) -> dict[str, Participant]:
         return {
@@ -69,7 +79,7 @@ class Federation:
                 self.study,
                 rows,
                 gate=Gate(site, self.policy, self.ledgers[site], self.clock),
-                scheme=self.scheme,
+                scheme=self.scheme_of(site),
                 **checkpoints,
             )
             for site, rows in self.rows.items()
@@ -112,7 +122,9 @@ def federation():
         rng = np.random.default_rng(5)
         names = ["west-lake", "east-gate", "south-hill", "north-port", "old-town"][: len(sizes)]
         rows = {name: Examples({"age": Numbers(rng.normal(60, 9, size))}, size) for name, size in zip(names, sizes)}
-        ledgers = {name: MemoryLedger(new_key()) for name in names}
-        return Federation(study_of(**study), rows, policy or DisclosurePolicy(), scheme or PlainSum(), ManualClock(), ledgers)
+        keys = {name: new_key() for name in names}
+        ledgers = {name: MemoryLedger(keys[name]) for name in names}
+        sum_ = scheme or PlainSum()
+        return Federation(study_of(**study), rows, policy or DisclosurePolicy(), sum_, ManualClock(), ledgers, keys)
 
     return build

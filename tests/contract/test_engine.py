@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,11 @@ from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import conduct
 from huizhen.federation.inprocess import InProcessEngine
-from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent, SiteTurn, add_up
+from huizhen.federation.masked.scheme import MaskedSum
+from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
 from huizhen.policy.disclosure import DisclosurePolicy
-from huizhen.privacy.release import Answer, Part, Question, Total
+from huizhen.privacy.masking import wide
+from huizhen.privacy.release import Answer, Part, Question
 
 ENGINES = {"in-process": InProcessEngine}
 
@@ -355,69 +356,39 @@ def test_what_a_site_holds_for_an_analysis_is_let_go_of_when_the_next_one_is_ask
 # --- sealed boxes and stages ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class PairwiseMasks:
-    """Four stages, as secure aggregation needs them: advertise, share, mask, unmask.
-
-    Each pair of sites agrees on a mask by sealed boxes; one adds it, the other subtracts it. It shows that stages and boxes
-    work; it has no drop-out recovery.
-    """
-
-    lane: str = "masked"
-    name: str = "pairwise"
-    stages: tuple[str, ...] = ("advertise", "share", "mask", "unmask")
-
-    def at_site(self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: Any) -> SiteTurn:
-        others = [other for other in ask.roster if other != site]
-        if ask.stage == "advertise":
-            return SiteTurn(memory={"keys": {other: secrets.token_bytes(16) for other in others}})
-        if ask.stage == "share":
-            boxes = tuple(Box(site, other, memory["keys"][other]) for other in others)
-            return SiteTurn(boxes=boxes, memory=memory)
-        if ask.stage == "mask":
-            received = {box.sender: box.sealed for box in ask.boxes}
-            assert set(received) <= set(others), "nobody's box but the other sites' has come"
-            plain = answer()
-            masked = {
-                name: replace(part, values=part.values + self._mask(name, memory["keys"], received))
-                for name, part in plain.parts.items()
-            }
-            return SiteTurn(payload=replace(plain, parts=masked), memory=memory)
-        return SiteTurn(memory=memory)
-
-    def _mask(self, name: str, sent: Mapping[str, bytes], received: Mapping[str, bytes]) -> float:
-        draw = lambda key: np.random.default_rng(list(hashlib.sha256(key + name.encode()).digest())).normal(0, 1e6)  # noqa: E731
-        return sum(draw(sent[other]) - draw(received[other]) for other in received)
-
-    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
-        return add_up(payloads[2], roster)
+MASKED = MaskedSum(secrets.token_bytes)
 
 
-def test_a_round_of_four_stages_adds_up_what_no_single_payload_shows(engine_of, federation):
-    joint = federation(scheme=PairwiseMasks())
+def test_a_masked_round_adds_up_what_no_single_packet_shows(engine_of, federation):
+    joint = federation(scheme=MASKED)
     seen: list[Ask] = []
-    payloads: list[Answer] = []
+    replies_seen: list[Reply] = []
 
     class Overheard:
         def __init__(self, engine):
             self._engine, self.sites, self.name = engine, engine.sites, engine.name
 
         def exchange(self, asks, *, deadline_s):
-            seen.extend(asks.values())
+            seen.extend(ask for ask in asks.values() if ask.question.step != "muster")
             replies = self._engine.exchange(asks, deadline_s=deadline_s)
-            payloads.extend(reply.answer for reply in replies.values() if reply.answer is not None)
+            if next(iter(asks.values())).question.step != "muster":
+                replies_seen.extend(replies.values())
             return replies
 
     _, (outcome,) = joint.conduct(Overheard(engine_of(joint.participants())))
     pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
-    assert outcome.result.facts["mean"] == pytest.approx(pooled.mean(), rel=1e-6)
-    assert {ask.stage for ask in seen} == {"advertise", "share", "mask", "unmask"}
-    true_sums = {round(float(rows.number("age").sum()), 3) for rows in joint.rows.values()}
-    assert not true_sums & {round(float(each.parts["sum"].values[0]), 3) for each in payloads if "sum" in each.parts}
+    assert outcome.result.facts["mean"] == pytest.approx(pooled.mean(), rel=1e-14)
+    assert {ask.stage for ask in seen} == {"advertise", "share", "mask", "confirm", "unmask"}
+    assert all(reply.answer is None for reply in replies_seen), "nothing leaves in the clear"
+    sent = [reply.packet["words"]["real"] for reply in replies_seen if "words" in reply.packet]
+    shown = np.concatenate([wide.decode(words) for words in sent])
+    true_sums = [rows.number("age").sum() for rows in joint.rows.values()]
+    assert len(shown) == 9 * 4
+    assert np.abs(shown[:, None] - np.array(true_sums)[None, :]).min() > 1, "and no masked number is a site's own"
 
 
 def test_boxes_come_to_the_site_they_name_unread_and_unchanged(engine_of, federation):
-    joint = federation(scheme=PairwiseMasks())
+    joint = federation(scheme=MASKED)
     delivered: list[tuple[str, Box]] = []
     sites = joint.participants()
 
@@ -431,11 +402,11 @@ def test_boxes_come_to_the_site_they_name_unread_and_unchanged(engine_of, federa
 
     joint.conduct(engine_of({site: Reading(participant) for site, participant in sites.items()}))
     assert delivered
-    assert all(box.receiver == site and box.sender != site and len(box.sealed) == 16 for site, box in delivered)
+    assert all(box.receiver == site and box.sender != site and len(box.sealed) > 1000 for site, box in delivered)
 
 
 def test_nobody_speaks_for_another_site(engine_of, federation):
-    joint = federation(scheme=PairwiseMasks())
+    joint = federation(scheme=MASKED)
     sites = joint.participants()
 
     class Forging:
@@ -465,7 +436,7 @@ def test_nobody_speaks_for_another_site(engine_of, federation):
 
 
 def test_a_gate_answers_no_masked_question_for_a_roster_smaller_by_one(engine_of, federation):
-    joint = federation(sizes=(12, 20, 31, 40), scheme=PairwiseMasks())
+    joint = federation(sizes=(12, 20, 31, 40), scheme=MASKED)
     sites = joint.participants()
     sites["east-gate"] = Losing(sites["east-gate"], 9, Silent(), once=False)  # silent in the second of its rounds
     _, (outcome,) = joint.conduct(engine_of(sites))

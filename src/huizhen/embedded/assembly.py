@@ -20,7 +20,7 @@ from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
-from huizhen.federation.rounds import PlainSum
+from huizhen.federation.scheme import PlainSum
 from huizhen.federation.study import Study
 from huizhen.ids import new_id
 from huizhen.ledger.store import LedgerStore

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from huizhen import units
 from huizhen.clock import Clock
@@ -17,13 +18,14 @@ from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
-from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Scheme, Silent
-from huizhen.federation.selection import muster_question, scope_of
+from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Silent
+from huizhen.federation.scheme import HubSide, PlainSum, Scheme
+from huizhen.federation.selection import MUSTER, muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Finished
 from huizhen.policy.disclosure import judge_total
 from huizhen.policy.publication import publish
-from huizhen.privacy.release import Answer, Question, Terms, Total
+from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result
 
 __all__ = ["Run", "conduct"]
@@ -86,6 +88,7 @@ class _Conduct:
     rows: dict[str, int] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
     course: Course | None = None
+    summing: HubSide = field(default_factory=lambda: PlainSum().at_hub(()))  # the muster is counted in the clear
 
     def analysis_to_its_end(self) -> Generator[Event, None, Outcome]:
         try:
@@ -120,14 +123,14 @@ class _Conduct:
             terms = self.run.terms(self.roster)
             course = self._course()
             state = course.begin(terms)
-            self.round = course.round
+            self.round, self.summing = course.round, self.run.scheme.at_hub(self.roster, course.protection)
             if course.resumed:
                 yield self._event("resumed", detail=f"after round {self.round}")
             while not isinstance(asked := method.ask(state), Finished):
                 total_or_none = yield from self._answered(asked, terms)
                 if total_or_none is None:
                     break  # a site was lost: anew, with the roster that is left
-                state = course.fold(state, total_or_none, round_number=self.round)
+                state = course.fold(state, total_or_none, round_number=self.round, protection=self.summing.facts())
                 yield self._event("folded", step=asked.step, progress=asked.progress)
             else:
                 published = publish(asked.result, terms)
@@ -187,35 +190,50 @@ class _Conduct:
         """Every stage of one round, with whoever is left after each."""
         identity = QuestionIdentity.of(question, self.scope)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster), progress=question.progress)
-        present, losses, payloads = self.roster, [], []
-        boxes: tuple[Box, ...] = ()
-        for stage in self.run.scheme.stages:
-            asks = {site: self._ask(site, stage, question, identity, boxes) for site in present}
+        present, losses, boxes = self.roster, list[Loss](), list[Box]()
+        stages = self.summing.stages(self.round)
+        for stage in stages:
+            notice = self.summing.notice(stage)
+            asks = {site: self._ask(site, stage, question, identity, boxes, notice) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
-            payload: dict[str, Answer] = {}
-            outgoing: list[Box] = []
+            answered = {site: reply for site in present if isinstance(reply := replies[site], Answered)}
+            try:
+                unfit = self.summing.take(stage, answered) if answered else {}
+                trouble = None
+            except FederationError as error:
+                unfit, trouble = {}, error
+            replies = {site: Failed(unfit[site]) if site in unfit else reply for site, reply in replies.items()}
             for site in present:
-                reply = replies[site]
-                yield self._reply_event(site, reply, question)
-                if isinstance(reply, Answered):
-                    outgoing += [box for box in reply.boxes if box.sender == site]  # nobody speaks for another site
-                    if reply.answer is not None:
-                        payload[site] = reply.answer
-                else:
-                    losses.append(_loss(site, reply))
-            present = tuple(site for site in present if isinstance(replies[site], Answered))
-            boxes = tuple(outgoing)
-            payloads.append(payload)
-        answers = {site: answer for payload in payloads for site, answer in payload.items() if site in present}
-        rows = {site: answers[site].rows for site in present if site in answers}
+                yield self._reply_event(site, replies[site], question, last=stage == stages[-1])
+            losses += [_loss(site, replies[site]) for site in present if not isinstance(replies[site], Answered)]
+            if trouble is not None:
+                return self._no_sum(trouble, losses)
+            present = tuple(site for site in answered if site not in unfit)
+            # Nobody speaks for another site.
+            boxes = [box for site in present for box in answered[site].boxes if box.sender == site]
+            if not present or (losses and self._needs_all(question)):
+                return _RoundResult(None, {}, tuple(losses))
         try:
-            total = self.run.scheme.at_hub(payloads, present) if present else None
+            summed = self.summing.summed()
         except FederationError as error:
-            raise _Stopped(str(error)) from None
-        cells = tuple(name for name, part in next(iter(answers.values())).parts.items() if part.cells) if rows else ()
-        return _RoundResult(total, rows, tuple(losses), cells)
+            return self._no_sum(error, losses)
+        return _RoundResult(
+            summed.total, summed.rows or {site: self.rows.get(site, 0) for site in present}, tuple(losses), summed.cells
+        )
 
-    def _ask(self, site: str, stage: str, question: Question, identity: QuestionIdentity, boxes: tuple[Box, ...]) -> Ask:
+    def _needs_all(self, question: Question) -> bool:
+        """Whether a round with a loss is not gone on with: no sum of fewer sites is to be seen. A muster counts who is there."""
+        return self.analysis.method.exact and question.step != MUSTER
+
+    def _no_sum(self, error: FederationError, losses: list[Loss]) -> _RoundResult:
+        """Where sites were lost the round can be asked again; where none was, it would come to the same."""
+        if not losses:
+            raise _Stopped(str(error)) from None
+        return _RoundResult(None, {}, tuple(losses))
+
+    def _ask(
+        self, site: str, stage: str, question: Question, identity: QuestionIdentity, boxes: list[Box], notice: Mapping[str, Any]
+    ) -> Ask:
         return Ask(
             study=self.run.study.digest,
             run=self.run.identifier,
@@ -227,15 +245,16 @@ class _Conduct:
             lane=self.run.scheme.lane,
             scope=self.scope,
             boxes=tuple(box for box in boxes if box.receiver == site),
+            notice=notice,
             lineage=self.course.lineage if self.course is not None else "",
             seed=self.run.study.about.seed,
             identity=identity,
         )
 
-    def _reply_event(self, site: str, reply: Reply, question: Question) -> Event:
+    def _reply_event(self, site: str, reply: Reply, question: Question, *, last: bool) -> Event:
         if isinstance(reply, Answered):
-            left = leaving(reply.answer, f"{question.method}/{question.step}")
-            return self._event("answered", site=site, step=question.step, leaving=left, cpu_s=reply.seconds)
+            left = leaving(reply, f"{question.method}/{question.step}")
+            return self._event("answered" if last else "passed", site=site, step=question.step, leaving=left, cpu_s=reply.seconds)
         loss = _loss(site, reply)
         return self._event(loss.kind, site=site, step=question.step, detail=loss.reason)
 

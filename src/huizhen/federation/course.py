@@ -12,7 +12,7 @@ Rules, each with the mistake that it stops:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -22,7 +22,7 @@ from huizhen.federation.checkpoint import Checkpoints, damaged, total_from, tota
 from huizhen.federation.study import Analysis
 from huizhen.ids import new_id
 from huizhen.methods.method import Milestone
-from huizhen.privacy.release import Terms, Total
+from huizhen.privacy.release import EMPTY, Terms, Total
 
 __all__ = ["Course"]
 
@@ -46,6 +46,7 @@ class Course:
     round: int
     lineage: str = ""
     resumed: bool = False
+    protection: Mapping[str, Any] = field(default_factory=lambda: EMPTY)  # what the hub's side of the sums goes on from
     _token: str = ""
     _milestone: Milestone | None = None
     _folded: int = 0  # totals since the milestone
@@ -75,25 +76,27 @@ class Course:
         """The state behind a header and its totals. It is asked its question, so that what cannot be gone on from shows here."""
         method = self.analysis.method
         self.lineage, self._token, self.round = header["lineage"], header["token"], header["round"]
+        self.protection = header["protection"]
         self._milestone = None if header["milestone"] is None else Milestone(header["milestone"]["value"])
         state = method.begin(self.analysis.spec, terms, self._milestone)
         while (kept := self.checkpoints.load(self._name(self._folded + 1))) is not None and kept["token"] == self._token:
-            self.round, self._folded = self.round + 1, self._folded + 1
+            self.round, self._folded, self.protection = self.round + 1, self._folded + 1, kept["protection"]
             state = method.fold(state, total_from(kept["total"]))
         self.resumed = bool(self._folded or self._milestone)
         method.ask(state)
         return state
 
-    def fold(self, state: Any, total: Total, *, round_number: int) -> Any:
+    def fold(self, state: Any, total: Total, *, round_number: int, protection: Mapping[str, Any] = EMPTY) -> Any:
         """The next state, which is kept before anything is asked of it."""
-        method = self.analysis.method
+        method, self.protection = self.analysis.method, protection
         after, self.round = method.fold(state, total), round_number
         passed = method.milestone(after)
         if passed is not self._milestone:
             self._open(passed)
         else:
             self._folded += 1
-            self.checkpoints.save(self._name(self._folded), {"token": self._token, "total": total_to(total)})
+            kept = {"token": self._token, "total": total_to(total), "protection": dict(protection)}
+            self.checkpoints.save(self._name(self._folded), kept)
         return after
 
     @property
@@ -114,6 +117,7 @@ class Course:
         self._token, self._milestone, self._folded = new_id("totals"), milestone, 0
         kept = None if milestone is None else {"value": milestone.value}
         header = {**self._mine, "lineage": self.lineage, "token": self._token, "round": self.round, "milestone": kept}
+        header["protection"] = dict(self.protection)
         self.checkpoints.save(self._name(0), header)
 
     def _name(self, place: int) -> str:

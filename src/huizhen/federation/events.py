@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from huizhen.privacy.release import Answer, Progress
+import numpy as np
+
+from huizhen.federation.rounds import Answered
+from huizhen.privacy.release import Progress
 from huizhen.privacy.result import Result
 
 __all__ = ["Comparing", "Event", "Leaving", "Loss", "Outcome", "leaving"]
@@ -14,6 +18,7 @@ EventKind = Literal[
     "reading",
     "mustered",
     "asked",
+    "passed",
     "answered",
     "silent",
     "failed",
@@ -31,7 +36,7 @@ EventKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """One array that left a site: its name, its kind (``addend``, ``counts`` or ``individual``), how much."""
+    """One array that left a site: its name, its kind (``addend``, ``counts``, ``individual`` or ``masked``), how much."""
 
     what: str
     kind: str
@@ -65,8 +70,8 @@ class Event:
         at_s: seconds since the run began.
         step: the method's step, for the readers of progress.
         detail: a reason or remark in plain words.
-        leaving: what left the site (kind ``answered`` only).
-        cpu_s: processor time the site spent (kind ``answered`` only).
+        leaving: what left the site (kind ``answered``, and ``passed`` for a stage before a round's last).
+        cpu_s: processor time the site spent (of the same kinds).
         progress: how far a long method is (kinds ``asked``, ``folded`` and ``comparing``), or how many sites' sources
             were read (``reading``).
         comparing: which model beside the joint one (kind ``comparing`` only, after all analyses).
@@ -120,16 +125,31 @@ class Outcome:
     restarts: int
 
 
-def leaving(answer: Answer | None, prefix: str) -> tuple[Leaving, ...]:
-    """What an answer lets leave the site, part by part."""
-    if answer is None:
-        return ()
-    return tuple(
+def leaving(reply: Answered, prefix: str) -> tuple[Leaving, ...]:
+    """What lets leave a site with a reply: an answer part by part, and what the protection needs as one."""
+    answer = reply.answer
+    parts = [
         Leaving(
             what=f"{prefix}/{name}",
             kind="individual" if part.kind == "individual" else "counts" if part.cells else "addend",
             bytes=part.values.nbytes + sum(len(key.encode()) for key in part.keys or ()),
             numbers=part.values.size,
         )
-        for name, part in answer.parts.items()
-    )
+        for name, part in (answer.parts.items() if answer is not None else ())
+    ]
+    sealed = _bytes_of(reply.packet) + sum(len(box.sealed) for box in reply.boxes)
+    return (*parts, *([Leaving(prefix, "masked", sealed, _numbers_of(reply.packet))] if sealed else []))
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_bytes_of, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes_of, value))
+    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes | str) else 0
+
+
+def _numbers_of(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return sum(map(_numbers_of, value.values()))
+    return value.size if isinstance(value, np.ndarray) else 0

@@ -7,7 +7,6 @@ leaves is an `Answer` that the gate has released.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +18,8 @@ from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
-from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, Scheme
+from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply
+from huizhen.federation.scheme import PlainSum, Scheme, SiteSide
 from huizhen.federation.selection import MUSTER, Selected, muster, select
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Local
@@ -27,6 +27,8 @@ from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Answer
 
 __all__ = ["Participant"]
+
+COUNTED = PlainSum()  # how many rows a site has is asked in the clear, so that a site with too few can be left out by name
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class _Work:
     lineage: str = ""
     turn: tuple[str, int] = ("", 0)
     answer: Answer | None = None
-    memory: Mapping[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)  # the scheme's
 
 
 class Participant:
@@ -95,11 +97,17 @@ class Participant:
     def _turn(self, ask: Ask, started: float) -> Reply:
         work = self._begin(ask)
         rng = _draws(ask.seed, self.site, ask.analysis, ask.round)
-        turn = self._scheme.at_site(
-            ask, site=self.site, answer=lambda: self._judged_answer(ask, work, rng), memory=work.memory, rng=rng
+        side = SiteSide(
+            site=self.site,
+            exact=work.analysis.method.exact,
+            answer=lambda: self._judged_answer(ask, work, rng),
+            reveal=lambda roster: self._reveal(ask, roster),
+            kept=work.kept,
+            rng=rng,
         )
-        work.memory = turn.memory
-        return Answered(turn.payload, turn.boxes, cpu_seconds() - started)
+        scheme = COUNTED if ask.question.step == MUSTER else self._scheme
+        turn = scheme.at_site(ask, side)
+        return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started)
 
     def _begin(self, ask: Ask) -> _Work:
         work = self._work.get(ask.analysis)
@@ -110,7 +118,7 @@ class Participant:
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
             work.lineage, work.local = ask.lineage, self._recall(ask)
         if (ask.lineage, ask.round) != work.turn:
-            work.turn, work.answer, work.memory = (ask.lineage, ask.round), None, {}
+            work.turn, work.answer = (ask.lineage, ask.round), None
         return work
 
     def _recall(self, ask: Ask) -> Local:
@@ -144,12 +152,20 @@ class Participant:
                 roster=ask.roster,
                 question_key=identity.key,
                 question_digest=identity.digest,
+                in_clear=ask.question.step == MUSTER,
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))
             self._remember(ask, work.local, local)
             work.answer, work.local = answer, local
         return work.answer
+
+    def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
+        """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
+        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+        decision = self._gate.reveal(study=ask.study, run=ask.run, round=ask.round, roster=roster, question_key=identity.key)
+        if not decision.allowed:
+            raise _Withheld(Refused(decision.reasons, decision.clauses))
 
     def _compute(self, ask: Ask, work: _Work, rng: np.random.Generator) -> tuple[Answer, Local]:
         if ask.question.step == MUSTER:

@@ -11,27 +11,26 @@ Rules of order, each with the mistake that it stops:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from huizhen import canonical
 from huizhen.errors import FederationError, Problem
-from huizhen.privacy.release import Answer, Part, Question, Total
+from huizhen.privacy.release import EMPTY, Answer, Part, Question, Total
 
 __all__ = [
     "Answered",
     "Ask",
     "Box",
     "Failed",
-    "PlainSum",
+    "Lane",
+    "QuestionIdentity",
     "Refused",
     "Reply",
-    "Scheme",
     "Silent",
-    "SiteTurn",
     "add_up",
 ]
 
@@ -59,6 +58,7 @@ class Ask:
         lane: how totals and addends are judged.
         scope: what else an answer depends on: digest of cohort, missing-data rule and needed variables.
         boxes: sealed boxes from other sites for this one.
+        notice: what the hub's side of the sum tells all sites in this stage, canonical values.
         lineage: which beginning of the analysis this goes back to, "" for its first question; a site goes on from local state of
             this lineage only.
         seed: the study's seed; a site draws from (seed, site, analysis, round).
@@ -75,6 +75,7 @@ class Ask:
     lane: Lane
     scope: str
     boxes: tuple[Box, ...] = ()
+    notice: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     lineage: str = ""
     seed: int = 0
     identity: QuestionIdentity | None = None
@@ -102,10 +103,17 @@ class QuestionIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A site did what this stage asks; `answer` is what it releases in it (None where a stage only passes boxes)."""
+    """A site did what this stage asks.
+
+    Attributes:
+        answer: what it releases in the clear; None where the stage releases nothing, or nothing in the clear.
+        boxes: sealed, for other sites.
+        packet: what the hub's side of the sum needs: keys, masked numbers, shares; canonical values.
+    """
 
     answer: Answer | None
     boxes: tuple[Box, ...] = ()
+    packet: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     seconds: float = 0.0
 
 
@@ -132,53 +140,6 @@ class Refused:
 
 
 Reply = Answered | Silent | Failed | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class SiteTurn:
-    """What a site does in one stage: what it releases, what it passes on, what it remembers until the next stage."""
-
-    payload: Answer | None = None
-    boxes: tuple[Box, ...] = ()
-    memory: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Scheme(Protocol):
-    """How the addends of a round are added up: in the clear, or protected, in one stage or several."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def lane(self) -> Lane: ...
-
-    @property
-    def stages(self) -> tuple[str, ...]: ...
-
-    def at_site(
-        self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: np.random.Generator
-    ) -> SiteTurn:
-        """A site's turn; `answer` computes (or recalls) the judged answer of this round."""
-
-    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
-        """The total from the payloads of every stage, by site."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlainSum:
-    """Addends travel in the clear and are added by the hub; one stage."""
-
-    lane: Lane = "plain"
-    name: str = "plain"
-    stages: tuple[str, ...] = ("answer",)
-
-    def at_site(
-        self, ask: Ask, *, site: str, answer: Callable[[], Answer], memory: Mapping[str, Any], rng: np.random.Generator
-    ) -> SiteTurn:
-        return SiteTurn(payload=answer())
-
-    def at_hub(self, payloads: Sequence[Mapping[str, Answer]], roster: tuple[str, ...]) -> Total:
-        return add_up(payloads[-1], roster)
 
 
 def add_up(answers: Mapping[str, Answer], roster: tuple[str, ...]) -> Total:

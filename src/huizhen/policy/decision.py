@@ -47,7 +47,8 @@ class Context:
         lane: how the answer would travel.
         roster: the participants of the round.
         question_key: identifier of the question, the same for every roster that it is put to.
-        earlier: the masked rosters for which this very question was answered before.
+        earlier: the rosters whose masked sums of this very question were opened before.
+        in_clear: whether the hub sees this answer as the site's own, whatever the lane.
     """
 
     site: str
@@ -55,3 +56,4 @@ class Context:
     roster: tuple[str, ...]
     question_key: str
     earlier: tuple[frozenset[str], ...] = ()
+    in_clear: bool = False

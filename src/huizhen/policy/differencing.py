@@ -20,7 +20,7 @@ def differencing(context: Context) -> list[Decision]:
     """
     if len(set(context.roster)) != len(context.roster) or context.site not in context.roster:
         return [Decision.refuse("roster", "roster: expected each site once and this site among them")]
-    return _masked(context) if context.lane == "masked" else []
+    return _masked(context) if context.lane == "masked" and not context.in_clear else []
 
 
 def _masked(context: Context) -> list[Decision]:

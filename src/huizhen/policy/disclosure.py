@@ -158,7 +158,7 @@ def judge_answer(policy: DisclosurePolicy, question: Question, answer: Answer, c
     refusals = differencing(context)
     for name, part in answer.parts.items():
         malformed = _malformed(name, part)
-        refusals += [malformed] if malformed else _part(policy, name, part, context.lane)
+        refusals += [malformed] if malformed else _part(policy, name, part, seen=context.lane == "plain" or context.in_clear)
     if context.lane == "plain":
         refusals += _plain(policy, question, answer)
     return refusals
@@ -254,7 +254,7 @@ def _is_finite(values: NDArray[Any]) -> bool:
     return all(bool(np.isfinite(flat[start : start + PIECE]).all()) for start in range(0, flat.size, PIECE))
 
 
-def _part(policy: DisclosurePolicy, name: str, part: Part, lane: str) -> list[Decision]:
+def _part(policy: DisclosurePolicy, name: str, part: Part, *, seen: bool) -> list[Decision]:
     refusals = []
     if part.kind == "individual" and not policy.allow_individual:
         remedy = "choose a method or setting that only adds up, or ask the site"
@@ -267,7 +267,7 @@ def _part(policy: DisclosurePolicy, name: str, part: Part, lane: str) -> list[De
             f"allow_one_class is no, and all patients here have the same outcome, so that any answer tells each one's; {remedy}"
         )
         refusals.append(Decision.refuse("allow_one_class", reason))
-    if lane == "plain" or part.kind == "individual":
+    if seen or part.kind == "individual":
         refusals += _seen(policy, name, part)
     return refusals
 

@@ -3,7 +3,7 @@
 Rules of order, each with what it stops:
 - What is allowed is on the ledger before it leaves; an answer whose entry cannot be written stays (no release without a trace).
 - Deciding and accounting are one step, under one lock (two questions at once cannot both pass for rosters that differ by one site).
-- What was answered in the masked lane is read back from the ledger at opening (a restart does not forget); the ledger's links are
+- What was opened in the masked lane is read back from the ledger at opening (a restart does not forget); the ledger's links are
   verified on the way, up to the newest entry, whose signature the store verified (a shortened past is not believed).
 - An entry names parts, shapes and bytes, never a value or a label, and of rows only whether they were enough: a record that an
   auditor may read must not add up, over many cohorts, to the number of patients behind each.
@@ -20,12 +20,13 @@ from huizhen.errors import LedgerError, MachineError, Problem
 from huizhen.ledger.chain import EMPTY, Entry, linked
 from huizhen.ledger.store import LedgerStore
 from huizhen.policy.decision import Context, Decision
+from huizhen.policy.differencing import differencing
 from huizhen.policy.disclosure import DisclosurePolicy, admits, judge_answer, judge_rows
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["REFUSED", "RELEASED", "Gate"]
+__all__ = ["REFUSED", "RELEASED", "REVEALED", "Gate"]
 
-RELEASED, REFUSED = "released", "refused"
+RELEASED, REFUSED, REVEALED = "released", "refused", "revealed"
 REMEMBERED = 4096  # judgements and descriptions of parts kept; they depend on question and policy only
 
 Seen = dict[str, tuple[frozenset[str], ...]]  # masked rosters answered, by question key
@@ -75,6 +76,7 @@ class Gate:
         roster: tuple[str, ...],
         question_key: str,
         question_digest: str,
+        in_clear: bool = False,
     ) -> Decision:
         """Decide about one answer and record it; the answer may be handed on only if the decision allows it.
 
@@ -86,13 +88,14 @@ class Gate:
             roster: the participants of the round, this site among them.
             question_key: identifier of the question, the same whoever is asked (a digest that leaves out roster and run).
             question_digest: digest of the question as it was put.
+            in_clear: whether the hub sees this answer as the site's own, whatever the lane (how many rows a site has).
 
         Returns:
             Allowed, or refused with every reason. Refused with the clause ``ledger`` where the record cannot be written.
         """
         with self._lock:
             earlier = self._masked.get(question_key, ()) if lane == "masked" else ()
-            context = Context(self.site, lane, roster, question_key, earlier)
+            context = Context(self.site, lane, roster, question_key, earlier, in_clear)
             refusals = [self._admits(question, lane), judge_rows(self.policy, answer.rows)]
             decision = Decision.all_of([*refusals, *judge_answer(self.policy, question, answer, context)])
             fact = {
@@ -111,9 +114,28 @@ class Gate:
             if not decision.allowed:
                 fact["clauses"] = decision.clauses
             unwritten = self._append(RELEASED if decision.allowed else REFUSED, fact)
+            return decision if unwritten is None else Decision.all_of([decision, unwritten])
+
+    def reveal(self, *, study: str, run: str, round: int, roster: tuple[str, ...], question_key: str) -> Decision:
+        """Decide whether the masked sum of these sites may be seen, and record it; only then may a site help to open it.
+
+        What left in the masked lane tells nothing until then, so the rule about rosters that differ by few sites is held against
+        the sums that were opened.
+
+        Args:
+            roster: those whose answers are in the sum: the participants who stayed.
+            study, run, round, question_key: as for `release`.
+        """
+        with self._lock:
+            context = Context(self.site, "masked", roster, question_key, self._masked.get(question_key, ()))
+            decision = Decision.all_of(differencing(context))
+            fact = {"study": study, "run": run, "round": round, "question_key": question_key, "roster": roster, "lane": "masked"}
+            if not decision.allowed:
+                fact["clauses"] = decision.clauses
+            unwritten = self._append(REVEALED if decision.allowed else REFUSED, fact)
             if unwritten is not None:
                 return Decision.all_of([decision, unwritten])
-            if decision.allowed and lane == "masked":
+            if decision.allowed:
                 _remember(self._masked, question_key, frozenset(roster))
             return decision
 
@@ -125,7 +147,7 @@ class Gate:
             TypeError: the payload is not a plain fact.
             LedgerError, MachineError: it cannot be written.
         """
-        if kind in (RELEASED, REFUSED):
+        if kind in (RELEASED, REFUSED, REVEALED):
             raise ValueError(f"an entry of kind {kind!r} is written by releasing alone")
         return self._ledger.append(kind, payload, self._clock.now())
 
@@ -161,15 +183,13 @@ class Gate:
 
 
 def _rosters(ledger: LedgerStore) -> Seen:
-    """The masked rosters answered so far, by question key, from a ledger whose links are sound up to its head."""
+    """The rosters whose masked sums were opened so far, by question key, from a ledger whose links are sound up to its head."""
     seen: Seen = {}
     newest = EMPTY.hash
     for entry in linked(ledger.entries()):
         newest = entry.hash
-        if entry.kind == RELEASED:
-            fact = entry.payload
-            if fact["lane"] == "masked":
-                _remember(seen, fact["question_key"], frozenset(fact["roster"]))
+        if entry.kind == REVEALED:
+            _remember(seen, entry.payload["question_key"], frozenset(entry.payload["roster"]))
     if newest != ledger.head.hash:
         raise LedgerError("The ledger does not verify: it does not end with its newest entry. Restore it from a copy.")
     return seen

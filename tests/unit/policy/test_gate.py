@@ -15,7 +15,7 @@ from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger, SqliteLedger
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
-from huizhen.privacy.release import Part, Question
+from huizhen.privacy.release import Answer, Part, Question
 
 MARK = 8_642_086_420.125  # a patient's value, to be found in the ledger's bytes if it ever came there
 
@@ -36,6 +36,14 @@ def release(question, answer, roster):
         usual = {"study": "5" * 64, "run": "run-1", "round": 3, "lane": "embedded", "roster": roster}
         keys = {"question_key": "a" * 64, "question_digest": "d" * 64}
         return gate.release(asked, answered or answer(), **{**usual, **keys, **circumstances})
+
+    return ask
+
+
+@pytest.fixture
+def reveal():
+    def ask(gate, roster, question_key="a" * 64):
+        return gate.reveal(study="5" * 64, run="run-1", round=3, roster=roster, question_key=question_key)
 
     return ask
 
@@ -120,31 +128,49 @@ def test_a_site_with_too_few_rows_is_known_before_the_first_question(gate, ledge
     assert list(ledger.entries()) == []
 
 
-def test_one_question_is_not_answered_for_masked_rosters_that_differ_by_two(gate, release, roster):
+def test_no_two_sums_are_opened_for_rosters_that_differ_by_one_or_two(gate, release, reveal, roster):
     seven = (*roster, "a", "b", "c")
     assert release(gate, lane="masked", roster=seven).allowed
-    assert release(gate, lane="masked", roster=seven, round=4).allowed, "the same roster may be asked again"
-    assert release(gate, lane="masked", roster=seven[:6]).clauses == ("roster",)
-    assert release(gate, lane="masked", roster=seven[:5]).clauses == ("roster",)
-    assert release(gate, lane="masked", roster=seven[:4]).allowed
-    assert release(gate, lane="masked", roster=seven[:6], question_key="b" * 64).allowed, "another question"
+    assert reveal(gate, seven).allowed
+    assert reveal(gate, seven).allowed, "the same roster may be asked again"
+    assert reveal(gate, seven[:6]).clauses == ("roster",)
+    assert release(gate, lane="masked", roster=seven[:6]).clauses == ("roster",), "what could not be opened need not leave"
+    assert reveal(gate, seven[:5]).clauses == ("roster",)
+    assert reveal(gate, seven[:4]).allowed
+    assert reveal(gate, seven[:6], "b" * 64).allowed, "another question"
 
 
-def test_a_refused_roster_is_not_remembered_as_answered(gate, release, roster, question, answer):
+def test_what_left_masked_and_was_never_opened_stands_in_no_ones_way(gate, release, reveal, roster):
     seven = (*roster, "a", "b", "c")
-    denied = answer(own=Part(np.zeros(2), 100, kind="individual"))
-    assert not release(gate, answered=denied, lane="masked", roster=seven).allowed
+    assert release(gate, lane="masked", roster=seven).allowed
     assert release(gate, lane="masked", roster=seven[:6]).allowed
+    assert reveal(gate, seven[:6]).allowed, "one fell silent before anything was opened"
+    assert reveal(gate, seven).clauses == ("roster",)
 
 
-def test_what_was_answered_is_remembered_by_the_next_program(tmp_path, release, roster):
+def test_a_refused_roster_is_not_remembered_as_opened(gate, reveal, roster):
+    assert not reveal(gate, ("west", "east")).allowed
+    assert reveal(gate, ("west", "east", "north")).allowed
+
+
+def test_what_was_opened_is_on_the_ledger_and_remembered_by_the_next_program(tmp_path, release, reveal, roster):
     seven, key = (*roster, "a", "b", "c"), new_key()
     with SqliteLedger(tmp_path / "ledger.sqlite", key) as ledger:
-        assert release(Gate("west", DisclosurePolicy(), ledger, ManualClock()), lane="masked", roster=seven).allowed
+        assert reveal(Gate("west", DisclosurePolicy(), ledger, ManualClock()), seven).allowed
+        (entry,) = ledger.entries()
+        assert (entry.kind, entry.payload["roster"]) == ("revealed", list(seven))
     with SqliteLedger(tmp_path / "ledger.sqlite", key) as ledger:
         gate = Gate("west", DisclosurePolicy(), ledger, ManualClock())
         assert release(gate, lane="masked", roster=seven[:6]).clauses == ("roster",)
-        assert release(gate, lane="masked", roster=seven).allowed
+        assert reveal(gate, seven[:6]).clauses == ("roster",)
+        assert reveal(gate, seven).allowed
+
+
+def test_how_many_rows_there_are_is_judged_as_the_hub_sees_it(gate, release, roster):
+    few = Answer({"rows": Part(np.array([4]), 40, cells=True)}, 40)
+    assert release(gate, answered=few, lane="masked", in_clear=True, roster=("west", "east")).clauses == ("min_cell_count",)
+    enough = Answer({"rows": Part(np.array([40]), 40, cells=True)}, 40)
+    assert release(gate, answered=enough, lane="masked", in_clear=True, roster=("west", "east")).allowed, "no sum is formed of it"
 
 
 def test_a_gate_does_not_open_on_a_past_that_was_changed(tmp_path, release):
@@ -171,7 +197,7 @@ def test_a_gate_does_not_open_on_a_past_that_was_cut_short_behind_its_back(tmp_p
             Gate("west", DisclosurePolicy(), ledger, ManualClock())
 
 
-def test_two_questions_at_once_do_not_both_pass_for_rosters_that_differ_by_one(release, roster):
+def test_two_sums_at_once_are_not_both_opened_for_rosters_that_differ_by_one(reveal, roster):
     class Slow(MemoryLedger):
         def append(self, kind, payload, time):
             sleep(0.005)  # others get their turn between deciding and remembering
@@ -183,7 +209,7 @@ def test_two_questions_at_once_do_not_both_pass_for_rosters_that_differ_by_one(r
 
     def ask(number):
         start.wait()
-        allowed.append(release(gate, lane="masked", roster=seven if number % 2 else seven[:6]).allowed)
+        allowed.append(reveal(gate, seven if number % 2 else seven[:6]).allowed)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -196,7 +222,7 @@ def test_two_questions_at_once_do_not_both_pass_for_rosters_that_differ_by_one(r
 def test_facts_beside_releases_are_recorded_but_a_release_is_not_feigned(gate, ledger):
     gate.record("consented", {"study": "5" * 64})
     assert [entry.kind for entry in ledger.entries()] == ["consented"]
-    for kind in ("released", "refused"):
+    for kind in ("released", "refused", "revealed"):
         with pytest.raises(ValueError, match="releasing alone"):
             gate.record(kind, {})
     with pytest.raises(TypeError):

@@ -1,0 +1,247 @@
+"""The hub's side of masked sums: it relays keys and boxes, adds what is masked, and removes what did not cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from huizhen.errors import FederationError, Problem
+from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, promise
+from huizhen.federation.rounds import Answered
+from huizhen.federation.scheme import Summed
+from huizhen.privacy.masking import words
+from huizhen.privacy.masking.graph import FEWEST, threshold
+from huizhen.privacy.masking.keys import Advert
+from huizhen.privacy.masking.shamir import join
+from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
+from huizhen.privacy.release import Total
+
+__all__ = ["MaskedHub"]
+
+KEYS, ROUND = ("advertise", "share"), ("mask", "confirm", "unmask")
+UNFIT = "what it sent does not fit the protocol of masked sums"
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """An epoch, as the hub sees it."""
+
+    identifier: bytes
+    adverts: dict[str, Advert] = field(default_factory=dict)
+    public: Epoch | None = None
+    promises: dict[str, bytes] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    next_place: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    """One round."""
+
+    place: int
+    outline: words.Outline | None = None
+    coding: words.Coding = field(default_factory=lambda: words.Coding(FEWEST))
+    masked: dict[str, words.Words] = field(default_factory=dict)
+    individual: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    survivors: tuple[str, ...] = ()
+    signatures: dict[str, bytes] = field(default_factory=dict)
+    opened: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class MaskedHub:
+    """The hub's side of one course.
+
+    Args:
+        bits: 16 or 32, of changes of weights.
+        heights: the scales to begin with, from a course that is gone on with.
+        entropy: that many bytes from a secure source.
+    """
+
+    def __init__(self, *, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
+        self._bits, self._heights, self._entropy = bits, dict(heights), entropy
+        self._epoch: _Epoch | None = None
+        self._round = _Round(0)
+
+    def stages(self, number: int) -> tuple[str, ...]:
+        if self._epoch is not None and self._epoch.members and self._epoch.next_place < ROUNDS and self._is_whole:
+            self._round = _Round(self._epoch.next_place)
+            self._epoch.next_place += 1
+            return ROUND
+        self._epoch, self._round = _Epoch(self._entropy(16), next_place=1), _Round(0)
+        return KEYS + ROUND
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether nobody was lost since the epoch began."""
+        assert self._epoch is not None
+        return len(self._round.opened) == len(self._epoch.adverts)
+
+    def notice(self, stage: str) -> Mapping[str, Any]:
+        epoch, now = self._mine, self._round
+        if stage == "advertise":
+            return {"epoch": epoch.identifier}
+        if stage == "share":
+            return {"adverts": {site: advert.facts() for site, advert in epoch.adverts.items()}}
+        if stage == "mask":
+            now.coding = words.Coding(len(epoch.members), self._bits, self._heights)
+            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(self._heights)}
+        if stage == "confirm":
+            return {"place": now.place, "survivors": list(now.survivors)}
+        return {"place": now.place, "signatures": dict(now.signatures)}
+
+    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+        handle = {
+            "advertise": self._take_advert,
+            "share": self._take_promises,
+            "mask": self._take_words,
+            "confirm": self._take_signature,
+            "unmask": self._take_opened,
+        }[stage]
+        unfit = {site: UNFIT for site, reply in replies.items() if not handle(site, reply.packet)}
+        came, epoch, now = tuple(site for site in replies if site not in unfit), self._mine, self._round
+        if stage == "share":
+            assert epoch.public is not None
+            epoch.members = came
+        elif stage == "mask":
+            now.survivors = came
+        elif stage == "advertise":
+            epoch.public = Epoch(epoch.identifier, dict(epoch.adverts))
+        fewest = threshold(len(epoch.adverts)) if epoch.adverts else FEWEST
+        if len(came) < fewest:
+            expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
+            raise FederationError("The masked sum cannot be made.", [Problem(f"stage {stage}", f"{len(came)} sites", expected)])
+        return unfit
+
+    def summed(self) -> Summed:
+        now = self._round
+        assert now.outline is not None
+        total = words.add_words([now.masked[site] for site in now.survivors])
+        plus, minus = self._left_over()
+        apply_masks(total.arrays, plus, minus)
+        joint, self._heights = words.decode(total, now.outline, now.coding, now.survivors)
+        names = now.individual[now.survivors[0]]
+        individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
+        cells = tuple(name for name, _, _, _, counts in now.outline if counts)
+        return Summed(Total(joint.sums, {}, individual, joint.rows, now.survivors), {}, cells)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"heights": dict(self._heights)}
+
+    @property
+    def _mine(self) -> _Epoch:
+        assert self._epoch is not None, "a round begins with its stages"
+        return self._epoch
+
+    # --- what comes in -------------------------------------------------------------------------------------------------
+
+    def _take_advert(self, site: str, packet: Mapping[str, Any]) -> bool:
+        advert = Advert.from_facts(packet.get("advert"))
+        if advert is not None:
+            self._mine.adverts[site] = advert
+        return advert is not None
+
+    def _take_promises(self, site: str, packet: Mapping[str, Any]) -> bool:
+        epoch, promises = self._mine, packet.get("promises")
+        assert epoch.public is not None
+        if not isinstance(promises, bytes) or len(promises) != epoch.public.size(site):
+            return False
+        epoch.promises[site] = promises
+        return True
+
+    def _take_words(self, site: str, packet: Mapping[str, Any]) -> bool:
+        now, outline = self._round, words.outline_from(packet.get("outline"))
+        if outline is None or (now.outline is not None and outline != now.outline):
+            return False
+        masked = words.Words.from_facts(packet.get("words"), outline, now.coding)
+        individual = packet.get("individual")
+        if masked is None or not isinstance(individual, Mapping):
+            return False
+        if now.individual and set(individual) != set(next(iter(now.individual.values()))):
+            return False
+        now.outline, now.masked[site], now.individual[site] = outline, masked, individual
+        return True
+
+    def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:
+        signature = packet.get("signature")
+        if isinstance(signature, bytes):
+            self._round.signatures[site] = signature
+        return isinstance(signature, bytes)
+
+    def _take_opened(self, site: str, packet: Mapping[str, Any]) -> bool:
+        own, pairs, shares = packet.get("own"), packet.get("pairs"), packet.get("shares")
+        if not isinstance(own, bytes) or not isinstance(pairs, Mapping) or not isinstance(shares, Mapping):
+            return False
+        if not all(isinstance(one, Mapping) for one in shares.values()):
+            return False
+        self._round.opened[site] = packet
+        return True
+
+    # --- what did not cancel -------------------------------------------------------------------------------------------
+
+    def _left_over(self) -> tuple[list[bytes], list[bytes]]:
+        """Seeds of the masks to add and to subtract: self masks of those who stayed, pair masks of pairs of which one did."""
+        epoch, now = self._mine.public, self._round
+        assert epoch is not None
+        plus, minus = list[bytes](), [self._seed(site, SELF, (site,)) for site in now.survivors]
+        for site in now.survivors:
+            for other in epoch.neighbours[site]:
+                if other in self._mine.members and other not in now.survivors:
+                    dealer = epoch.dealer(site, other)
+                    seed = self._seed(dealer, other if dealer == site else site, (site,))
+                    (minus if dealer == site else plus).append(seed)
+        return plus, minus
+
+    def _seed(self, dealer: str, secret: str, direct: tuple[str, ...]) -> bytes:
+        """A seed of this round: from a site that knows it, or from shares; it is the promised one, or the round fails.
+
+        Raises:
+            FederationError: none that was promised can be found; those who sent false ones are named where it can be told.
+        """
+        now, false = self._round, []
+        for site in direct:
+            if site in now.opened:
+                packet = now.opened[site]
+                other = secret if dealer == site else dealer
+                found = packet["own"] if secret == SELF else packet["pairs"].get(other)
+                if self._is_promised(dealer, secret, found):
+                    return bytes(found)
+                false.append(site)
+        if (joined := self._joined(dealer, secret)) is not None:
+            return joined
+        who = f"a false mask from {', '.join(false)}" if false else "too few sound shares of a mask"
+        raise FederationError(
+            "The masked sum cannot be opened.", [Problem(f"a mask of site {dealer}", who, "the mask that was promised")]
+        )
+
+    def _joined(self, dealer: str, secret: str) -> bytes | None:
+        """The seed from as many shares as open it; where some are false, from those that are not."""
+        epoch, now = self._mine.public, self._round
+        assert epoch is not None
+        shares = {}
+        for place, holder in enumerate(epoch.neighbours[dealer], 1):
+            share = now.opened.get(holder, {}).get("shares", {}).get(dealer, {}).get(secret)
+            if isinstance(share, bytes) and len(share) == SEED_BYTES:
+                shares[place] = share
+        needed = epoch.shares(dealer)
+        if not needed:
+            return None
+        for tried, chosen in enumerate(combinations(shares, needed)):
+            seed = join({place: shares[place] for place in chosen})
+            if self._is_promised(dealer, secret, seed):
+                return seed
+            if tried >= MOST_TRIES:
+                break
+        return None
+
+    def _is_promised(self, dealer: str, secret: str, seed: Any) -> bool:
+        epoch, place = self._mine.public, self._round.place
+        assert epoch is not None
+        if not isinstance(seed, bytes) or len(seed) != SEED_BYTES:
+            return False
+        told = self._mine.promises[dealer][epoch.promised(dealer, secret, place)]
+        return promise(epoch.identifier, dealer, secret, place, seed) == told
+
+
+MOST_TRIES = 1000  # choices of shares; with one false share among n it takes at most n

@@ -1,0 +1,148 @@
+"""How the addends of a round are added up: in the clear, or protected, in one stage or several.
+
+A scheme has two sides. The site's is a function of what it is asked and what it keeps; the hub's lives as long as the course of an
+analysis with one roster, and sees nothing but what the sites' side sends. Methods, engines and `conduct` know no scheme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from huizhen.federation.rounds import Answered, Ask, Box, Lane, add_up
+from huizhen.privacy.release import EMPTY, Answer, Total
+
+__all__ = ["HubSide", "PlainSum", "Scheme", "SiteSide", "SiteTurn", "Summed"]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSide:
+    """What a scheme can use at a site.
+
+    Attributes:
+        site: its name.
+        exact: whether the answers of all participants make the sum, or none do.
+        answer: this round's answer, computed and judged once.
+        reveal: asks the site's gate whether the sum of these sites may be seen, and has it recorded; raises where it may not.
+        kept: what the scheme remembers of this analysis, in memory only; the scheme's own, to be changed.
+        rng: draws that are the same when a round is repeated.
+    """
+
+    site: str
+    exact: bool
+    answer: Callable[[], Answer]
+    reveal: Callable[[tuple[str, ...]], None]
+    kept: dict[str, Any]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class SiteTurn:
+    """What a site does in one stage: what it releases in the clear, what it passes on to sites and to the hub's side."""
+
+    answer: Answer | None = None
+    boxes: tuple[Box, ...] = ()
+    packet: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What came of a round.
+
+    Attributes:
+        rows: rows by site, where the hub sees them; else empty.
+        cells: names of the parts whose entries are numbers of patients.
+    """
+
+    total: Total
+    rows: Mapping[str, int]
+    cells: tuple[str, ...]
+
+
+class HubSide(Protocol):
+    """The hub's side of the sums of one course."""
+
+    def stages(self, number: int) -> tuple[str, ...]:
+        """What the sites are asked in this round, one stage after the other."""
+
+    def notice(self, stage: str) -> Mapping[str, Any]:
+        """What all sites are told in this stage; canonical values."""
+
+    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+        """The replies of a stage, in roster order; the sites that cannot go on, each with the reason.
+
+        Raises:
+            FederationError: no sum can come of what is there.
+        """
+
+    def summed(self) -> Summed:
+        """The sum, after the last stage.
+
+        Raises:
+            FederationError: what was sent does not make one; the site is named where it can be told.
+        """
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the next rounds of the course depend on, to be kept with its totals; canonical values."""
+
+
+class Scheme(Protocol):
+    """How addends are added up."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def lane(self) -> Lane: ...
+
+    def at_site(self, ask: Ask, side: SiteSide) -> SiteTurn:
+        """A site's turn in one stage.
+
+        Raises:
+            SiteError, FederationError: it cannot, or will not; the reason holds no patient's value.
+        """
+
+    def at_hub(self, roster: tuple[str, ...], facts: Mapping[str, Any] = EMPTY) -> HubSide:
+        """The hub's side for a course with this roster, begun anew or from the facts that were kept of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSum:
+    """Addends travel in the clear and are added by the hub; one stage."""
+
+    lane: Lane = "plain"
+    name: str = "plain"
+
+    def at_site(self, ask: Ask, side: SiteSide) -> SiteTurn:
+        return SiteTurn(answer=side.answer())
+
+    def at_hub(self, roster: tuple[str, ...], facts: Mapping[str, Any] = EMPTY) -> HubSide:
+        return _PlainHub()
+
+
+class _PlainHub:
+    """Adds what came."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Answer] = {}
+
+    def stages(self, number: int) -> tuple[str, ...]:
+        return ("answer",)
+
+    def notice(self, stage: str) -> Mapping[str, Any]:
+        return EMPTY
+
+    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+        self._answers = {site: reply.answer for site, reply in replies.items() if reply.answer is not None}
+        return EMPTY
+
+    def summed(self) -> Summed:
+        roster = tuple(self._answers)
+        cells = tuple(name for name, part in self._answers[roster[0]].parts.items() if part.cells)
+        return Summed(add_up(self._answers, roster), {site: answer.rows for site, answer in self._answers.items()}, cells)
+
+    def facts(self) -> Mapping[str, Any]:
+        return EMPTY

@@ -1,0 +1,61 @@
+"""Masks: AES-128 in counter mode (NIST SP 800-38A), expanded in pieces that stay in the processor's cache, and added at once.
+
+One seed gives one stream for all of a round's arrays, in order. A seed serves one round only, so the counter may begin at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from numpy.typing import NDArray
+
+from huizhen.privacy.masking import wide
+
+__all__ = ["SEED_BYTES", "apply_masks"]
+
+SEED_BYTES = 16
+PIECE = 131_072  # bytes expanded at once; the piece, its mask and its zeros fit into the second-level cache
+ZEROS = bytes(PIECE)
+BLOCK = 16  # bytes; `update_into` wants room for one more
+
+
+def apply_masks(arrays: Sequence[NDArray[Any]], plus: Sequence[bytes], minus: Sequence[bytes]) -> None:
+    """Adds the streams of `plus` to the arrays and subtracts those of `minus`, in place, each array in its own ring.
+
+    Args:
+        arrays: C-contiguous: flat uint16, uint32 or uint64 (ring of as many bits), or (8, n) uint64 (`wide`).
+        plus, minus: seeds of 16 bytes.
+    """
+    streams = [(_stream(seed), False) for seed in plus] + [(_stream(seed), True) for seed in minus]
+    room = bytearray(PIECE + BLOCK)
+    for array in arrays:
+        if array.ndim == 2:
+            _mask_wide(array, streams, room)
+        else:
+            _mask_flat(array, streams, room)
+
+
+def _mask_flat(array: NDArray[Any], streams: Sequence[tuple[CipherContext, bool]], room: bytearray) -> None:
+    mask, count = np.frombuffer(room, array.dtype, PIECE // array.itemsize), PIECE // array.itemsize
+    for start in range(0, array.size, count):
+        piece = array[start : start + count]
+        for stream, away in streams:
+            stream.update_into(memoryview(ZEROS)[: piece.nbytes], room)
+            (np.subtract if away else np.add)(piece, mask[: piece.size], out=piece)
+
+
+def _mask_wide(array: NDArray[Any], streams: Sequence[tuple[CipherContext, bool]], room: bytearray) -> None:
+    count = PIECE // wide.BYTES
+    for start in range(0, array.shape[1], count):
+        piece = array[:, start : start + count]
+        for stream, away in streams:
+            stream.update_into(memoryview(ZEROS)[: piece.size * array.itemsize], room)
+            mask = np.frombuffer(room, np.uint64, piece.size).reshape(piece.shape)
+            (wide.subtract if away else wide.add)(piece, mask)
+
+
+def _stream(seed: bytes) -> CipherContext:
+    return Cipher(algorithms.AES128(seed), modes.CTR(bytes(BLOCK))).encryptor()

@@ -1,0 +1,228 @@
+"""An answer as numbers of rings, ready for masks, and the sum of such as a total.
+
+Counts (int64) go into the ring of 64 bits, real numbers (float64) into the wide one, changes of a network (float32) into the ring
+of 16 or 32 bits. Beside them go the rows behind the answer, masked as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.errors import FederationError, Problem, SiteError
+from huizhen.privacy.masking import short, wide
+from huizhen.privacy.release import EMPTY, Answer, Part, Total
+
+__all__ = ["Coding", "Outline", "Words", "add_words", "decode", "encode", "outline_of"]
+
+Outline = tuple[tuple[str, str, str, tuple[int, ...], bool], ...]  # of each part: name, kind, dtype, shape, whether counts
+Array = NDArray[Any]
+KINDS = {"int64": "whole", "float64": "real", "float32": "short"}
+MOST_NUMBERS = 2**28  # of one kind in one answer
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How the numbers of a round are coded; known to all.
+
+    Attributes:
+        sites: how many may be added.
+        bits: 16 or 32, of a change of weights.
+        heights: by part, the scale of each run (`short`); a part without goes in 32 bits at the fixed scale.
+    """
+
+    sites: int
+    bits: int = 16
+    heights: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Numbers of rings.
+
+    Attributes:
+        whole: uint64 (1 + n,): the rows, then all counts.
+        real: uint64 (8, n): all real numbers (`wide`).
+        short: by part, uint16 or uint32 (n,).
+        sizes: by part, its thermometers, uint16.
+    """
+
+    whole: Array
+    real: Array
+    short: Mapping[str, Array]
+    sizes: Mapping[str, Array]
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """All of them, in the order in which they are masked."""
+        return (self.whole, self.real, *self.short.values(), *self.sizes.values())
+
+    def facts(self) -> dict[str, Any]:
+        """As canonical values."""
+        return {"whole": self.whole, "real": self.real, "short": dict(self.short), "sizes": dict(self.sizes)}
+
+    @classmethod
+    def from_facts(cls, facts: Any, outline: Outline, coding: Coding) -> Words | None:
+        """The words behind canonical values; None where they are not those of this outline."""
+        expected = empty(outline, coding)
+        if not isinstance(facts, Mapping) or set(facts) != set(expected.facts()):
+            return None
+        if not all(
+            isinstance(facts[name], Mapping) and set(facts[name]) == set(getattr(expected, name)) for name in ("short", "sizes")
+        ):
+            return None
+        short_ = {name: facts["short"][name] for name in expected.short}
+        found = cls(facts["whole"], facts["real"], short_, {name: facts["sizes"][name] for name in expected.sizes})
+        alike = all(
+            isinstance(one, np.ndarray) and (one.shape, one.dtype) == (other.shape, other.dtype)
+            for one, other in zip(found.arrays, expected.arrays, strict=True)
+        )
+        return found if alike else None
+
+    def copy(self) -> Words:
+        """Words of one's own, to be added to."""
+        short_, sizes = ({name: np.array(one) for name, one in each.items()} for each in (self.short, self.sizes))
+        return Words(np.array(self.whole), np.array(self.real), short_, sizes)
+
+
+def outline_of(answer: Answer) -> Outline:
+    """What an answer's addends look like, which is no secret.
+
+    Raises:
+        SiteError: a part has labels that are not known to all beforehand.
+    """
+    addends = {name: part for name, part in answer.parts.items() if part.kind == "addend"}
+    keyed = [name for name, part in addends.items() if part.keys is not None]
+    if keyed:
+        remedy = "Declare the levels of every category in the study, as [variables.NAME] levels = [...], or use sum = 'plain'"
+        problems = [
+            Problem(f"part {name!r}", "labels that only this site's rows tell", "declared levels", remedy) for name in keyed
+        ]
+        raise SiteError("This answer cannot be masked.", problems)
+    return tuple((name, part.kind, part.values.dtype.name, part.values.shape, part.cells) for name, part in addends.items())
+
+
+def outline_from(facts: Any) -> Outline | None:
+    """The outline behind canonical values; None where it is none, or of more numbers than anyone sends."""
+    try:
+        outline = tuple(
+            (str(name), str(kind), str(dtype), tuple(map(int, shape)), bool(cells)) for name, kind, dtype, shape, cells in facts
+        )
+    except (TypeError, ValueError):
+        return None
+    sound = all(kind == "addend" and dtype in KINDS and all(size >= 0 for size in shape) for _, kind, dtype, shape, _ in outline)
+    names = {name for name, *_ in outline}
+    return outline if sound and len(names) == len(outline) and sum(prod(each[3]) for each in outline) <= MOST_NUMBERS else None
+
+
+def empty(outline: Outline, coding: Coding) -> Words:
+    """Words of zeros."""
+    counts = {kind: sum(prod(shape) for _, _, dtype, shape, _ in outline if KINDS[dtype] == kind) for kind in ("whole", "real")}
+    changes = {name: prod(shape) for name, _, dtype, shape, _ in outline if KINDS[dtype] == "short"}
+    return Words(
+        np.zeros(1 + counts["whole"], np.uint64),
+        np.zeros((wide.LIMBS, counts["real"]), np.uint64),
+        {name: np.zeros(size, _ring(name, coding)) for name, size in changes.items()},
+        {name: np.zeros(short.runs(size) * short.CELLS, np.uint16) for name, size in changes.items()},
+    )
+
+
+def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[int], bytes]) -> Words:
+    """The answer's addends in their rings.
+
+    Raises:
+        SiteError: a number is too large to be added; which part, never the number.
+    """
+    by_kind: dict[str, list[Part]] = {
+        kind: [answer.parts[n] for n, _, d, _, _ in outline if KINDS[d] == kind] for kind in ("whole", "real")
+    }
+    most = 2**63 // coding.sites
+    too_large = [name for name, _, dtype, _, _ in outline if KINDS[dtype] == "whole" and _size(answer.parts[name].values) >= most]
+    whole = np.concatenate([np.array([answer.rows], np.int64), *(part.values.reshape(-1) for part in by_kind["whole"])]).view(
+        np.uint64
+    )
+    numbers = np.concatenate([np.zeros(0), *(part.values.reshape(-1) for part in by_kind["real"])])
+    try:
+        real = wide.encode(numbers, sites=coding.sites)
+    except OverflowError:
+        limit = wide.largest(coding.sites)
+        too_large += [n for n, _, d, _, _ in outline if KINDS[d] == "real" and not (np.abs(answer.parts[n].values) < limit).all()]
+    if too_large:
+        problems = [
+            Problem(f"part {name!r}", "a number too large to be added safely", "smaller numbers", REMEDY) for name in too_large
+        ]
+        raise SiteError("This answer cannot be masked.", problems)
+    changes, sizes = {}, {}
+    for name, _, dtype, _, _ in outline:
+        if KINDS[dtype] == "short":
+            flat = np.ascontiguousarray(answer.parts[name].values).reshape(-1)
+            changes[name] = np.empty(flat.size, _ring(name, coding))
+            own = short.encode(flat, _heights(name, flat.size, coding), sites=coding.sites, out=changes[name])
+            sizes[name] = short.fill(own, entropy)
+    return Words(whole, real, changes, sizes)
+
+
+def add_words(each: Sequence[Words]) -> Words:
+    """The sum, in the rings."""
+    total = each[0].copy()
+    for words in each[1:]:
+        wide.add(total.real, words.real)
+        for one, other in (
+            (total.whole, words.whole),
+            *zip((*total.short.values(), *total.sizes.values()), _narrow(words), strict=True),
+        ):
+            np.add(one, other, out=one)
+    return total
+
+
+def decode(total: Words, outline: Outline, coding: Coding, roster: tuple[str, ...]) -> tuple[Total, dict[str, NDArray[np.int8]]]:
+    """The total of the sites in the roster, and the scales for the next round.
+
+    Raises:
+        FederationError: no sum of sound answers: a negative number of rows or patients.
+    """
+    whole, real = total.whole.view(np.int64), wide.decode(total.real)
+    sums: dict[str, Array] = {}
+    at, place = 1, 0
+    for name, _, dtype, shape, _ in outline:
+        size = prod(shape)
+        if KINDS[dtype] == "whole":
+            sums[name], at = whole[at : at + size].reshape(shape), at + size
+        elif KINDS[dtype] == "real":
+            sums[name], place = real[place : place + size].reshape(shape), place + size
+        else:
+            sums[name] = short.decode(total.short[name], _heights(name, size, coding), sites=coding.sites).reshape(shape)
+    rows = int(whole[0])
+    wrong = [name for name, _, _, _, cells in outline if cells and (sums[name] < 0).any()]
+    if rows < 0 or wrong:
+        problem = Problem(
+            "the masked sum", "a negative number of patients", "answers of sound sites", "One site sent numbers out of range"
+        )
+        raise FederationError("The sites' answers do not make a sum.", [problem])
+    return Total(sums, {}, {}, rows, roster), {name: short.heights_of(short.read(cells)) for name, cells in total.sizes.items()}
+
+
+REMEDY = "Scale or centre the variables, and check their units"
+
+
+def _size(values: Array) -> int:
+    """The largest absolute value; of no numbers 0. The smallest int64 has none of its own."""
+    return max(-int(values.min(initial=0)), int(values.max(initial=0)))
+
+
+def _ring(name: str, coding: Coding) -> Any:
+    return np.uint16 if coding.bits == 16 and name in coding.heights else np.uint32
+
+
+def _heights(name: str, size: int, coding: Coding) -> NDArray[np.int8]:
+    known = coding.heights.get(name)
+    return np.full(short.runs(size), short.FIRST, np.int8) if known is None else known
+
+
+def _narrow(words: Words) -> tuple[Array, ...]:
+    return (*words.short.values(), *words.sizes.values())
