@@ -14,16 +14,15 @@ import numpy as np
 from huizhen.clock import Clock
 from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.eventlog import EventLog
-from huizhen.embedded.ledgers import open_ledgers
+from huizhen.embedded.ledgers import Signed, open_ledgers
+from huizhen.embedded.schemes import lane_of, schemes
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
-from huizhen.federation.scheme import PlainSum
 from huizhen.federation.study import Study
 from huizhen.ids import new_id
-from huizhen.ledger.store import LedgerStore
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Terms, Variable
@@ -68,7 +67,7 @@ class Federation:
     def terms(self, roster: tuple[str, ...]) -> Terms:
         """What the participants can agree to."""
         policies = [self.policies[site] for site in roster]
-        terms = strictest(policies, lane="embedded", variables=self.variables, roster=roster)
+        terms = strictest(policies, lane=lane_of(self.study), variables=self.variables, roster=roster)
         return replace(terms, seed=self.study.about.seed)
 
     def checkpoints(self) -> Checkpoints:
@@ -89,7 +88,7 @@ class Federation:
         with ExitStack() as stack:
             data = "" if self.folder is None else _fingerprint(self.tables)
             ledgers = open_ledgers(self.tables, self.folder, stack)
-            gates = {site: Gate(site, self.policies[site], ledgers[site], self.clock) for site in self.tables}
+            gates = {site: Gate(site, self.policies[site], ledgers[site].ledger, self.clock) for site in self.tables}
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
             collected = _Collected()
@@ -101,20 +100,21 @@ class Federation:
                 raise
             answered = {outcome.label: not outcome.result.failure for outcome in outcomes}
             _record(gates, "finished", {**about, "analyses": answered})
-            heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in ledgers.items()]
+            stores = {site: each.ledger for site, each in ledgers.items()}
+            heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in stores.items()]
         return Told(outcomes, collected.left, tuple(heads), collected.resumed, data)
 
     def _events_to(
-        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, LedgerStore], readers: list[Watch], data: str
+        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, Signed], readers: list[Watch], data: str
     ) -> tuple[Outcome, ...]:
-        scheme = PlainSum(lane="embedded")
+        scheme, at_sites = schemes(self.study, {site: each.key for site, each in ledgers.items()})
         checkpoints = self.checkpoints()
         engine = InProcessEngine(
             {
-                site: Participant(site, self.study, examples, gate=gates[site], scheme=scheme, checkpoints=checkpoints)
+                site: Participant(site, self.study, examples, gate=gates[site], scheme=at_sites[site], checkpoints=checkpoints)
                 for site, examples in self.tables.items()
             },
-            settle=lambda site: ledgers[site].settle(),
+            settle=lambda site: ledgers[site].ledger.settle(),
         )
         stack.callback(engine.close)
         events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data))

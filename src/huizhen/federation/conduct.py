@@ -7,7 +7,7 @@ on without that site is the initiator's decision, not the program's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -267,7 +267,7 @@ class _Conduct:
         if len(self.roster) < max(quorum, 1):
             if not self.losses:
                 raise _Stopped(f"the quorum is {quorum} and the sites here are {len(self.roster)}; add sites, or lower the quorum")
-            reasons = "; ".join(f"{loss.site}: {loss.reason}" for loss in self.losses)
+            reasons = "; ".join(f"{', '.join(sites)}: {reason}" for reason, sites in _by_reason(self.losses).items())
             raise _Stopped(f"{len(self.roster)} sites can take part, the quorum is {quorum} ({reasons})")
 
     @property
@@ -283,5 +283,13 @@ def _loss(site: str, reply: Reply) -> Loss:
     return Loss(site, "silent", reply.reason if isinstance(reply, Silent) else "no reply")
 
 
-def _names(losses: tuple[Loss, ...]) -> str:
-    return ", ".join(f"{loss.site} ({loss.reason})" for loss in losses)
+def _names(losses: Sequence[Loss]) -> str:
+    return ", ".join(f"{', '.join(sites)} ({reason})" for reason, sites in _by_reason(losses).items())
+
+
+def _by_reason(losses: Sequence[Loss]) -> dict[str, list[str]]:
+    """Sites by the reason for which they were lost: what all have in common is said once."""
+    found: dict[str, list[str]] = {}
+    for loss in losses:
+        found.setdefault(loss.reason, []).append(loss.site)
+    return found

@@ -128,9 +128,9 @@ class Participants(Section):
 
 
 class Protection(Section):
-    """``[protection]``: how the sites' addends are added up. Only plain sums are built so far."""
+    """``[protection]``: how the sites' addends are added up, so that nobody sees more of them than need be."""
 
-    sum: Literal["plain"] = "plain"
+    sum: Literal["plain", "masked"] = "plain"
 
 
 class Start(Section):

@@ -12,7 +12,7 @@ from huizhen.report.words import Phrase, as_is, name_of, say, told
 
 __all__ = ["detail_grid", "lane_of", "ledger_grid", "left_grid", "left_out_grid", "policy_grid", "refusal_grid", "run_grid"]
 
-KINDS = ("addend", "counts", "individual")
+KINDS = ("addend", "counts", "individual", "masked")
 LANES = ("embedded", "plain", "masked")
 
 

@@ -54,13 +54,14 @@ class MaskedHub:
     """The hub's side of one course.
 
     Args:
+        sites: of the roster.
         bits: 16 or 32, of changes of weights.
         heights: the scales to begin with, from a course that is gone on with.
         entropy: that many bytes from a secure source.
     """
 
-    def __init__(self, *, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
-        self._bits, self._heights, self._entropy = bits, dict(heights), entropy
+    def __init__(self, *, sites: int, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
+        self._sites, self._bits, self._heights, self._entropy = sites, bits, dict(heights), entropy
         self._epoch: _Epoch | None = None
         self._round = _Round(0)
 
@@ -74,9 +75,8 @@ class MaskedHub:
 
     @property
     def _is_whole(self) -> bool:
-        """Whether nobody was lost since the epoch began."""
-        assert self._epoch is not None
-        return len(self._round.opened) == len(self._epoch.adverts)
+        """Whether the whole roster was there to the end of the last round; who was lost may come back in a new epoch only."""
+        return len(self._round.opened) == self._sites
 
     def notice(self, stage: str) -> Mapping[str, Any]:
         epoch, now = self._mine, self._round

@@ -36,4 +36,4 @@ class MaskedSum:
         return site_turn(ask, side, self.identity)
 
     def at_hub(self, roster: tuple[str, ...], facts: Mapping[str, Any] = EMPTY) -> HubSide:
-        return MaskedHub(bits=self.bits, heights=facts.get("heights", EMPTY), entropy=self.entropy)
+        return MaskedHub(sites=len(roster), bits=self.bits, heights=facts.get("heights", EMPTY), entropy=self.entropy)

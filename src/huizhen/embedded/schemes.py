@@ -1,0 +1,45 @@
+"""How the sums of a study in one process are formed: the hub's scheme, and each site's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from huizhen.errors import FederationError, Problem
+from huizhen.federation.masked.scheme import MaskedSum
+from huizhen.federation.masked.site import SiteIdentity
+from huizhen.federation.rounds import Lane
+from huizhen.federation.scheme import PlainSum, Scheme
+from huizhen.federation.study import Study
+from huizhen.ledger.keys import SigningKey
+from huizhen.privacy.masking.graph import FEWEST
+
+__all__ = ["check_enough", "lane_of", "schemes"]
+
+
+def lane_of(study: Study) -> Lane:
+    """Who sees what: without masks one process holds all, and the policies judge the totals."""
+    return "masked" if study.protection.sum == "masked" else "embedded"
+
+
+def schemes(study: Study, keys: Mapping[str, SigningKey]) -> tuple[Scheme, Mapping[str, Scheme]]:
+    """The hub's scheme and each site's; the keys speak for the sites."""
+    if study.protection.sum == "plain":
+        plain = PlainSum(lane_of(study))
+        return plain, dict.fromkeys(keys, plain)
+    peers = {site: key.public for site, key in keys.items()}
+    entropy = secrets.token_bytes
+    sites = {site: MaskedSum(entropy, SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
+    return MaskedSum(entropy), sites
+
+
+def check_enough(study: Study, sites: int) -> None:
+    """Masks want company.
+
+    Raises:
+        FederationError: there are too few sites for the sum that the study asks for.
+    """
+    if study.protection.sum == "masked" and sites < FEWEST:
+        remedy = "Add sites, or use sum = 'plain'"
+        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
+        raise FederationError("A masked sum cannot be made.", [Problem("protection.sum", f"{sites} sites", expected, remedy)])
