@@ -152,7 +152,7 @@ class Participant:
                 roster=ask.roster,
                 question_key=identity.key,
                 question_digest=identity.digest,
-                in_clear=ask.question.step == MUSTER,
+                in_clear=ask.lane == "masked" and ask.question.step == MUSTER,
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))

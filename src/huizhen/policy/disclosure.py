@@ -158,7 +158,7 @@ def judge_answer(policy: DisclosurePolicy, question: Question, answer: Answer, c
     refusals = differencing(context)
     for name, part in answer.parts.items():
         malformed = _malformed(name, part)
-        refusals += [malformed] if malformed else _part(policy, name, part, seen=context.lane == "plain" or context.in_clear)
+        refusals += [malformed] if malformed else _part(policy, name, part, context)
     if context.lane == "plain":
         refusals += _plain(policy, question, answer)
     return refusals
@@ -254,7 +254,7 @@ def _is_finite(values: NDArray[Any]) -> bool:
     return all(bool(np.isfinite(flat[start : start + PIECE]).all()) for start in range(0, flat.size, PIECE))
 
 
-def _part(policy: DisclosurePolicy, name: str, part: Part, *, seen: bool) -> list[Decision]:
+def _part(policy: DisclosurePolicy, name: str, part: Part, context: Context) -> list[Decision]:
     refusals = []
     if part.kind == "individual" and not policy.allow_individual:
         remedy = "choose a method or setting that only adds up, or ask the site"
@@ -267,8 +267,10 @@ def _part(policy: DisclosurePolicy, name: str, part: Part, *, seen: bool) -> lis
             f"allow_one_class is no, and all patients here have the same outcome, so that any answer tells each one's; {remedy}"
         )
         refusals.append(Decision.refuse("allow_one_class", reason))
-    if seen or part.kind == "individual":
+    if context.lane == "plain" or part.kind == "individual":
         refusals += _seen(policy, name, part)
+    elif context.in_clear:
+        refusals += _small_cells(policy, name, part)
     return refusals
 
 
@@ -283,10 +285,14 @@ def _seen(policy: DisclosurePolicy, name: str, part: Part) -> list[Decision]:
     if 0 < part.rows < policy.min_rows:
         reason = f"min_rows is {policy.min_rows}, and part {name!r} rests on fewer; widen the cohort, or use the masked lane"
         refusals.append(Decision.refuse("min_rows", reason))
+    return refusals + _small_cells(policy, name, part)
+
+
+def _small_cells(policy: DisclosurePolicy, name: str, part: Part) -> list[Decision]:
     if part.cells and _has_small(part.values, policy.min_cell_count, lowest=0 if part.keys is not None else 1):
         reason = f"min_cell_count is {policy.min_cell_count}, and part {name!r} has a cell below it; use coarser groups"
-        refusals.append(Decision.refuse("min_cell_count", reason))
-    return refusals
+        return [Decision.refuse("min_cell_count", reason)]
+    return []
 
 
 def _plain(policy: DisclosurePolicy, question: Question, answer: Answer) -> list[Decision]:

@@ -115,7 +115,7 @@ def test_sites_have_names_that_differ_and_are_safe():
 
 
 def test_protection_that_is_not_built_is_refused_rather_than_ignored():
-    assert "protection.sum" in mistakes({**WHOLE, "protection": {"sum": "masked"}})
+    assert "protection.sum" in mistakes({**WHOLE, "protection": {"sum": "whispered"}})
 
 
 def test_a_file_that_is_not_toml_or_not_there_is_said(tmp_path):

@@ -30,6 +30,8 @@ FOR_PROGRAMMERS = {
     "canonical.py",
     "clock.py",
     "methods/training/export.py",
+    "privacy/masking/shamir.py",
+    "privacy/masking/wide.py",
     "policy/suppression.py",
     "report/svg.py",
     "translation.py",

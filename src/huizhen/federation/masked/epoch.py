@@ -79,7 +79,7 @@ class Epoch:
 
 def promise(epoch: bytes, site: str, secret: str, place: int, seed: bytes) -> bytes:
     """What a site publishes of a seed, so that a false one shows: a digest (of 16 random bytes, which it does not give away)."""
-    return hashlib.sha256(canonical.encode(["huizhen seed 1", epoch, site, secret, place, seed])).digest()[:PROMISE_BYTES]
+    return hashlib.sha256(canonical.encode(["huizhen-seed-1", epoch, site, secret, place, seed])).digest()[:PROMISE_BYTES]
 
 
 def advert_purpose(ask: Ask, epoch: bytes, site: str) -> dict[str, Any]:
@@ -98,4 +98,4 @@ def advert_purpose(ask: Ask, epoch: bytes, site: str) -> dict[str, Any]:
 def survivors_message(ask: Ask, epoch: bytes, survivors: tuple[str, ...]) -> bytes:
     """What each site signs: who stayed, in which round."""
     about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, list(survivors)]
-    return canonical.encode(["huizhen survivors 1", *about])
+    return canonical.encode(["huizhen-survivors-1", *about])

@@ -131,7 +131,7 @@ class MaskedHub:
 
     @property
     def _mine(self) -> _Epoch:
-        assert self._epoch is not None, "a round begins with its stages"
+        assert self._epoch is not None
         return self._epoch
 
     # --- what comes in -------------------------------------------------------------------------------------------------

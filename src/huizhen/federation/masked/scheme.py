@@ -32,7 +32,7 @@ class MaskedSum:
     lane: Lane = "masked"
 
     def at_site(self, ask: Ask, side: SiteSide) -> SiteTurn:
-        assert self.identity is not None, "a site has an identity"
+        assert self.identity is not None
         return site_turn(ask, side, self.identity)
 
     def at_hub(self, roster: tuple[str, ...], facts: Mapping[str, Any] = EMPTY) -> HubSide:

@@ -276,21 +276,21 @@ def _sealed(mine: _Mine, site: str, other: str, carried: bytes, share: bytes) ->
 
 def _box_key(mine: _Mine, sender: str, receiver: str, encapsulated: bytes) -> bytes:
     other = receiver if receiver in mine.agreed else sender
-    return derive(mine.agreed[other] + encapsulated, "huizhen box 1", mine.identifier, sender, receiver)
+    return derive(mine.agreed[other] + encapsulated, "huizhen-box-1", mine.identifier, sender, receiver)
 
 
 def _about_box(mine: _Mine, sender: str, receiver: str) -> bytes:
-    return canonical.encode(["huizhen box 1", mine.identifier, sender, receiver])
+    return canonical.encode(["huizhen-box-1", mine.identifier, sender, receiver])
 
 
 def _pair_secret(epoch: bytes, agreed: bytes, encapsulated: bytes) -> bytes:
     """Both secrets are needed; the roster is in the adverts' signatures, and the epoch stands for it."""
-    return derive(agreed + encapsulated, "huizhen pair 1", epoch)
+    return derive(agreed + encapsulated, "huizhen-pair-1", epoch)
 
 
 def _seed(mine: _Mine, other: str, place: int) -> bytes:
     assert mine.epoch is not None
-    return derive(mine.pairs[other], "huizhen round 1", mine.identifier, list(mine.epoch.sites), place, size=SEED_BYTES)
+    return derive(mine.pairs[other], "huizhen-round-1", mine.identifier, list(mine.epoch.sites), place, size=SEED_BYTES)
 
 
 def _all_seeds(mine: _Mine, other: str) -> bytes:

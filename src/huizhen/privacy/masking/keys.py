@@ -39,7 +39,7 @@ class Advert:
 
     def message(self, purpose: Mapping[str, Any]) -> bytes:
         """What is signed. `purpose`: study, run, analysis, epoch, roster and the site itself."""
-        return canonical.encode(["huizhen advert 1", dict(purpose), self.agreement, self.encapsulation])
+        return canonical.encode(["huizhen-advert-1", dict(purpose), self.agreement, self.encapsulation])
 
     def facts(self) -> dict[str, bytes]:
         """As canonical values."""
