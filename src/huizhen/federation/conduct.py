@@ -191,7 +191,7 @@ class _Conduct:
         identity = QuestionIdentity.of(question, self.scope)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster), progress=question.progress)
         present, losses, boxes = self.roster, list[Loss](), list[Box]()
-        stages = self.summing.stages(self.round)
+        stages = self.summing.stages(question.step)
         for stage in stages:
             notice = self.summing.notice(stage)
             asks = {site: self._ask(site, stage, question, identity, boxes, notice) for site in present}

@@ -65,8 +65,8 @@ class Summed:
 class HubSide(Protocol):
     """The hub's side of the sums of one course."""
 
-    def stages(self, number: int) -> tuple[str, ...]:
-        """What the sites are asked in this round, one stage after the other."""
+    def stages(self, step: str) -> tuple[str, ...]:
+        """What the sites are asked in a round that puts a question of this step, one stage after the other."""
 
     def notice(self, stage: str) -> Mapping[str, Any]:
         """What all sites are told in this stage; canonical values."""
@@ -129,7 +129,7 @@ class _PlainHub:
     def __init__(self) -> None:
         self._answers: dict[str, Answer] = {}
 
-    def stages(self, number: int) -> tuple[str, ...]:
+    def stages(self, step: str) -> tuple[str, ...]:
         return ("answer",)
 
     def notice(self, stage: str) -> Mapping[str, Any]:

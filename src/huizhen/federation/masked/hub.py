@@ -16,7 +16,7 @@ from huizhen.privacy.masking.graph import FEWEST, threshold
 from huizhen.privacy.masking.keys import Advert
 from huizhen.privacy.masking.shamir import join
 from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
-from huizhen.privacy.release import Total
+from huizhen.privacy.release import EMPTY, Total
 
 __all__ = ["MaskedHub"]
 
@@ -41,6 +41,7 @@ class _Round:
     """One round."""
 
     place: int
+    step: str = ""
     outline: words.Outline | None = None
     coding: words.Coding = field(default_factory=lambda: words.Coding(FEWEST))
     masked: dict[str, words.Words] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class MaskedHub:
     Args:
         sites: of the roster.
         bits: 16 or 32, of changes of weights.
-        heights: the scales to begin with, from a course that is gone on with.
+        heights: the scales to begin with, by step and part, from a course that is gone on with.
         entropy: that many bytes from a secure source.
     """
 
@@ -65,12 +66,12 @@ class MaskedHub:
         self._epoch: _Epoch | None = None
         self._round = _Round(0)
 
-    def stages(self, number: int) -> tuple[str, ...]:
+    def stages(self, step: str) -> tuple[str, ...]:
         if self._epoch is not None and self._epoch.members and self._epoch.next_place < ROUNDS and self._is_whole:
-            self._round = _Round(self._epoch.next_place)
+            self._round = _Round(self._epoch.next_place, step)
             self._epoch.next_place += 1
             return ROUND
-        self._epoch, self._round = _Epoch(self._entropy(16), next_place=1), _Round(0)
+        self._epoch, self._round = _Epoch(self._entropy(16), next_place=1), _Round(0, step)
         return KEYS + ROUND
 
     @property
@@ -85,8 +86,8 @@ class MaskedHub:
         if stage == "share":
             return {"adverts": {site: advert.facts() for site, advert in epoch.adverts.items()}}
         if stage == "mask":
-            now.coding = words.Coding(len(epoch.members), self._bits, self._heights)
-            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(self._heights)}
+            now.coding = words.Coding(len(epoch.members), self._bits, self._heights.get(now.step, EMPTY))
+            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(now.coding.heights)}
         if stage == "confirm":
             return {"place": now.place, "survivors": list(now.survivors)}
         return {"place": now.place, "signatures": dict(now.signatures)}
@@ -120,14 +121,14 @@ class MaskedHub:
         total = words.add_words([now.masked[site] for site in now.survivors])
         plus, minus = self._left_over()
         apply_masks(total.arrays, plus, minus)
-        joint, self._heights = words.decode(total, now.outline, now.coding, now.survivors)
+        joint, self._heights[now.step] = words.decode(total, now.outline, now.coding, now.survivors)
         names = now.individual[now.survivors[0]]
         individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
         cells = tuple(name for name, _, _, _, counts in now.outline if counts)
         return Summed(Total(joint.sums, {}, individual, joint.rows, now.survivors), {}, cells)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"heights": dict(self._heights)}
+        return {"heights": {step: dict(heights) for step, heights in self._heights.items()}}
 
     @property
     def _mine(self) -> _Epoch:

@@ -91,9 +91,9 @@ def _pieces(values: NDArray[Any]) -> list[tuple[int, NDArray[Any]]]:
 
 def fill(sizes: Heights, entropy: Callable[[int], bytes]) -> NDArray[np.uint16]:
     """The thermometers of a site, flat uint16 (run x CELLS): random and not 0 up to the run's size, 0 above."""
-    cells = np.zeros(len(sizes) * CELLS, np.uint16)
-    apply_masks([cells], [entropy(SEED_BYTES)], [])  # faster than as many bytes from the system's source
-    cells = np.maximum(cells, 1).reshape(len(sizes), CELLS)
+    drawn = np.zeros(len(sizes) * CELLS, np.uint16)
+    apply_masks([drawn], [entropy(SEED_BYTES)], [])  # faster than as many bytes from the system's source
+    cells = np.maximum(drawn, 1).reshape(len(sizes), CELLS)
     cells[np.arange(CELLS) >= (sizes.astype(np.int64) - LOWEST)[:, None]] = 0
     return cells.reshape(-1)
 

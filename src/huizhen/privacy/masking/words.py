@@ -33,7 +33,8 @@ class Coding:
     Attributes:
         sites: how many may be added.
         bits: 16 or 32, of a change of weights.
-        heights: by part, the scale of each run (`short`); a part without goes in 32 bits at the fixed scale.
+        heights: by part, the scale of each run (`short`); a part without, or with another number of runs, goes in 32 bits at the
+            fixed scale.
     """
 
     sites: int
@@ -127,7 +128,7 @@ def empty(outline: Outline, coding: Coding) -> Words:
     return Words(
         np.zeros(1 + counts["whole"], np.uint64),
         np.zeros((wide.LIMBS, counts["real"]), np.uint64),
-        {name: np.zeros(size, _ring(name, coding)) for name, size in changes.items()},
+        {name: np.zeros(size, _ring(name, size, coding)) for name, size in changes.items()},
         {name: np.zeros(short.runs(size) * short.CELLS, np.uint16) for name, size in changes.items()},
     )
 
@@ -161,7 +162,7 @@ def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[
     for name, _, dtype, _, _ in outline:
         if KINDS[dtype] == "short":
             flat = np.ascontiguousarray(answer.parts[name].values).reshape(-1)
-            changes[name] = np.empty(flat.size, _ring(name, coding))
+            changes[name] = np.empty(flat.size, _ring(name, flat.size, coding))
             own = short.encode(flat, _heights(name, flat.size, coding), sites=coding.sites, out=changes[name])
             sizes[name] = short.fill(own, entropy)
     return Words(whole, real, changes, sizes)
@@ -215,13 +216,19 @@ def _size(values: Array) -> int:
     return max(-int(values.min(initial=0)), int(values.max(initial=0)))
 
 
-def _ring(name: str, coding: Coding) -> Any:
-    return np.uint16 if coding.bits == 16 and name in coding.heights else np.uint32
+def _ring(name: str, size: int, coding: Coding) -> Any:
+    return np.uint16 if coding.bits == 16 and _known(name, size, coding) is not None else np.uint32
 
 
 def _heights(name: str, size: int, coding: Coding) -> NDArray[np.int8]:
-    known = coding.heights.get(name)
+    known = _known(name, size, coding)
     return np.full(short.runs(size), short.FIRST, np.int8) if known is None else known
+
+
+def _known(name: str, size: int, coding: Coding) -> NDArray[np.int8] | None:
+    """All sites and the hub see the same scales and the same size, so they come to the same."""
+    known = coding.heights.get(name)
+    return known if known is not None and known.shape == (short.runs(size),) else None
 
 
 def _narrow(words: Words) -> tuple[Array, ...]:
