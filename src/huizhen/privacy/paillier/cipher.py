@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from huizhen.errors import FederationError, Problem
 from huizhen.privacy.paillier.arithmetic import Arithmetic, fastest
 from huizhen.privacy.paillier.ciphertexts import Ciphertexts, read_ciphertexts
-from huizhen.privacy.paillier.digits import Digits, multiply
+from huizhen.privacy.paillier.digits import multiply
 from huizhen.privacy.paillier.keys import PrivateKey, PublicKey
 from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.obfuscators import Pool

@@ -56,7 +56,7 @@ class Lanes:
 
     def __post_init__(self) -> None:
         problems = [
-            Problem(name, f"{found}", f"{low} to {high}")
+            Problem(name, f"{found}", f"from {low} to {high}")
             for name, found, low, high in (
                 ("bits of a value", self.bits, 2, MOST_BITS),
                 ("addends", self.addends, 1, MOST_ADDENDS),
@@ -106,7 +106,7 @@ class Lanes:
             FederationError: not a vector of int64, none or too many, or values that do not fit the lanes.
         """
         if values.dtype != np.int64 or values.ndim != 1 or not 1 <= values.size <= MOST_VALUES:
-            problem = Problem("values", f"{values.dtype} of shape {values.shape}", f"1 to {MOST_VALUES} int64 in a row")
+            problem = Problem("values", f"an array of {values.dtype}, shape {values.shape}", f"1 to {MOST_VALUES} int64 in a row")
             raise FederationError("These values are not encrypted.", [problem])
         half = 1 << (self.bits - 1)
         if values.min() < -half or values.max() >= half:
@@ -125,7 +125,9 @@ class Lanes:
         """
         flat = rows.reshape(-1)
         if not 1 <= addends <= self.addends or self.numbers(values) != len(rows):
-            problem = Problem("total", f"{addends} addends, {len(rows)} rows", f"1 to {self.addends}, {self.numbers(values)}")
+            problem = Problem(
+                "total", f"{addends} addends in {len(rows)} rows", f"at most {self.addends} addends in {self.numbers(values)} rows"
+            )
             raise FederationError("A total does not fit its lanes.", [problem])
         if flat[:values].max() > addends * ((1 << self.bits) - 1) or flat[values:].any():
             raise FederationError("A total is out of range: a site has encrypted values that do not fit the lanes.")
