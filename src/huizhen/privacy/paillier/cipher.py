@@ -21,7 +21,7 @@ from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.obfuscators import Pool
 from huizhen.privacy.paillier.seals import PRIME, Seal
 
-__all__ = ["add", "decrypt", "encrypt", "open_numbers"]
+__all__ = ["add", "decrypt", "encrypt", "open_numbers", "read_total"]
 
 
 def encrypt(values: NDArray[Any], key: PublicKey, lanes: Lanes, *, pool: Pool, seal: Seal) -> bytes:

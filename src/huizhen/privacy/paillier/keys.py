@@ -5,7 +5,7 @@
 
 Sources: Paillier, Public-Key Cryptosystems Based on Composite Degree Residuosity Classes, EUROCRYPT 1999 (section 7 for decryption
 modulo p and q); Damgard, Jurik and Nielsen, A generalization of Paillier's public-key system with applications to electronic
-voting, Int. J. Inf. Secur. 9 (2010), on the alternative encryption function, for h.
+voting, Int. J. Inf. Secur. 9 (2010), section 4 on another way to encrypt, for h.
 """
 
 from __future__ import annotations
