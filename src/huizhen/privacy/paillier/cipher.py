@@ -1,6 +1,23 @@
 """What each party does: a site encrypts, the hub adds without reading, the key holder opens the total.
 
 encrypt: c = (1 + m n) (h^n)^r mod n^2      add: product of ciphertexts      open: m of the product = sum of the m
+
+>>> import os, secrets
+>>> from huizhen.privacy.paillier.holder import KeyHolder
+>>> from huizhen.privacy.paillier.keys import make_key
+>>> from huizhen.privacy.paillier.obfuscators import Table
+>>> private = make_key(2048, secrets.token_bytes)  # at the key holder, which gives `private.public` to all
+>>> key, lanes, common = private.public, Lanes(16, 5, 2048), secrets.token_bytes(32)
+>>> seals = {site: Seal(common, secrets.token_bytes(32), b"run 7, round 1") for site in ("east", "north", "west")}
+>>> table = Table.of(key)  # at each site, once
+>>> sent = {}
+>>> for site, seal in seals.items():
+...     pool = Pool(table, secrets.token_bytes, process=os.getpid)
+...     pool.fill(lanes.numbers(3))  # while it computes its values
+...     sent[site] = encrypt(np.array([1, -2, 3]), key, lanes, pool=pool, seal=seal)
+>>> total = add(sent, key, lanes)  # at the hub
+>>> KeyHolder(private).open_total(total, lanes, seals=seals)  # at the key holder
+array([ 3, -6,  9])
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from huizhen.privacy.paillier.keys import PrivateKey
 from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.seals import Seal
 
-__all__ = ["FEWEST", "KeyHolder"]
+__all__ = ["FEWEST", "KeyHolder", "check_enough"]
 
 FEWEST = 3  # of two addends, each site knows the other's
 
@@ -58,12 +58,21 @@ class KeyHolder:
         Raises:
             FederationError: too few sites, a context that was opened before, or a total that is refused (see `decrypt`).
         """
-        if len(seals) < FEWEST:
-            problem = Problem("total", f"{len(seals)} sites", f"at least {FEWEST} sites")
-            raise FederationError("A total of so few sites is not opened.", [problem])
+        check_enough(len(seals))
         context = next(iter(seals.values())).context
         with self._lock:
             if context in self._opened:
                 raise FederationError("A total of this round was opened before; no second one is.")
             self._opened.add(context)
         return decrypt(total, self._private, lanes, seals=list(seals.values()), arithmetic=self._arithmetic)
+
+
+def check_enough(sites: int) -> None:
+    """Refuses a total of fewer than three sites.
+
+    Raises:
+        FederationError: fewer.
+    """
+    if sites < FEWEST:
+        problem = Problem("total", f"{sites} sites", f"at least {FEWEST} sites")
+        raise FederationError("A total of so few sites is not opened.", [problem])

@@ -31,7 +31,7 @@ SLICE = 64  # obfuscators between two looks at the clock of whoever waits: about
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Powers of h^n: row i, entry d is (h^n)^(d 256^i) as digits in base n. Public, and 17 MB (2048 bits) or 38 MB (3072)."""
+    """Powers of h^n: row i, entry d is (h^n)^(d 256^i) as digits in base n. Public; about 22 MB for 2048 bits, 45 for 3072."""
 
     key: PublicKey
     arithmetic: Arithmetic

@@ -28,12 +28,13 @@ from huizhen.privacy.paillier.arithmetic import Arithmetic, fastest
 from huizhen.privacy.paillier.cipher import add, open_numbers, read_total
 from huizhen.privacy.paillier.ciphertexts import read_ciphertexts
 from huizhen.privacy.paillier.digits import join
+from huizhen.privacy.paillier.holder import check_enough
 from huizhen.privacy.paillier.keys import PrivateKey, PublicKey
 from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.primes import Entropy
 from huizhen.privacy.paillier.seals import Seal
 
-__all__ = ["PartialOpening", "Share", "deal", "open_together", "open_partly"]
+__all__ = ["PartialOpening", "Share", "deal", "open_partly", "open_together"]
 
 SECRECY_BITS = 128
 MOST_HOLDERS = 32
@@ -108,11 +109,12 @@ def open_partly(
 
     Args:
         ciphertexts: by site; the caller has checked that each is what that site sent in this round, and that no other total of the
-            round, and none of fewer than three sites, is opened (`KeyHolder` shows the rules).
+            round is opened (see `KeyHolder`).
 
     Raises:
-        FederationError: ciphertexts that cannot be added (see `cipher.add`).
+        FederationError: fewer than three sites, or ciphertexts that cannot be added (see `cipher.add`).
     """
+    check_enough(len(ciphertexts))
     arithmetic = arithmetic or fastest()
     key = share.public
     total = add(ciphertexts, key, lanes, arithmetic=arithmetic)

@@ -9,7 +9,7 @@ import pytest
 
 from huizhen.errors import FederationError
 from huizhen.privacy.paillier.cipher import encrypt
-from huizhen.privacy.paillier.threshold import deal, open_together, open_partly
+from huizhen.privacy.paillier.threshold import deal, open_partly, open_together
 
 SITES = ("east", "north", "west")
 
@@ -55,9 +55,22 @@ def test_a_wrong_part_is_found(private, lanes, entropy, each, opened, spoil):
 
 def test_parts_of_different_totals_open_nothing(private, lanes, entropy, each, opened):
     shares = deal(private, holders=2, needed=2, entropy=entropy(0))
-    fewer = {site: each[site] for site in SITES[:2]}
+    other = {**each, "west": each["north"]}
     with pytest.raises(FederationError, match="different totals"):
-        opened([open_partly(each, shares[0], lanes), open_partly(fewer, shares[1], lanes)], holders=2, needed=2)
+        opened([open_partly(each, shares[0], lanes), open_partly(other, shares[1], lanes)], holders=2, needed=2)
+
+
+def test_no_holder_helps_to_open_fewer_than_three_sites(private, lanes, entropy, each):
+    share, _ = deal(private, holders=2, needed=2, entropy=entropy(0))
+    with pytest.raises(FederationError, match="at least 3 sites"):
+        open_partly({site: each[site] for site in SITES[:2]}, share, lanes)
+
+
+def test_enough_holders_cannot_be_made_to_open_a_site_counted_twice(private, lanes, entropy, each, opened):
+    forged = {**each, "west": each["north"]}
+    parts = [open_partly(forged, share, lanes) for share in deal(private, holders=2, needed=2, entropy=entropy(0))]
+    with pytest.raises(FederationError, match="not the sum"):
+        opened(parts, holders=2, needed=2)
 
 
 def test_shares_lie_on_a_polynomial_whose_start_is_the_secret(private, entropy):
