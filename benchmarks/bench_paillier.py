@@ -1,8 +1,9 @@
 """What packed Paillier costs a site, the hub and the key holder: 1,000,000 float32 weights of 5 sites, quantised to 16 bits.
 
 Processor seconds of one process and bytes. *Online* is all that a site does once its weights are known and its obfuscators were
-made while it trained (median of the sites; the first in a process takes longer): quantise, pack, seal, one multiplication for each ciphertext, serialise. Naive is one weight for each
-ciphertext, hidden by r^n; it is measured on a few weights and multiplied, as is opening. Bars: online 0.15 s, upload 6.0 MB,
+made while it trained: quantise, pack, seal, one multiplication for each ciphertext, serialise; it is the median of the sites, and
+the first in a process takes longer. Naive is one weight for each ciphertext, hidden by r^n; it is measured on a few weights and
+multiplied, as is opening. Bars: online 0.15 s, upload 6.0 MB,
 online 1,000 times less than naive. Needs gmpy2.
 """
 
@@ -98,9 +99,8 @@ def test_packed_paillier(benchmark, bits: int) -> None:
     benchmark.extra_info.update(online=online, fill=fill, upload=upload, naive=one_by_one, hub=hub, opened=opened)
     print(f"\n{WEIGHTS} weights, {SITES} sites, {bits} bits, {lanes.count} lanes of {lanes.width} bits, processor seconds:")
     print(f"  once: key {made:.2f}, table {tabled:.2f}")
-    print(
-        f"  site, online                        {online:10.3f}   (bar: 0.15; in order: {', '.join(f'{one:.3f}' for one in onlines)})"
-    )
+    in_order = ", ".join(f"{one:.3f}" for one in onlines)
+    print(f"  site, online                        {online:10.3f}   (bar: 0.15; in order: {in_order})")
     print(f"  site, obfuscators beforehand        {fill:10.2f}")
     print(f"  site, nothing beforehand            {fill + online:10.2f}")
     print(f"  site, naive ({FEW} weights, multiplied) {one_by_one:10.0f}   ({one_by_one / online:.0f} times online; bar: 1000)")
