@@ -53,7 +53,8 @@ def clip_l1(values: NDArray[Any], bound: float) -> Clipped:
 def clip_entries(values: NDArray[Any], bound: float) -> Clipped:
     """Each entry cut to lie from -`bound` to `bound`; otherwise as `clip_l2`."""
     outside = np.abs(_wide(values, bound)) > bound
-    limit = np.nextafter(values.dtype.type(bound), values.dtype.type(0)) if values.dtype.type(bound) > bound else bound
+    nearest = values.dtype.type(bound)
+    limit = np.nextafter(nearest, values.dtype.type(0)) if float(nearest) > bound else nearest
     return Clipped(np.clip(values, -limit, limit).astype(values.dtype, copy=False), float(outside.mean()) if outside.size else 0.0)
 
 

@@ -25,8 +25,8 @@ LEAST = Fraction(1, 2)  # below this variance of a share, nothing is proved of t
 class Shares:
     """How a noise of parameter sigma is shared out.
 
-    The shares of `honest` sites sum to noise of variance sigma^2, those of more sites to more. That sum is no discrete Gaussian, but
-    differs from one by a factor within e^(+-ripple) at every point, which `accounting` adds to epsilon.
+    The shares of `honest` sites sum to noise of variance sigma^2, those of more sites to more. That sum is no discrete Gaussian,
+    but differs from one by a factor within e^(+-ripple) at every point, which `accounting` adds to epsilon.
 
     Attributes:
         variance: sigma^2 of the joint noise, in steps of the grid squared.
