@@ -29,7 +29,7 @@ from huizhen.privacy.accounting.facts import described, leaves, recorded
 
 __all__ = ["CHARGED", "KINDS", "RESERVED", "SETTLED", "Purse"]
 
-RESERVED, CHARGED, SETTLED = "privacy reserved", "privacy charged", "privacy settled"
+RESERVED, CHARGED, SETTLED = "budget_reserved", "budget_charged", "budget_settled"
 KINDS = (RESERVED, CHARGED, SETTLED)
 TOO_MUCH = "this release exceeds what the study reserved, in noise or in number; nothing leaves"
 

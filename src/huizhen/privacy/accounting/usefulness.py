@@ -55,7 +55,7 @@ def usefulness(*, units: float, noise_multiplier: float, entries: int, rounds: i
     signal = units * rounds
     noise = noise_multiplier * math.sqrt(entries * rounds)
     ratio = signal / noise
-    figures = f"signal at most {signal:.3g}, noise {noise:.3g} times the clipping bound"
+    figures = f"signal at most {_short(signal)}, noise {_short(noise)} times the clipping bound"
     if ratio < 1:
         more = _ceil(1 / ratio)
         words = f"Useless: {figures}. It would take at least {more} times as many patients or sites, or fewer numbers"
@@ -64,6 +64,11 @@ def usefulness(*, units: float, noise_multiplier: float, entries: int, rounds: i
     else:
         words = f"May be useful: {figures}"
     return Usefulness(float(signal), noise, ratio < 1, f"{words}.")
+
+
+def _short(value: float) -> str:
+    """Two digits, written out."""
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 def _ceil(value: float) -> int:
