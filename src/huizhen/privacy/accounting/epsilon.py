@@ -245,7 +245,9 @@ def _loss(leaf: Leaf, interval: float) -> Any:
         case LaplaceEvent():
             return pld.from_laplace_mechanism(leaf.noise_multiplier, **even)
         case DiscreteGaussianEvent():
-            return pld.from_discrete_gaussian_mechanism(leaf.sigma, sensitivity=int(leaf.sensitivity), use_connect_dots=True, **even)
+            return pld.from_discrete_gaussian_mechanism(
+                leaf.sigma, sensitivity=int(leaf.sensitivity), use_connect_dots=True, **even
+            )
         case DiscreteLaplaceEvent():
             return pld.from_discrete_laplace_mechanism(1 / leaf.scale, sensitivity=leaf.sensitivity, use_connect_dots=True, **even)
         case ApproximateEvent():

@@ -75,7 +75,9 @@ def test_examples_of_the_package_come_out_as_it_documents_them():
     assert epsilon([sampled], 0.15594).pld == pytest.approx(1, abs=1e-3)
     laplaces = [SelfComposedEvent(LaplaceEvent(1.0), 3), SelfComposedEvent(LaplaceEvent(2.0), 2)]
     assert epsilon(laplaces, 1e-14).pld == pytest.approx(4, abs=1e-3)
-    assert epsilon([SelfComposedEvent(PoissonSampledEvent(0.2, LaplaceEvent(0.5)), 3)], 1e-14).pld == pytest.approx(2.46964, abs=2e-3)
+    assert epsilon([SelfComposedEvent(PoissonSampledEvent(0.2, LaplaceEvent(0.5)), 3)], 1e-14).pld == pytest.approx(
+        2.46964, abs=2e-3
+    )
     discrete = [SelfComposedEvent(DiscreteLaplaceEvent(1.0), 3), SelfComposedEvent(DiscreteLaplaceEvent(2.0), 2)]
     assert epsilon(discrete, 1e-14).pld == pytest.approx(4, abs=1e-3)
 

@@ -100,7 +100,9 @@ def test_draws_are_independent_of_their_neighbours_and_of_their_size():
             assert abs(correlation) < 4.5 / math.sqrt(drawn.size - lag)
 
 
-@pytest.mark.parametrize("noise", [DiscreteGaussian(Fraction(22, 7)), DiscreteGaussian(1e4), DiscreteLaplace(3.7), DiscreteLaplace(1)])
+@pytest.mark.parametrize(
+    "noise", [DiscreteGaussian(Fraction(22, 7)), DiscreteGaussian(1e4), DiscreteLaplace(3.7), DiscreteLaplace(1)]
+)
 def test_floating_point_decides_nothing(noise):
     """With an infinite guard every coin is decided by rational arithmetic; the draws are the same, bit for bit."""
     assert np.array_equal(noise.draw(2000, seeded(8)), noise.draw(2000, seeded(8), guard=math.inf))
