@@ -162,6 +162,8 @@ class Purse:
             self._ledger.settle()
         except (LedgerError, MachineError) as error:
             return Decision.refuse("ledger", f"ledger: what is spent cannot be recorded, so nothing leaves. {error.message}")
+        except (TypeError, ValueError):
+            return Decision.refuse("ledger", "ledger: what is spent cannot be described as a plain fact, so nothing leaves")
         return entry
 
     def _catch_up(self) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from huizhen.clock import ManualClock
@@ -315,3 +316,14 @@ def test_nobody_writes_what_was_spent_but_the_purse(ledger):
     gate = Gate("west", DisclosurePolicy(), ledger, ManualClock())
     with pytest.raises(ValueError, match="by releasing alone"):
         gate.record(SETTLED, {"dataset": "everything", "study": "a", "reservation": 0})
+
+
+def test_numbers_from_arrays_are_plain_numbers_on_the_ledger(purse, ledger):
+    assert purse.reserve("study", [GaussianEvent(np.float64(20.0))]).allowed
+    assert purse.charge("study", GaussianEvent(20.0)).allowed
+    assert [entry.kind for entry in ledger.entries()] == [RESERVED, CHARGED]
+
+
+def test_what_no_ledger_can_hold_is_refused(purse, ledger):
+    assert purse.reserve("a" * 300_000, TEN).clauses == ("ledger",)  # a ledger takes 262,144 characters
+    assert list(ledger.entries()) == []

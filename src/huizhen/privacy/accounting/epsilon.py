@@ -7,9 +7,9 @@ discretised upwards, so that the figure is an upper bound. Beside it stands the 
 Discrete Gaussians on vectors, and sums of shares, dp-accounting does not know. The discrete Gaussian of variance s^2 is a
 continuous one of variance s^2 - v whose outcome is rounded at random, but for a factor of e^(+-ripple(v)) an entry
 (`noise.lattice`). Rounding is post-processing, so it costs no more than that continuous one and twice the ripple. With
-v = (40 + ln entries) / (2 pi^2), which is 2 to 3 steps squared, the ripple of the whole vector is 2e-17. Only a scalar with a whole sensitivity and a small sigma is accounted
-for as itself. Of Rényi divergences nothing is lost: the discrete Gaussian's are at most the continuous one's (Canonne, Kamath and
-Steinke, 2020, theorem 4), and those of shares at most twice their ripple more.
+v = (40 + ln entries) / (2 pi^2), which is 2 to 3 steps squared, the ripple of the whole vector is 2e-17. Only a scalar with a whole
+sensitivity and a small sigma is accounted for as itself. Of Rényi divergences nothing is lost: the discrete Gaussian's are at most
+the continuous one's (Canonne, Kamath and Steinke, 2020, theorem 4), and those of shares at most twice their ripple more.
 """
 
 from __future__ import annotations

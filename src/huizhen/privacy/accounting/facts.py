@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+
 from huizhen.privacy.accounting.events import (
     ApproximateEvent,
     ComposedEvent,
@@ -94,5 +96,10 @@ def scaled(event: PrivacyEvent, factor: float) -> PrivacyEvent:
 
 
 def _fact(leaf: Leaf) -> dict[str, Any]:
-    values = {one.name: getattr(leaf, one.name) for one in fields(leaf)}
+    values = {one.name: _plain(getattr(leaf, one.name)) for one in fields(leaf)}
     return {"kind": NAMES[type(leaf)], **{k: _fact(v) if type(v) in NAMES else v for k, v in values.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """A number of an array as a number of Python, which a ledger takes."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
-from scipy.optimize import brentq
-
 from huizhen.errors import NotEstimable
 from huizhen.privacy.accounting.epsilon import epsilon as epsilon_of
 from huizhen.privacy.accounting.epsilon import rdp_epsilon
@@ -39,6 +37,8 @@ def noise_for(
 
     if not (epsilon > 0 and 0 < delta < 1):
         raise ValueError("Noise is found for an epsilon and a delta above 0 only.")
+    from scipy.optimize import brentq  # takes longer to load than all else that a policy needs
+
     rough = _rough(epsilon, delta, events)
 
     def excess(exponent: float) -> float:
