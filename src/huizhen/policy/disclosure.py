@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from huizhen.errors import PolicyError, Problem, SiteError
+from huizhen.policy.budget import Budget
 from huizhen.policy.decision import ALLOWED, Context, Decision
 from huizhen.policy.differencing import differencing
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
@@ -56,6 +57,7 @@ class DisclosurePolicy(BaseModel):
         allow_individual: whether an answer may contain arrays that the hub sees as this site's own.
         allow_one_class: whether an answer may show that all patients of this site have the same outcome.
         lanes: how sums may be formed: ``embedded`` in this process, ``plain`` at the hub, ``masked`` so that it sees totals only.
+        budget: what all studies together may reveal in the sense of differential privacy, or None for no such limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -70,6 +72,7 @@ class DisclosurePolicy(BaseModel):
     allow_individual: bool = False
     allow_one_class: bool = False
     lanes: tuple[Lane, ...] = Field(default=LANES, min_length=1)
+    budget: Budget | None = None
 
     @field_validator("methods", "variables", "denied_variables", "lanes", mode="before")
     @classmethod
@@ -189,21 +192,28 @@ def judge_total(terms: Terms, question: Question, total: Total, cells: Collectio
 def _show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "none"
     return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
 
 
 def _problems(error: ValidationError, where: str) -> list[Problem]:
     """One for each key; a key that may be a list or a word has two complaints from pydantic, told as one."""
-    by_key: dict[str, list[str]] = {}
+    by_key: dict[tuple[str, ...], list[str]] = {}
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        by_key.setdefault(str(detail["loc"][0]) if detail["loc"] else "", []).append(detail["msg"])
-    known = ", ".join(DisclosurePolicy.model_fields)
-    return [
-        Problem(f"{where}.{key}", "an unknown key", f"one of: {known}")
-        if key not in DisclosurePolicy.model_fields
-        else Problem(f"{where}.{key}", "another value", " or: ".join(dict.fromkeys(messages)))
-        for key, messages in by_key.items()
-    ]
+        place = tuple(map(str, detail["loc"])) or ("",)
+        by_key.setdefault(place[: 2 if place[0] == "budget" else 1], []).append(detail["msg"])
+    return [_problem(".".join((where, *place)), place[-1], _keys(place), messages) for place, messages in by_key.items()]
+
+
+def _keys(place: tuple[str, ...]) -> Collection[str]:
+    return (Budget if len(place) > 1 else DisclosurePolicy).model_fields
+
+
+def _problem(where: str, key: str, known: Collection[str], messages: list[str]) -> Problem:
+    if key not in known:
+        return Problem(where, "an unknown key", f"one of: {', '.join(known)}")
+    return Problem(where, "another value", " or: ".join(dict.fromkeys(messages)))
 
 
 def _lane(policy: DisclosurePolicy, lane: str) -> Decision:

@@ -5,6 +5,8 @@ Rules of order, each with what it stops:
 - Deciding and accounting are one step, under one lock (two questions at once cannot both pass for rosters that differ by one site).
 - What was opened in the masked lane is read back from the ledger at opening (a restart does not forget); the ledger's links are
   verified on the way, up to the newest entry, whose signature the store verified (a shortened past is not believed).
+- Where the policy has a privacy budget, a release is charged to what its study reserved before it is recorded, and one without
+  noise is refused unless the budget allows it (an exact number beside noisy ones undoes their promise).
 - An entry names parts, shapes and bytes, never a value or a label, and of rows only whether they were enough: a record that an
   auditor may read must not add up, over many cohorts, to the number of patients behind each.
 """
@@ -19,9 +21,12 @@ from huizhen.clock import Clock
 from huizhen.errors import LedgerError, MachineError, Problem
 from huizhen.ledger.chain import EMPTY, Entry, linked
 from huizhen.ledger.store import LedgerStore
-from huizhen.policy.decision import Context, Decision
+from huizhen.policy.decision import ALLOWED, Context, Decision
 from huizhen.policy.differencing import differencing
 from huizhen.policy.disclosure import DisclosurePolicy, admits, judge_answer, judge_rows
+from huizhen.policy.purse import KINDS, Purse
+from huizhen.privacy.accounting.events import PrivacyEvent
+from huizhen.privacy.accounting.facts import described
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["REFUSED", "RELEASED", "REVEALED", "Gate"]
@@ -41,6 +46,10 @@ class Gate:
         ledger: where every decision is kept; this gate must be its only writer of releases.
         clock: tells the time of each entry.
 
+    Attributes:
+        purse: the privacy budget that the policy sets, where a study reserves before it starts and settles when it has ended; None
+            where the policy sets none.
+
     Raises:
         LedgerError: the ledger does not verify.
     """
@@ -53,6 +62,7 @@ class Gate:
         self._lock = threading.Lock()
         try:
             self._masked = _rosters(ledger)
+            self.purse = None if policy.budget is None else Purse(ledger, clock, policy.budget)
         except LedgerError as error:
             remedy = "Find out who changed it, and restore it from a copy, or begin with a new folder"
             problem = Problem(f"the ledger of site {site}", error.message, "a ledger as it was written", remedy)
@@ -77,6 +87,7 @@ class Gate:
         question_key: str,
         question_digest: str,
         in_clear: bool = False,
+        spends: PrivacyEvent | None = None,
     ) -> Decision:
         """Decide about one answer and record it; the answer may be handed on only if the decision allows it.
 
@@ -89,6 +100,7 @@ class Gate:
             question_key: identifier of the question, the same whoever is asked (a digest that leaves out roster and run).
             question_digest: digest of the question as it was put.
             in_clear: whether the hub sees this answer as the site's own, whatever the lane (how many rows a site has).
+            spends: what the noise in the answer costs, to be charged to what the study reserved; None: there is none.
 
         Returns:
             Allowed, or refused with every reason. Refused with the clause ``ledger`` where the record cannot be written.
@@ -98,6 +110,8 @@ class Gate:
             context = Context(self.site, lane, roster, question_key, earlier, in_clear)
             refusals = [self._admits(question, lane), judge_rows(self.policy, answer.rows)]
             decision = Decision.all_of([*refusals, *judge_answer(self.policy, question, answer, context)])
+            if decision.allowed:  # what is refused anyway costs nothing
+                decision = self._charge(study, spends)
             fact = {
                 "study": study,
                 "run": run,
@@ -111,6 +125,8 @@ class Gate:
                 "enough_rows": answer.rows >= self.policy.min_rows,
                 "parts": {name: self._describe(name, part) for name, part in answer.parts.items()},
             }
+            if spends is not None:
+                fact["spends"] = described([spends])
             if not decision.allowed:
                 fact["clauses"] = decision.clauses
             unwritten = self._append(RELEASED if decision.allowed else REFUSED, fact)
@@ -143,13 +159,25 @@ class Gate:
         """Append a fact that is no release, such as a consent or the end of a run.
 
         Raises:
-            ValueError: the kind is kept for releases.
+            ValueError: the kind is kept for releases and what they spend.
             TypeError: the payload is not a plain fact.
             LedgerError, MachineError: it cannot be written.
         """
-        if kind in (RELEASED, REFUSED, REVEALED):
+        if kind in (RELEASED, REFUSED, REVEALED, *KINDS):
             raise ValueError(f"an entry of kind {kind!r} is written by releasing alone")
         return self._ledger.append(kind, payload, self._clock.now())
+
+    def _charge(self, study: str, spends: PrivacyEvent | None) -> Decision:
+        if self.purse is None:
+            return ALLOWED
+        if spends is not None:
+            return self.purse.charge(study, spends)
+        if self.purse.budget.allow_exact:
+            return ALLOWED
+        reason = (
+            "this site has a privacy budget, and the answer holds no noise; ask for noise, or ask the site for allow_exact = true"
+        )
+        return Decision.refuse("budget", f"budget: {reason}")
 
     def _admits(self, question: Question, lane: str) -> Decision:
         key = (question.method, lane, question.variables)
