@@ -1,7 +1,7 @@
 """Error feedback, around any way of shrinking: what was not sent is kept at the site and added to the next round's values.
 
-Without it, an entry that is never among those sent is never learned, and rounding one way is rounding for good; with it, everything is
-sent at some time (Seide et al. 2014; Stich, Cordonnier and Jaggi 2018, algorithm 1; Karimireddy et al. 2019, algorithm 2).
+Without it, an entry that is never among those sent is never learned, and what is clipped is lost; with it, everything is sent some
+time (Seide et al. 2014; Stich, Cordonnier and Jaggi 2018, algorithm 1; Karimireddy et al. 2019, algorithm 2).
 
     sent over all rounds, restored  +  what is kept  =  the values of all rounds      (to the rounding of float32)
 
@@ -10,7 +10,9 @@ What is kept tells of single patients as the values do. It stays at the site, li
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from huizhen.privacy.compression.blocks import Floats
 from huizhen.privacy.compression.quantising import Entropy
@@ -35,6 +37,15 @@ class Kept:
     round: int = -1
     before: Floats | None = None
     after: Floats | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """As canonical values, for the site's own checkpoint."""
+        return {"round": self.round, "before": self.before, "after": self.after}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Kept:
+        """What is kept, from `facts`."""
+        return cls(facts["round"], facts["before"], facts["after"])
 
     def as_of(self, counted: int) -> Floats | None:
         """What is kept when the site was last counted in round `counted` (-1: never)."""

@@ -4,9 +4,9 @@
     odd round    M' U  (columns, rank)    stands for  U U' M
     in between   the total of what was sent, made orthonormal, is the U, or Q, of the next round
 
-One half of a power iteration in a round (Vogels, Karimireddy and Jaggi 2019, PowerSGD, algorithm 1, does both in one round, with two
-sums after each other): with a basis known beforehand one sum is enough, and it is linear, so it can be masked. Directions come from
-totals, so they tell nobody more than the totals do. Blocks that are no matrix, or too small for it to save anything, are sent whole.
+One half of a power iteration in a round (Vogels, Karimireddy and Jaggi 2019, PowerSGD, algorithm 1, does both in one round, with
+two sums after each other): with a basis known beforehand one sum is enough, and it is linear, so it can be masked. Directions come
+from totals, so they tell nobody more than the totals do. Blocks that are no matrix, or too small to save by it, are sent whole.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ class LowRank:
     def lengths(self, shrunk: Shrunk, public: Public) -> Ints:
         return self._lengths(public.round)
 
+    def fits(self, shrunk: Shrunk, public: Public) -> bool:
+        return shrunk.places is None and shrunk.values.shape == (int(self._lengths(public.round).sum()),)
+
     def total(self, shrunk: Sequence[Shrunk], public: Public) -> Shrunk:
         return added(shrunk)
 
@@ -128,7 +131,10 @@ class LowRank:
         matrices = [self._matrix(shape) for shape in self.blocks.shapes]
         even, odd = (
             np.array(
-                [self.rank * sides[side] if sides[0] else size for sides, size in zip(matrices, self.blocks.sizes.tolist(), strict=True)],
+                [
+                    self.rank * sides[side] if sides[0] else size
+                    for sides, size in zip(matrices, self.blocks.sizes.tolist(), strict=True)
+                ],
                 np.int64,
             )
             for side in (0, 1)
@@ -141,7 +147,9 @@ class LowRank:
     def _pieces(self, round_: int) -> Iterator[Piece]:
         lengths = self._lengths(round_).tolist()
         start = place = 0
-        for name, shape, size, length in zip(self.blocks.names, self.blocks.shapes, self.blocks.sizes.tolist(), lengths, strict=True):
+        for name, shape, size, length in zip(
+            self.blocks.names, self.blocks.shapes, self.blocks.sizes.tolist(), lengths, strict=True
+        ):
             yield Piece(name, start, start + size, place, place + length, *self._matrix(shape))
             start, place = start + size, place + length
 

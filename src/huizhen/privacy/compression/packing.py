@@ -68,9 +68,12 @@ def unpack(packed: bytes, count: int, bits: int) -> NDArray[Any]:
         CallerError: another number of bits.
     """
     if len(packed) != packed_size(count, bits):
-        raise FederationError(f"packed levels have {len(packed)} bytes, expected {packed_size(count, bits)} for {count} of {bits} bits")
+        raise FederationError(
+            f"packed levels have {len(packed)} bytes, expected {packed_size(count, bits)} for {count} of {bits} bits"
+        )
     if bits in WHOLE:
-        return np.frombuffer(packed, WHOLE[bits]).copy()
+        whole: NDArray[Any] = np.frombuffer(packed, WHOLE[bits]).copy()
+        return whole
     per_group, size, word = _group(bits)
     groups = np.frombuffer(packed, np.uint8).reshape(-1, size)
     levels = np.empty(len(groups) * per_group, np.int16)
@@ -86,7 +89,8 @@ def unpack(packed: bytes, count: int, bits: int) -> NDArray[Any]:
         np.subtract(found, sign, out=found)
     if levels[count:].any():
         raise FederationError("packed levels end in bits that are not zero, so they were not packed here")
-    return levels[:count]
+    found_levels: NDArray[Any] = levels[:count]
+    return found_levels
 
 
 def pack_places(places: Ints, size: int) -> bytes:

@@ -17,6 +17,7 @@ Levels of several sites are added as whole numbers: where a grid is made for n `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,18 @@ from numpy.typing import NDArray
 from huizhen.errors import CallerError, SiteError
 from huizhen.privacy.compression.blocks import Floats, Ints
 
-__all__ = ["BITS", "Entropy", "Grid", "Rounded", "norm_after_rounding", "restore", "restore_onto", "round_at_random", "round_nearest"]
+__all__ = [
+    "BITS",
+    "Entropy",
+    "Grid",
+    "Rounded",
+    "norm_after_rounding",
+    "restore",
+    "restore_onto",
+    "round_at_random",
+    "round_nearest",
+    "top_level",
+]
 
 BITS = (8, 10, 12, 16)
 PIECE = 1 << 15  # entries at once: the piece, its levels and what is drawn stay in a core's cache; smaller ones cost calls
@@ -69,7 +81,7 @@ class Grid:
     @property
     def top(self) -> int:
         """The highest level. The last one of the bits stays free: rounding at random passes it on its way."""
-        return (2 ** (self.bits - 1) - 2) // self.addends
+        return top_level(self.bits, self.addends)
 
     @property
     def size(self) -> int:
@@ -88,6 +100,11 @@ class Grid:
     def dtype(self) -> np.dtype[Any]:
         """Of levels: int8 or int16."""
         return np.dtype(np.int8 if self.bits == 8 else np.int16)
+
+
+def top_level(bits: int, addends: int) -> int:
+    """The highest level of `bits` bits, such that a sum of `addends` stays within them."""
+    return int(2 ** (bits - 1) - 2) // addends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +137,7 @@ def round_at_random(values: Floats, grid: Grid, entropy: Entropy) -> Rounded:
     """Each value at one of the two levels around it, such that the mean over draws is the value, to the rounding of float32.
 
     What is drawn for two entries is independent; for three and more it need not be: one block of bytes serves all entries, each
-    8192 of them under an exclusive or with a number of their own. So the mean and the variance of every sum over entries are those of
+    8192 of them under an exclusive or with a number of their own. So mean and variance of every sum over entries are those of
     independent draws. The draws hide nothing, and no promise of privacy may rest on them.
 
     Args:
@@ -185,8 +202,8 @@ def norm_after_rounding(norm: float, grid: Grid, *, order: int = 2) -> float:
     Args:
         order: 1 or 2.
     """
-    moved = float((grid.lengths * grid.steps**order).sum()) ** (1 / order)
-    return norm + moved
+    moved = float((grid.lengths * grid.steps**order).sum())
+    return norm + (moved if order == 1 else math.sqrt(moved))
 
 
 Place = Callable[[int, Floats], object]
@@ -232,5 +249,5 @@ def _pieces(grid: Grid, by_block: Floats) -> Iterator[tuple[int, int, Scale]]:
         if first == last:
             yield start, stop, by_block[first]
         else:
-            parts = np.diff(np.clip(grid.ends[first : last + 1], start, stop), prepend=start)
+            parts: Ints = np.diff(np.clip(grid.ends[first : last + 1], start, stop), prepend=start).astype(np.int64)
             yield start, stop, np.repeat(by_block[first : last + 1], parts)

@@ -1,8 +1,9 @@
 """Shared support: all sites send the same part of the entries, drawn from what all know, and keep the rest for later rounds.
 
-A block is cut into runs of 16 neighbouring entries (one cache line), and these into groups of as many runs as there are rounds in a
-period. Of every group one run is sent in a round, so a share of 1/period of the entries; the cut ends of blocks, less than a group
-long, and with them biases and scales, are sent in every round. Which run is `Choice`. Picking entries is linear, so it can be masked.
+A block is cut into runs of 16 neighbouring entries (one cache line), and these into groups of as many runs as there are rounds in
+a period. Of every group one run is sent in a round, so a share of 1/period of the entries; the ends of blocks, less than a group
+long, and with them many biases and scales, are sent in every round. Which run is a `Choice`. Picking entries is linear: it can be
+masked.
 
 Runs and not single entries, for a gather of cache lines costs little more than a copy. One run of every group and not a draw among
 all runs, for that needs no sorting, and no part of a block is passed over for long.
@@ -70,6 +71,9 @@ class SharedSupport:
 
     def lengths(self, shrunk: Shrunk, public: Public) -> Ints:
         return self._lengths
+
+    def fits(self, shrunk: Shrunk, public: Public) -> bool:
+        return shrunk.places is None and shrunk.values.shape == (int(self._lengths.sum()),)
 
     def total(self, shrunk: Sequence[Shrunk], public: Public) -> Shrunk:
         return added(shrunk)

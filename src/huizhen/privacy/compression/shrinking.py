@@ -96,6 +96,9 @@ class Compression(Protocol):
     def lengths(self, shrunk: Shrunk, public: Public) -> Ints:
         """How many of the values sent belong to each block, one block behind the other; int64 (block,)."""
 
+    def fits(self, shrunk: Shrunk, public: Public) -> bool:
+        """Whether a site may have sent this in this round: as many values, and such places, as it is asked for."""
+
     def total(self, shrunk: Sequence[Shrunk], public: Public) -> Shrunk:
         """The sum of what sites sent in one round, as a hub adds it up that sees each."""
 
@@ -119,7 +122,7 @@ def restored(compression: Compression, shrunk: Shrunk, public: Public) -> Floats
 def added(shrunk: Sequence[Shrunk]) -> Shrunk:
     """The sum where all sites send the same entries; levels are added as int64."""
     first = shrunk[0].values
-    total = first.astype(np.int64 if first.dtype.kind == "i" else np.float32)
+    total: NDArray[Any] = first.astype(np.int64 if first.dtype.kind == "i" else np.float32)
     for one in shrunk[1:]:
-        total += one.values
+        np.add(total, one.values, out=total)
     return Shrunk(total, clipped=sum(one.clipped for one in shrunk))

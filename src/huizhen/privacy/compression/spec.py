@@ -62,7 +62,9 @@ def read(content: Any, where: str = "protection.compress") -> tuple[Compress | N
     """
     table = {"kind": content} if isinstance(content, str) else content
     if not isinstance(table, Mapping):
-        return None, (Problem(where, f"a {type(content).__name__}", "a kind such as \"none\", or a table such as { kind = \"shared\" }"),)
+        return None, (
+            Problem(where, f"a {type(content).__name__}", 'a kind such as "none", or a table such as { kind = "shared" }'),
+        )
     kind = table.get("kind")
     if kind not in KINDS:
         found = repr(kind) if "kind" in table else "no kind"
@@ -80,7 +82,7 @@ def read(content: Any, where: str = "protection.compress") -> tuple[Compress | N
             problems.append(Problem(f"{where}.{name}", repr(value), wrong))
     if problems:
         return None, tuple(problems)
-    said = {name: value for name, value in table.items() if name != "kind"}
+    said: dict[str, Any] = {name: value for name, value in table.items() if name != "kind"}
     return Compress(kind, **said), ()
 
 

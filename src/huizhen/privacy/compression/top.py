@@ -1,8 +1,8 @@
 """Top-k: each site sends the entries that are largest at that site, and which they are, and keeps the rest for later rounds.
 
 The places differ from site to site, so masks, which lie on fixed places, cannot cancel: for the plain and the Paillier lane only.
-Under Paillier a ciphertext holds many entries in fixed lanes, so whole *runs* of entries are chosen, one run for each ciphertext; the
-values stay unread, the places do not. In every lane the hub sees where a site's change is large.
+Under Paillier a ciphertext holds many entries in fixed lanes, so whole *runs* of entries are chosen, one run for each ciphertext;
+the values stay unread, the places do not. In every lane the hub sees where a site's change is large.
 
 Stich, Cordonnier and Jaggi 2018 (definition 2.1).
 """
@@ -59,6 +59,14 @@ class TopK:
             return self.blocks.sizes
         before = np.searchsorted(self._entries(shrunk.places), self.blocks.starts + self.blocks.sizes)
         return np.diff(before, prepend=0).astype(np.int64)
+
+    def fits(self, shrunk: Shrunk, public: Public) -> bool:
+        places = shrunk.places
+        if places is None or places.dtype != np.int64 or places.shape != (self.kept,):
+            return False
+        if places[0] < 0 or places[-1] >= self.runs or (np.diff(places) <= 0).any():
+            return False
+        return shrunk.values.shape == self._entries(places).shape
 
     def total(self, shrunk: Sequence[Shrunk], public: Public) -> Shrunk:
         """A vector of full length: the sites' places together may be almost all."""

@@ -33,6 +33,9 @@ class Whole:
     def lengths(self, shrunk: Shrunk, public: Public) -> Ints:
         return self.blocks.sizes
 
+    def fits(self, shrunk: Shrunk, public: Public) -> bool:
+        return shrunk.places is None and shrunk.values.shape == (self.blocks.size,)
+
     def total(self, shrunk: Sequence[Shrunk], public: Public) -> Shrunk:
         return added(shrunk)
 
