@@ -150,7 +150,7 @@ def _words(levels: NDArray[Any], per_group: int, word: str) -> NDArray[Any]:
 def _moved(words: NDArray[Any], bits: int, *, start: int, end: int) -> NDArray[Any]:
     """The low `bits` of every field of a word, of fields that begin every `start` bits, to where they begin every `end` bits."""
     mask = np.array(2**bits - 1, words.dtype)
-    moved = words & mask
+    moved: NDArray[Any] = words & mask
     for field in range(1, GROUPS[bits][0]):
         one = (words >> np.array(field * start, words.dtype)) & mask
         moved |= one << np.array(field * end, words.dtype)

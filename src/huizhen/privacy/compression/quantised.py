@@ -5,7 +5,7 @@ large the block's entries were. Their sum tells the range of the next round. (A 
 sites' changes point in different directions and cancel, while each of them is as large as before.) These levels are added like all
 others, so where sums are masked nobody sees a single site's.
 
-A range that is too narrow clips. What is clipped is kept for the next round, as all that is not sent: it costs a round, and no value.
+A range that is too narrow clips. What is clipped is kept for the next round, as all that is not sent: that costs a round, no value.
 """
 
 from __future__ import annotations
@@ -147,4 +147,5 @@ def _told(values: Floats, grid: Grid) -> NDArray[Any]:
             part = values[end - length : end]
             largest[block] = max(float(part.max()), -float(part.min()))
     ratio = np.minimum(largest / grid.ranges / FURTHEST, 1.0)
-    return np.ceil(ratio * grid.top).astype(grid.dtype)
+    told: NDArray[Any] = np.ceil(ratio * grid.top).astype(grid.dtype)
+    return told

@@ -223,7 +223,7 @@ def _rounded(values: Floats, grid: Grid, place: Place, *, shift: int) -> Rounded
             scaled, found = room[: stop - start], levels[start:stop]
             np.multiply(values[start:stop], scale, out=scaled)
             if not (scaled.max() <= limit and scaled.min() >= -limit):  # also where one is not a number
-                clipped += _clip(scaled, grid.top, limit)
+                clipped += _clip(values[start:stop], scaled, grid.top, limit)
             place(start, scaled)
             np.copyto(found, scaled, casting="unsafe")
             if shift:
@@ -231,9 +231,9 @@ def _rounded(values: Floats, grid: Grid, place: Place, *, shift: int) -> Rounded
     return Rounded(levels, clipped)
 
 
-def _clip(scaled: Floats, top: int, limit: np.float32) -> int:
+def _clip(values: Floats, scaled: Floats, top: int, limit: np.float32) -> int:
     """Clips in place; how many lay outside. A range that rounding of the scale has passed by a hair is no clipping."""
-    if np.isnan(scaled).any():
+    if not np.isfinite(values).all():
         raise SiteError("a value to be rounded is not finite, so nothing is sent; lower learning_rate, or set clip")
     outside = int(np.count_nonzero(np.abs(scaled) > np.float32(top * (1 + 1e-6))))
     np.clip(scaled, -limit, limit, out=scaled)

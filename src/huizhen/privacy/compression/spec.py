@@ -63,7 +63,7 @@ def read(content: Any, where: str = "protection.compress") -> tuple[Compress | N
     table = {"kind": content} if isinstance(content, str) else content
     if not isinstance(table, Mapping):
         return None, (
-            Problem(where, f"a {type(content).__name__}", 'a kind such as "none", or a table such as { kind = "shared" }'),
+            Problem(where, f"a {type(content).__name__}", 'a kind such as "none", or a table with a kind'),
         )
     kind = table.get("kind")
     if kind not in KINDS:
