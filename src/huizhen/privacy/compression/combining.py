@@ -96,8 +96,8 @@ def _of_sum(sum: str, compress: Compress, sites: int, where: str) -> Iterator[Pr
     elif compress.bits != RING:
         yield Problem(
             f"{where}.bits",
-            f"{compress.bits} bits with masked sums",
-            f"{RING} bits",
+            f"a masked sum of numbers of {compress.bits} bits",
+            "16 bits",
             "A masked number takes 16 bits in any case, so that fewer would save nothing",
         )
     elif (2 ** (RING - 1) - 2) // max(1, sites) < 1:
@@ -110,14 +110,14 @@ def _of_noise(compress: Compress, noise: str, where: str) -> Iterator[Problem]:
     if compress.kind == "top_k":
         yield Problem(
             where,
-            f"top_k with noise at the level of a {noise}",
+            f"central noise for a {noise} with top_k",
             "none or quantised",
             "Which entries are sent depends on the patients, and no noise is added to that",
         )
     elif compress.kind != "quantised":
         yield Problem(
             where,
-            f"{compress.kind} with noise at the level of a {noise}",
+            f"central noise for a {noise} with {compress.kind}",
             "none or quantised",
-            f"What is not sent is kept for later rounds, so that one {noise} could change a sum by more than the noise is made for",
+            f"What is not sent waits until later rounds, where one {noise} could change a sum more than the noise covers",
         )

@@ -62,13 +62,11 @@ def read(content: Any, where: str = "protection.compress") -> tuple[Compress | N
     """
     table = {"kind": content} if isinstance(content, str) else content
     if not isinstance(table, Mapping):
-        return None, (
-            Problem(where, f"a {type(content).__name__}", 'a kind such as "none", or a table with a kind'),
-        )
+        return None, (Problem(where, f"a {type(content).__name__}", 'a kind such as "none", or a table with a kind'),)
     kind = table.get("kind")
     if kind not in KINDS:
         found = repr(kind) if "kind" in table else "no kind"
-        close = difflib.get_close_matches(str(kind), KINDS, n=1)
+        close = difflib.get_close_matches(kind, KINDS, n=1) if isinstance(kind, str) else []
         remedy = f"Did you mean {close[0]}?" if close else ""
         return None, (Problem(f"{where}.kind", found, f"one of: {', '.join(KINDS)}", remedy),)
     problems = []
