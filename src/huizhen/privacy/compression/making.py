@@ -7,7 +7,7 @@ from huizhen.privacy.compression.blocks import Blocks
 from huizhen.privacy.compression.combining import Noise, keeps
 from huizhen.privacy.compression.lowrank import LowRank
 from huizhen.privacy.compression.quantised import Quantised
-from huizhen.privacy.compression.shared import SharedSupport
+from huizhen.privacy.compression.shared import SharedSupport, usual
 from huizhen.privacy.compression.shrinking import Compression
 from huizhen.privacy.compression.spec import Compress
 from huizhen.privacy.compression.top import TopK
@@ -32,7 +32,7 @@ def compression(spec: Compress, blocks: Blocks, *, addends: int = 1, run: int = 
         raise CallerError("without compression nothing is shrunk: send the values as they are")
     inner: Compression = Whole(blocks)
     if spec.kind == "shared":
-        inner = SharedSupport(blocks, spec.period)
+        inner = SharedSupport(blocks, spec.period, usual(spec.period))
     elif spec.kind == "top_k":
         inner = TopK(blocks, spec.share, run)
     elif spec.kind == "low_rank":

@@ -65,7 +65,8 @@ class Quantised:
         rounded = round_at_random(shrunk.values, grid, entropy)
         levels = rounded.levels
         if self._told:
-            levels = np.concatenate([levels, _told(shrunk.values, grid)])
+            told = np.ceil(np.minimum(rounded.reached / FURTHEST, 1.0) * grid.top)
+            levels = np.concatenate([levels, told.astype(grid.dtype)])
         return Shrunk(levels, shrunk.places, rounded.clipped)
 
     def lengths(self, shrunk: Shrunk, public: Public) -> Ints:
@@ -137,15 +138,3 @@ def next_ranges(ranges: NDArray[np.float64], sums: NDArray[np.float64], sites: i
         sites: who were added up, 1 or more.
     """
     return np.clip(np.maximum(sums * min(1.0, HEADROOM / sites), ranges / SLOWEST), NARROWEST, WIDEST)
-
-
-def _told(values: Floats, grid: Grid) -> NDArray[Any]:
-    """The largest magnitude of each block as a level, rounded up; the highest one stands for `FURTHEST` ranges."""
-    largest = np.zeros(len(grid.lengths))
-    for block, (length, end) in enumerate(zip(grid.lengths.tolist(), grid.ends.tolist(), strict=True)):
-        if length:
-            part = values[end - length : end]
-            largest[block] = max(float(part.max()), -float(part.min()))
-    ratio = np.minimum(largest / grid.ranges / FURTHEST, 1.0)
-    told: NDArray[Any] = np.ceil(ratio * grid.top).astype(grid.dtype)
-    return told

@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,11 @@ __all__ = [
 ]
 
 BITS = (8, 10, 12, 16)
-PIECE = 1 << 15  # entries at once: the piece, its levels and what is drawn stay in a core's cache; smaller ones cost calls
+PIECE = 1 << 16  # entries at once: what is worked on stays in a core's cache (some 900 KB); smaller pieces cost calls
 BLOCK = 1 << 13  # entries that a block of random bytes serves; a part of PIECE
 SMALLEST, LARGEST = 1e-30, 1e30  # of a range, so that its scale is a normal float32
 Entropy = Callable[[int], bytes]
 Levels = NDArray[Any]  # int8 or int16
-Scale = np.float32 | Floats
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,12 @@ class Rounded:
     Attributes:
         levels: int8 for 8 bits, else int16, (n,); from -top to top.
         clipped: entries that lay outside their block's range and were given its end.
+        reached: the largest magnitude of each block, in ranges, float64 (block,); above 1 where some were clipped.
     """
 
     levels: Levels
     clipped: int
+    reached: NDArray[np.float64]
 
 
 def round_nearest(values: Floats, grid: Grid) -> Rounded:
@@ -185,11 +186,12 @@ def restore_onto(onto: Floats, levels: NDArray[Any], grid: Grid, *, times: float
     if not len(levels) == len(onto) == grid.size:
         raise CallerError(f"{len(levels)} levels cannot be restored on a grid of {grid.size} entries")
     room = np.empty(min(PIECE, len(levels)), np.float32)
-    for start, stop, step in _pieces(grid, (grid.steps * times).astype(np.float32)):
-        part = room[: stop - start]
-        np.copyto(part, levels[start:stop], casting="unsafe")
-        np.multiply(part, step, out=part)
-        np.add(onto[start:stop], part, out=onto[start:stop])
+    by_block = (grid.steps * times).astype(np.float32)
+    for piece in _pieces(grid):
+        part, place = room[: piece.stop - piece.start], onto[piece.start : piece.stop]
+        np.copyto(part, levels[piece.start : piece.stop], casting="unsafe")
+        np.multiply(part, piece.spread(by_block), out=part)
+        np.add(place, part, out=place)
 
 
 def norm_after_rounding(norm: float, grid: Grid, *, order: int = 2) -> float:
@@ -215,20 +217,21 @@ def _rounded(values: Floats, grid: Grid, place: Place, *, shift: int) -> Rounded
         raise CallerError(f"{values.dtype} {list(values.shape)} cannot be rounded on a grid of {grid.size} float32 entries")
     # The float32 below `top`: a draw just below 1 added to `top` itself would be rounded one level too high.
     limit = np.nextafter(np.float32(grid.top), np.float32(0))
-    levels = np.empty(grid.size, grid.dtype)
+    levels, reached = np.empty(grid.size, grid.dtype), np.zeros(len(grid.lengths), np.float32)
     room = np.empty(min(PIECE, grid.size), np.float32)
-    clipped = 0
+    by_block = (grid.top / grid.ranges).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        for start, stop, scale in _pieces(grid, (grid.top / grid.ranges).astype(np.float32)):
-            scaled, found = room[: stop - start], levels[start:stop]
-            np.multiply(values[start:stop], scale, out=scaled)
-            if not (scaled.max() <= limit and scaled.min() >= -limit):  # also where one is not a number
-                clipped += _clip(values[start:stop], scaled, grid.top, limit)
-            place(start, scaled)
+        clipped = 0
+        for piece in _pieces(grid):
+            scaled, found = room[: piece.stop - piece.start], levels[piece.start : piece.stop]
+            np.multiply(values[piece.start : piece.stop], piece.spread(by_block), out=scaled)
+            if not piece.raise_to(reached, scaled) <= limit:  # also where one is not a number
+                clipped += _clip(values[piece.start : piece.stop], scaled, grid.top, limit)
+            place(piece.start, scaled)
             np.copyto(found, scaled, casting="unsafe")
             if shift:
                 np.subtract(found, shift, out=found)
-    return Rounded(levels, clipped)
+    return Rounded(levels, clipped, reached / np.float64(grid.top))
 
 
 def _clip(values: Floats, scaled: Floats, top: int, limit: np.float32) -> int:
@@ -240,14 +243,38 @@ def _clip(values: Floats, scaled: Floats, top: int, limit: np.float32) -> int:
     return outside
 
 
-def _pieces(grid: Grid, by_block: Floats) -> Iterator[tuple[int, int, Scale]]:
-    """First and last place of each piece, and what belongs to its entries: one number where it lies in one block."""
+class _Piece(NamedTuple):
+    """Entries that are worked on at once: all of one block, or `parts` of each of several (one after the other, none empty)."""
+
+    start: int
+    stop: int
+    blocks: int | Ints
+    parts: Ints | None
+
+    def spread(self, by_block: Floats) -> np.float32 | Floats:
+        """What belongs to the entries, of what belongs to the blocks."""
+        own: np.float32 | Floats = by_block[self.blocks]
+        return own if self.parts is None else np.repeat(own, self.parts)
+
+    def raise_to(self, reached: Floats, scaled: Floats) -> np.float32:
+        """Raises `reached`, by block, to the largest magnitudes of these entries; the largest of them all, NaN if one is."""
+        largest: Any = np.maximum(scaled.max(), -scaled.min())
+        if self.parts is not None:
+            by_block = np.maximum.reduceat(np.abs(scaled), np.cumsum(self.parts) - self.parts)
+            reached[self.blocks] = np.maximum(reached[self.blocks], by_block)
+        elif largest > reached[self.blocks]:
+            reached[self.blocks] = largest
+        return np.float32(largest)
+
+
+def _pieces(grid: Grid) -> Iterator[_Piece]:
     starts = np.arange(0, grid.size, PIECE)
     stops = np.minimum(starts + PIECE, grid.size)
     firsts, lasts = (np.searchsorted(grid.ends, places, side="right").tolist() for places in (starts, stops - 1))
     for start, stop, first, last in zip(starts.tolist(), stops.tolist(), firsts, lasts, strict=True):
         if first == last:
-            yield start, stop, by_block[first]
+            yield _Piece(start, stop, first, None)
         else:
-            parts: Ints = np.diff(np.clip(grid.ends[first : last + 1], start, stop), prepend=start).astype(np.int64)
-            yield start, stop, np.repeat(by_block[first : last + 1], parts)
+            parts = np.diff(np.clip(grid.ends[first : last + 1], start, stop), prepend=start).astype(np.int64)
+            filled = np.flatnonzero(parts)
+            yield _Piece(start, stop, first + filled, parts[filled])

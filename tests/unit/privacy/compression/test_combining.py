@@ -148,6 +148,8 @@ def test_settings_become_a_way_of_shrinking():
         "top_k": ("top_k", False, 5),
         "low_rank": ("low_rank", True, 5),
     }
+    chosen = [compression(Compress("shared", share=share), blocks).describe()["choice"] for share in (0.5, 0.25, 0.2, 0.125)]
+    assert chosen == ["cyclic", "cyclic", "drawn", "drawn"]
     fixed = compression(Compress("quantised"), blocks, addends=5, noise="site")
     public = fixed.begin(0, np.ones(1))
     assert len(fixed.shrink(np.zeros(4096, np.float32), public, np.random.default_rng(0).bytes).values) == 4096
