@@ -199,7 +199,7 @@ def norm_after_rounding(norm: float, grid: Grid, *, order: int = 2) -> float:
 
     An entry moves by less than one step, so the L2 norm grows by at most the root of the sum of squared steps, the L1 norm by the
     sum of steps (triangle inequality). Noise that is scaled to a norm, and added to levels, is scaled to this one; rounding again
-    until the norm is small (Kairouz, Liu and Steinke 2021, section 4) would allow less.
+    until the norm is small (Kairouz, Liu and Steinke 2021) would allow less.
 
     Args:
         order: 1 or 2.

@@ -4,7 +4,7 @@ The places differ from site to site, so masks, which lie on fixed places, cannot
 Under Paillier a ciphertext holds many entries in fixed lanes, so whole *runs* of entries are chosen, one run for each ciphertext;
 the values stay unread, the places do not. In every lane the hub sees where a site's change is large.
 
-Stich, Cordonnier and Jaggi 2018 (definition 2.1).
+Stich, Cordonnier and Jaggi 2018.
 """
 
 from __future__ import annotations
