@@ -45,8 +45,8 @@ def drawn(seed: int, round_: int, period: int, groups: Ints) -> Ints:
 def usual(period: int) -> Choice:
     """The choice that lost least where it was tried (`docs/explanation/compression.md`): cyclic up to four rounds, then drawn.
 
-    At a quarter, cyclic is ahead in the first rounds and equal at the end; at an eighth and below, the loss swings up again with it,
-    and does not with draws. Periods of five to seven were not tried.
+    At a quarter, cyclic is ahead in the first rounds and equal at the end; at an eighth and below, a loss swung up again with it,
+    and did not with draws. Periods of five to seven were not tried.
     """
     return cyclic if period <= LONGEST_CYCLE else drawn
 
