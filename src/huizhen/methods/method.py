@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
-from huizhen.errors import MachineError, NotEstimable, StudyError
+from huizhen.errors import MachineError, NotEstimable, Problem, StudyError
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -40,6 +40,7 @@ __all__ = [
     "ScriptedMethod",
     "Spec",
     "Step",
+    "Unsound",
     "Use",
 ]
 
@@ -48,6 +49,14 @@ class Spec(BaseModel):
     """A method's own settings, as they stand under ``[method.NAME]`` in a study file; frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Unsound(ValueError):
+    """What a validator of a `Spec` raises for a setting that holds settings of its own: each mistake with its key below it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
 
 
 def _as_names(value: Any) -> Any:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from huizhen.errors import MachineError, Problem, StudyError
+from huizhen.errors import MachineError, Problem, StudyError, closest
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
     from torch.nn import Module
 
 __all__ = ["Kind", "Settings", "in_memory", "require_torch"]
@@ -86,24 +87,32 @@ class Kind:
             raise self._misfit(inputs, expected, "Choose a smaller network, or enlarge the images")
         return checked
 
-    def _settings(self, settings: Mapping[str, Any]) -> Settings:
+    def mistakes(self, settings: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with settings, each with its key, none if they are sound; without torch."""
         try:
-            return self.settings.model_validate(dict(settings))
+            self.settings.model_validate(dict(settings))
         except ValidationError as error:
-            known = ", ".join(self.settings.model_fields) or "none"
             wrong = error.errors(include_url=False)
-            inner = {
-                each["loc"][:-1] for each in wrong if len(each["loc"]) > 1
-            }  # a list with a wrong entry is also called too short
-            problems = [
-                Problem(where, "a key that is not known", f"one of: {known}")
-                if each["type"] == "extra_forbidden"
-                else Problem(where, shorten(repr(each["input"]), SHOWN, placeholder="..."), _expected(each["msg"]))
-                for each in wrong
-                if each["loc"] not in inner
-                for where in [".".join([f"network.{self.name}", *map(str, each["loc"])])]
-            ]
-            raise StudyError("The network's settings are not sound.", problems) from None
+            # A list with a wrong entry is also called too short.
+            inner = {each["loc"][:-1] for each in wrong if len(each["loc"]) > 1}
+            return [self._mistake(each) for each in wrong if each["loc"] not in inner]
+        return []
+
+    def _mistake(self, found: ErrorDetails) -> Problem:
+        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).removeprefix(".")
+        if found["type"] == "extra_forbidden":
+            known = list(self.settings.model_fields)
+            close = closest(key, known)
+            remedy = f"Did you mean {close}?" if close else ""
+            return Problem(key, "a key that is not known", f"one of: {', '.join(known) or 'none'}", remedy)
+        return Problem(key, shorten(repr(found["input"]), SHOWN, placeholder="..."), _expected(found["msg"]))
+
+    def _settings(self, settings: Mapping[str, Any]) -> Settings:
+        if problems := self.mistakes(settings):
+            name = f"network.{self.name}"
+            located = [replace(each, where=f"{name}.{each.where}" if each.where else name) for each in problems]
+            raise StudyError("The network's settings are not sound.", located)
+        return self.settings.model_validate(dict(settings))
 
     def _on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> Module | None:
         """The module in shapes only; None where it cannot be built for such inputs."""

@@ -83,7 +83,7 @@ LARGE = [
         "mlp",
         (2,),
         {"widths": [2**70]},
-        "network.mlp.widths.0: found 1180591620717411303424, expected less than or equal to 1048576",
+        "network.mlp.widths[1]: found 1180591620717411303424, expected less than or equal to 1048576",
     ),
     ("mlp", (2,), {"widths": [4] * 5000}, "expected Tuple should have at most 256 items after validation, not 5000"),
 ]
