@@ -55,11 +55,11 @@ class Kind:
         Raises:
             StudyError: settings that are not known, more numbers than a network may hold, or inputs that it cannot read; says the
                 smallest image that it can.
-            MachineError: torch is not installed, or memory too small.
+            MachineError: torch, or monai where the network is made of its parts, is not installed, or memory too small.
         """
         checked = self.check(inputs, outputs, settings)
         with in_memory(self.name):
-            return self.make(inputs, outputs, checked)
+            return self._made(inputs, outputs, checked)
 
     def on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Module:
         """The same without memory for weights: shapes only (torch's meta device)."""
@@ -67,7 +67,7 @@ class Kind:
 
         checked = self.check(inputs, outputs, settings)
         with torch.device("meta"):
-            return self.make(inputs, outputs, checked)
+            return self._made(inputs, outputs, checked)
 
     def check(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Settings:
         """The settings in full, once it is certain that the network can be built and reads such inputs."""
@@ -86,6 +86,12 @@ class Kind:
             expected = f"at least {_shown((inputs[0], *smallest))}" if smallest else "a larger image"
             raise self._misfit(inputs, expected, "Choose a smaller network, or enlarge the images")
         return checked
+
+    def _made(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> Module:
+        try:
+            return self.make(inputs, outputs, settings)
+        except ImportError as error:
+            raise _missing((error.name or "monai").partition(".")[0], f"The network {self.name} needs a package.") from None
 
     def mistakes(self, settings: Mapping[str, Any]) -> list[Problem]:
         """What is wrong with settings, each with its key, none if they are sound; without torch."""
@@ -120,7 +126,7 @@ class Kind:
 
         try:
             with torch.device("meta"):
-                return self.make(inputs, outputs, settings)
+                return self._made(inputs, outputs, settings)
         except (*MISFITS, TypeError) as error:
             if "overflow" in str(error).lower():  # of the number of bytes
                 raise self._too_large("more numbers to keep than can be counted") from None
@@ -204,5 +210,9 @@ def require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
-        problem = Problem("torch", "not installed", "torch 2.6 or newer, and monai", "pip install 'huizhen[networks]'")
-        raise MachineError("Networks need torch.", [problem]) from None
+        raise _missing("torch", "Networks need torch.") from None
+
+
+def _missing(package: str, message: str) -> MachineError:
+    problem = Problem(package, "not installed", "torch 2.6 or newer, and monai", "pip install 'huizhen[networks]'")
+    return MachineError(message, [problem])
