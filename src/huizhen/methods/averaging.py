@@ -30,6 +30,7 @@ from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
 from huizhen.methods.training.rows import FOLDS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
@@ -66,6 +67,9 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         "own_layers": spec.own_layers and len(terms.roster) > 1,  # one participant's own layers are the joint ones
     }
     judged = yield from agree_rows(NAME, setting, spec.aside, _variables(spec), terms)
+    if aim.task == "regression":
+        aim = yield from agree_scale(NAME, setting, aim, _variables(spec), terms)
+        setting["aim"], learner = aim.facts(), learner_of(network, aim)
     joint = Joint.start(learner.initial(terms.seed), learner.parameters, control=spec.control)
     return (yield from _rounds(spec, terms, learner, setting, joint, Course(judged)))
 
@@ -99,7 +103,7 @@ def _rounds(
         if watched and done:
             _note(spec, terms, learner.aim, course, joint, total)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
-        course.add(_loss(total), here=total.roster, roster=terms.roster)
+        course.add(_loss(total, learner.aim), here=total.roster, roster=terms.roster)
         yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
     return (yield from _judged(spec, terms, learner, setting, joint, course))
 
@@ -121,9 +125,10 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
     return advance(spec.server_rule, joint, change, parameters, total=total)
 
 
-def _loss(total: Total) -> dict[str, float]:
+def _loss(total: Total, aim: Aim) -> dict[str, float]:
+    """Mean over the rows that were trained on; of squared errors in the outcome's own unit."""
     rows = float(total.sums["weight"][0])
-    return {"loss": float(total.sums["loss"][0]) / rows} if rows else {}
+    return {"loss": float(total.sums["loss"][0]) / rows * aim.scale**2} if rows else {}
 
 
 def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Joint, total: Total) -> None:
@@ -246,7 +251,7 @@ AVERAGING = ScriptedMethod(
     spec=AveragingSpec,
     program=_program,
     resume=_resume,
-    steps={**FEATURES_STEPS, **GRID_STEPS, **START_STEPS, **TRAINING_STEPS},
+    steps={**FEATURES_STEPS, **GRID_STEPS, **START_STEPS, **SCALE_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
     export=to_files,
