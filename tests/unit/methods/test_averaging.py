@@ -11,6 +11,7 @@ import pytest
 
 from huizhen.data.examples import concatenate
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
+from huizhen.methods.kaplan_meier import KAPLAN_MEIER
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.prediction import predict, variables_of
 from huizhen.methods.training.aggregation import effective_steps
@@ -489,3 +490,22 @@ def test_a_number_that_is_a_code_of_few_patients_is_refused(federate, outcome, s
 def test_a_number_with_two_unusual_values_is_no_code(federate):
     rows = measured()
     assert not federate(AVERAGING, settings(**FITTED), NUMBER, by_site(rows.assign(y=few(3.0)(rows)))).failure
+
+
+def test_a_network_of_times_tells_the_ends_that_a_curve_tells_and_no_count_between_them(federate):
+    """Cells of the union of both kinds of ends may hold one patient: so nothing that is published may count by cell."""
+    rng = np.random.default_rng(4)
+    rows = ROWS.assign(time=rng.integers(1, 60, len(ROWS)).astype(float), died=(rng.random(len(ROWS)) < 0.5).astype(float))
+    terms = replace(TERMS, variables={**TERMS.variables, "time": Variable("number"), "died": Variable("number")})
+    spec = settings(task="cox", outcome=(), time="time", event="died == 1", covariates=("a", "b"))
+    found = federate(AVERAGING, spec, terms, by_site(rows))
+    curves = federate(KAPLAN_MEIER, KAPLAN_MEIER.spec(time="time", event="died == 1"), terms, by_site(rows)).tables
+    (curve,) = [table.columns["time"] for table in curves.values() if "time" in table.columns and "at_risk" in table.columns]
+    ends = found.model["aim"]["ends"]
+    cells = np.histogram(rows.time[rows.died == 1], np.r_[-1.0, ends])[0]
+    assert ((cells > 0) & (cells < 5)).any(), "else there is nothing to hide"
+    assert set(ends) <= set(curve)
+    assert set(found.tables) == {"learning", "quality"}
+    assert found.tables["quality"].columns["measure"] == ("concordance", "concordance_error_bound")
+    assert min(found.tables["quality"].columns["smallest_group"]) >= 5
+    assert set(found.model) == {"network", "aim", "features", "aside", "drawn_by", "own_layers", "weights"}

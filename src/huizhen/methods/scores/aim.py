@@ -31,7 +31,8 @@ class Aim:
             ``segmentation``.
         levels: ``binary``: (negative, positive); ``multiclass`` and ``segmentation``: the classes, in order of the outputs.
         event: condition under which the event came, for ``cox`` and ``discrete_time``.
-        ends: upper ends of the intervals of time, rising; for ``discrete_time``.
+        ends: upper ends of the intervals of time, rising; for ``discrete_time``. For ``cox`` those of a joint grid, events' and
+            censorings' together: between two of them may be one patient, so no count by interval may be published.
         threshold: predicted probability from which a label counts as positive.
         center: a number near the outcome, known to all sites, from which powers are taken; for ``regression``.
         shift, scale: for ``regression``, what a network learns is (outcome - shift) / scale.
