@@ -133,7 +133,7 @@ class Participant:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
             answer, local = self._compute(ask, work, rng)
-            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
             decision = self._gate.release(
                 ask.question,
                 answer,

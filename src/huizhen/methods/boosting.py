@@ -29,7 +29,7 @@ from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.fixedpoint import scale_for
 from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
 from huizhen.methods.trees.growing import grow_trees
-from huizhen.methods.trees.growth import Growth
+from huizhen.methods.trees.growth import TELLING, Growth
 from huizhen.methods.trees.jointrisk import joint_hazard, risk_scale
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
@@ -251,4 +251,5 @@ BOOSTING = ScriptedMethod(
     resume=_resume,
     appraise=appraise,
     export=to_files,
+    telling=TELLING,
 )

@@ -116,6 +116,14 @@ class Method(Protocol):
     @property
     def exact(self) -> bool: ...
 
+    @property
+    def telling(self) -> frozenset[str]:
+        """Facts by which a question only tells again what another of its facts names, and the site holds to that name.
+
+        They make no difference to the answer, so a question that has them and one that has not are the same question: neither
+        may be answered for another roster so that the totals could be subtracted.
+        """
+
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""
 
@@ -175,6 +183,7 @@ class ScriptedMethod:
         appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
             terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
+        telling: see `Method.telling`.
     """
 
     name: str
@@ -187,6 +196,7 @@ class ScriptedMethod:
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     appraise: Appraise | None = None
     export: Export | None = None
+    telling: frozenset[str] = frozenset()
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError, SiteError
+from huizhen.federation.rounds import QuestionIdentity
 from huizhen.methods import prediction
 from huizhen.methods.alone import alone
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
@@ -493,6 +494,54 @@ def test_a_site_that_lost_what_it_kept_says_so_and_is_told_all_when_the_run_begi
     before, _ = BOOSTING.answer(asked, table, knew, rng=np.random.default_rng(0))
     for name, part in before.parts.items():
         np.testing.assert_array_equal(part.values, again.parts[name].values)
+
+
+def test_a_question_is_the_same_question_however_much_of_the_forest_it_tells(table, terms):
+    """Else one put in full and one in short, to rosters that differ by a site, would give that site's answer away."""
+    spec, keys, put = BoostingSpec(**SPEC), {}, {}
+    for asked, state, _ in asked_of(spec, terms(), table):
+        if state.milestone is None or asked.step != "boosting.grow":
+            continue
+        begun = BOOSTING.begin(spec, terms(), state.milestone)
+        for total in state.totals:
+            begun = BOOSTING.fold(begun, total)
+        short, full = asked, BOOSTING.ask(begun)
+        assert short.facts["setting"] is None
+        assert full.facts["setting"]
+        mine, again = (QuestionIdentity.of(each, "cohort", BOOSTING.telling) for each in (short, full))
+        assert mine.key == again.key
+        assert mine.digest != again.digest, "the ledger says how it was put"
+        keys[mine.key] = put[short.facts["mark"], short.facts["level"]] = True
+    assert len(keys) == len(put) > 3, "and another forest, or level, is another question"
+
+
+@pytest.mark.parametrize("kept", ["memo", "checkpoint", "nothing"])
+def test_a_question_whose_mark_names_another_forest_is_not_answered(table, terms, kept):
+    """A mark of one's own choice would make a new question of an old one."""
+    spec = BoostingSpec(**SPEC)
+    tried = 0
+    for asked, state, knew in asked_of(spec, terms(), table):
+        if asked.step != "boosting.grow" or not len(asked.facts["forest"]["nodes"]):
+            continue
+        tried += 1
+        if kept == "nothing":
+            begun = BOOSTING.begin(spec, terms(), state.milestone)
+            for total in state.totals:
+                begun = BOOSTING.fold(begun, total)
+            asked = whole = BOOSTING.ask(begun)
+        local = {"memo": Local(knew.kept, dict(knew.memo)), "checkpoint": Local(knew.kept), "nothing": Local()}[kept]
+        values = np.asarray(asked.facts["forest"]["value"])
+        for change in (
+            {"mark": "f" * 64},
+            {"forest": {**asked.facts["forest"], "value": values + np.float32(0.5)}, "mark": "e" * 64},
+        ):
+            with pytest.raises(SiteError, match="another than its mark names"):
+                BOOSTING.answer(replace(asked, facts={**asked.facts, **change}), table, local, rng=np.random.default_rng(0))
+    assert tried > 3
+    if kept == "nothing":
+        setting = {**whole.facts["setting"], "base": np.asarray(whole.facts["setting"]["base"]) + 0.25}
+        with pytest.raises(SiteError, match="another than its mark names"):
+            BOOSTING.answer(replace(whole, facts={**whole.facts, "setting": setting}), table, Local(), rng=np.random.default_rng(0))
 
 
 def test_without_numba_the_forest_is_the_same(table, split, terms, bytes_of, monkeypatch):
