@@ -136,6 +136,11 @@ def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Jo
     course.note(measures, joint.weights, looks_for_best=spec.early_stopping > 0)
 
 
+def _retell(terms: Terms, aim: Aim, course: Course, total: Total) -> None:
+    """The validation measures of the round that is kept, as finely as the result tells them: rounds are followed by coarse bins."""
+    course.rounds[course.best_round - 1] |= headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
+
+
 def _judged(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
@@ -153,6 +158,7 @@ def _judged(
         weights = course.best["weights"]
         facts |= {"best": course.best_round, "weights": weights, "of_round": course.best_round}
         total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
+        _retell(terms, learner.aim, course, total)
     return _result(spec, terms, learner, setting, weights, course, total)
 
 

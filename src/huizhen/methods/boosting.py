@@ -4,7 +4,8 @@ Sites add up histograms of gradients (T. Chen and C. Guestrin, "XGBoost", KDD 20
 are summed as whole numbers, so that no split depends on the order of adding; of two children the sites are asked for the smaller
 one's histogram alone.
 
-Facts of the result: ``task``, ``rows``, ``trees``, ``chosen_tree``, ``stopped_early``, ``depth``, ``judged_on``. Tables:
+Facts of the result: ``task``, ``rows``, ``trees``, ``classes`` (of several, each of which has a tree in every round),
+``chosen_tree`` (rounds that are kept), ``stopped_early``, ``depth``, ``judged_on``. Tables:
 ``learning`` (loss by tree), ``importance`` (gain and splits by covariate), ``quality`` and what goes with it. `Result.model` is the
 forest.
 """
@@ -223,6 +224,7 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
         "task": spec.task,
         "rows": sum(rows),
         "trees": len(forest.trees),
+        **({"classes": len(forest.base)} if len(forest.base) > 1 else {}),
         "chosen_tree": chosen,
         "stopped_early": rounds < spec.trees,
         "depth": spec.depth,

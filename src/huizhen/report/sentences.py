@@ -182,6 +182,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "risk, by tenth of risk, with intervals; on the diagonal risks are right.",
         "左：联合模型的灵敏度与假阳性率。右：按预测风险十等分的实际比例及其区间；位于对角线上表示风险准确。",
     ),
+    "plot_curves_points": (
+        "The line joins points that tell of enough patients, and the area below it is {area}; the AUC in the picture is from all "
+        "scores.",
+        "折线只连接患者数足够的点，线下面积为 {area}；图中的 AUC 由全部评分算得。",
+    ),
     "plot_curves_labels": (
         "Left: the joint model's sensitivity over its false positive rate, by label. Right: the share that came true over the "
         "predicted risk; on the diagonal risks are right.",

@@ -312,6 +312,9 @@ def test_early_stopping_takes_the_weights_that_were_best_on_joint_validation(fed
     assert result.facts["rounds"] == len(losses) < 40
     assert result.facts["chosen_round"] == int(np.argmin(losses)) + 1 == len(losses) - 3
     assert result.facts["judged_on"] == "validation"
+    measures = result.tables["quality"].columns
+    told = dict(zip(measures["measure"], measures["estimate"]))
+    assert result.tables["learning"].columns["auc"][result.facts["chosen_round"] - 1] == told["auc"], "not of coarse bins"
 
 
 def test_weights_do_not_depend_on_the_rows_kept_aside(federate):

@@ -315,6 +315,12 @@ def test_growth_stops_when_the_validation_loss_no_longer_falls_and_the_best_fore
     assert result.facts["stopped_early"]
     assert len(losses) == best + 4
     assert result.facts["trees"] == result.facts["chosen_tree"] == best == len(forest_of(result).trees)
+    assert "classes" not in result.facts
+
+
+def test_trees_of_several_classes_are_told_by_round(boost, table):
+    facts = boost({"all": table}, outcome="kind", trees=2).facts
+    assert (facts["trees"], facts["classes"], facts["chosen_tree"]) == (6, 3, 2)
 
 
 def test_the_loss_in_the_table_is_that_of_the_trees_so_far(boost, table):
