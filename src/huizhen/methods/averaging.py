@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
-from huizhen.data.folds import TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
-from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
+from huizhen.methods.scores.classes import agree_classes
 from huizhen.methods.scores.measure import headline, learning, quality, remarks, untold
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
@@ -31,7 +31,6 @@ from huizhen.methods.training.features import FEATURES_STEPS, agree_features, fo
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
 from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
-from huizhen.methods.training.rows import FOLDS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
 from huizhen.privacy.release import Progress, Question, Terms, Total
@@ -171,7 +170,7 @@ def _result(
     course: Course,
     total: Total,
 ) -> Result:
-    aim, fold, sums = learner.aim, FOLDS[course.judged[-1]], _of_fold(total, course.judged[-1])
+    aim, fold, sums = learner.aim, FOLD_NAMES[course.judged[-1]], _of_fold(total, course.judged[-1])
     hidden: frozenset[str] = frozenset()
     if spec.validation:
         hidden = untold(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
@@ -186,7 +185,7 @@ def _result(
         "judged_on": fold,
     }
     said = {
-        SEEN: fold == FOLDS[TRAINING],
+        SEEN: fold == FOLD_NAMES[TRAINING],
         BLIND: spec.early_stopping and not course.best,
         OWN: setting["own_layers"],
     }
@@ -197,10 +196,7 @@ def _result(
 
 def _agree_aim(spec: AveragingSpec, terms: Terms) -> Generator[Question, Total, Aim]:
     if spec.task == "classification":
-        levels = (yield from agree_levels(NAME, spec.outcome, terms))[spec.outcome[0]]
-        if len(levels) < 2:
-            raise NotEstimable(f"all rows have the same {spec.outcome[0]}: expected at least two classes")
-        return Aim("binary" if len(levels) == 2 else "multiclass", spec.outcome, levels, threshold=spec.threshold)
+        return (yield from agree_classes(NAME, spec.outcome[0], terms, threshold=spec.threshold))
     if spec.task == "segmentation":
         declared = terms.variables[spec.outcome[0]].levels if spec.outcome[0] in terms.variables else ()
         levels = declared or tuple(str(place) for place in range(spec.classes))
@@ -226,7 +222,7 @@ def _turn(spec: AveragingSpec, terms: Terms, done: int) -> str | None:
 
 
 def _of_fold(total: Total, fold: int) -> dict[str, NDArray[Any]]:
-    prefix = f"{FOLDS[fold]}/"
+    prefix = f"{FOLD_NAMES[fold]}/"
     return {name.removeprefix(prefix): values for name, values in total.sums.items() if name.startswith(prefix)}
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen import canonical
-from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION
 from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Milestone, ScriptedMethod
 from huizhen.methods.scores.measure import quality, remarks
@@ -40,7 +40,7 @@ from huizhen.methods.trees.spec import BoostingSpec, drawn_from, needs, reads
 from huizhen.methods.trees.split import Rules
 from huizhen.methods.trees.start import START_STEPS, agree_start
 from huizhen.methods.trees.steps import GROW, RISK, SITE_STEPS
-from huizhen.methods.trees.telling import FOLD_NAMES, importance_table, learning_table
+from huizhen.methods.trees.telling import importance_table, learning_table
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
 

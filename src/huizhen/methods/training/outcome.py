@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from huizhen.data.examples import Examples
-from huizhen.data.folds import TRAINING
+from huizhen.data.folds import FOLD_NAMES, TRAINING
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.codes import refuse_codes, unlike
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
-from huizhen.methods.training.rows import FOLDS, fold_of
+from huizhen.methods.training.rows import fold_of
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = ["SCALE_STEPS", "agree_scale"]
@@ -45,7 +45,7 @@ def agree_scale(
     total = yield Question(method, "outcome", facts, variables)
     rows, least = float(total.sums["counted"][TRAINING, 0]), max(terms.min_cell_count, 1)
     if rows < least:
-        raise NotEstimable(f"fewer than {least} rows are for {FOLDS[TRAINING]}: expected more; change validation or test")
+        raise NotEstimable(f"fewer than {least} rows are for {FOLD_NAMES[TRAINING]}: expected more; change validation or test")
     refuse_codes(name, total.sums["counted"], least)
     mean = _told(float(total.sums["sum"][0]) / rows, terms)
     total = yield Question(method, "spread", {**facts, "mean": mean}, variables)
@@ -65,7 +65,7 @@ def _told(value: float, terms: Terms) -> float:
 def _add(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """The sum of the training rows' outcome; rows by fold, and of these those that do not have each code."""
     outcome, folds = Aim.from_facts(question.facts["aim"]).targets(examples), fold_of(question.facts, examples)
-    by_fold = [outcome[folds == fold] for fold in range(len(FOLDS))]
+    by_fold = [outcome[folds == fold] for fold in range(len(FOLD_NAMES))]
     counted = np.array([[len(values), *unlike(values)] for values in by_fold], np.int64)
     with np.errstate(over="ignore"):
         total = np.array([by_fold[TRAINING].sum()])

@@ -6,13 +6,14 @@ from itertools import pairwise
 from textwrap import shorten
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from huizhen.data.cohort import parse
 from huizhen.data.folds import Aside
 from huizhen.errors import HuizhenError, MachineError, Problem, closest
 from huizhen.methods.method import Names, Spec, Unsound
 from huizhen.methods.networks import kind, names
+from huizhen.methods.scores.setting import Rule, aside_mistakes, survival_of
 from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.training.aggregation import Server
 from huizhen.methods.training.recipe import Recipe
@@ -23,7 +24,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1e-12, le=1e6)]  # of learning, and tau: float32 holds what they are multiplied by
 Penalty = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Rule = Annotated[Share | str, BeforeValidator(lambda value: float(value) if type(value) is int else value)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
 SHOWN = 80  # characters of a wrong name in a message
 SURVIVAL = ("cox", "discrete_time")
@@ -124,9 +124,7 @@ class AveragingSpec(Spec):
     @property
     def survival(self) -> SurvivalSpec | None:
         """What the joint grid of times needs to know; None where there is no such grid."""
-        if self.task != "cox" or not (self.time and self.event):
-            return None
-        return SurvivalSpec(time=self.time, event=self.event, resolution=self.resolution)
+        return survival_of(self.task, self.time, self.event, self.resolution)
 
     @property
     def aside(self) -> Aside:
@@ -167,16 +165,7 @@ def _of_inputs(spec: AveragingSpec) -> list[str]:
         problems.append(f"network: found {spec.network} with an image, expected one that reads images")
     if spec.image and spec.scale == "site":
         problems.append("scale: found site with an image, expected joint or none")
-    try:
-        _ = spec.aside.uses
-    except HuizhenError as error:
-        problems.append(f"validation, test: {error}")
-    shares = [rule for rule in (spec.validation, spec.test) if isinstance(rule, float)]
-    if sum(shares) >= 1:
-        problems.append("validation, test: found shares that leave nothing to train on, expected less than 1 together")
-    if spec.early_stopping and not spec.validation:
-        problems.append("early_stopping: found no validation, expected a share or a condition to judge by")
-    return problems
+    return problems + aside_mistakes(spec.aside, spec.early_stopping)
 
 
 def _of_outcome(spec: AveragingSpec) -> list[str]:

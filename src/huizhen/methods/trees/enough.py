@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
 from huizhen.methods.description.codes import refuse_codes, unlike
 from huizhen.methods.scores.aim import Aim
@@ -19,7 +19,6 @@ from huizhen.methods.trees.rows import Outcome
 __all__ = ["by_fold", "by_weight", "refuse_few", "refuse_heavy", "weighings"]
 
 EVERY_FOLD = (TRAINING, VALIDATION, TEST)
-FOLD_NAMES = ("training", "validation", "test")
 Counts = NDArray[np.int64]
 
 

@@ -671,10 +671,10 @@ def test_a_category_cannot_be_monotone(boost, table):
     [
         ({"outcome": ""}, "outcome: found none"),
         ({"task": "cox"}, "time: found none"),
-        ({"early_stopping": 3}, "expected rows to look at"),
+        ({"early_stopping": 3}, "found no validation"),
         ({"monotone": {"height": 1}}, "height is not among the covariates"),
         ({"covariates": ("age", "died")}, "died is not to be learnt from"),
-        ({"validation": 0.5, "test": 0.5}, "leave no rows to learn from"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
         ({"validation": "age >"}, "condition"),
         ({"strata": "site"}, "has no meaning"),
         ({"bins": 257}, "256"),
