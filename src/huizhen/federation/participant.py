@@ -141,7 +141,7 @@ class Participant:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
             answer, local = self._compute(ask, work, rng)
-            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
             decision = self._gate.release(
                 ask.question,
                 answer,
@@ -162,7 +162,7 @@ class Participant:
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
-        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, self._work[ask.analysis].analysis.method.telling)
         decision = self._gate.reveal(study=ask.study, run=ask.run, round=ask.round, roster=roster, question_key=identity.key)
         if not decision.allowed:
             raise _Withheld(Refused(decision.reasons, decision.clauses))

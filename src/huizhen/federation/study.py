@@ -360,8 +360,9 @@ def _check_kinds(
             mistakes.add(
                 f"variables.{name}", "a variable used both as a number and as a category", "one of the two throughout the study"
             )
+    whole = not any(each.where.startswith(("method", "cohort")) for each in mistakes.problems)  # else some use may be unread
     for name in variables:
-        if name not in kinds:
+        if whole and name not in kinds:
             mistakes.add(
                 f"variables.{name}", "a variable that no method and no condition uses", "a variable of the study, or no such table"
             )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
+from huizhen.data.folds import FOLD_NAMES
 from huizhen.methods.method import Local, Step
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
@@ -22,7 +23,7 @@ from huizhen.methods.training.aggregation import effective_steps
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.own import after_training, at, named, settle
 from huizhen.methods.training.recipe import Recipe
-from huizhen.methods.training.rows import FOLDS, Rows, fold_of, forget, prepare
+from huizhen.methods.training.rows import Rows, fold_of, forget, prepare
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
@@ -47,7 +48,7 @@ def judge(
         for piece in chunks(len(targets), JUDGED) if len(targets) else [slice(0, 0)]:
             outputs = learner.outputs(weights, inputs[piece]).astype(np.float64)
             for name, value in measure(aim, outputs, targets[piece], bins=bins).items():
-                whole = f"{FOLDS[fold]}/{name}"
+                whole = f"{FOLD_NAMES[fold]}/{name}"
                 sums[whole] = sums[whole] + value if whole in sums else value
     return sums
 
