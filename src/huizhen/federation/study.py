@@ -32,6 +32,10 @@ from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
+from huizhen.privacy.compression import spec
+from huizhen.privacy.compression.combining import conflicts
+from huizhen.privacy.compression.spec import Compress
+from huizhen.privacy.masking.graph import FEWEST
 
 __all__ = ["METHODS", "Analysis", "Study"]
 
@@ -131,6 +135,12 @@ class Protection(Section):
     """``[protection]``: how the sites' addends are added up, so that nobody sees more of them than need be."""
 
     sum: Literal["plain", "masked"] = "plain"
+    compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
+
+    @property
+    def compression(self) -> Compress:
+        """How changes of weights are made smaller; checked by `Study.parse`."""
+        return spec.read(self.compress)[0] or Compress()
 
 
 class Start(Section):
@@ -225,6 +235,7 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
+        _check_protection(sections["protection"], sections["participants"], analyses, mistakes)
         mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
@@ -272,6 +283,22 @@ class Study:
 
 def _label(level: str | int | float) -> str:
     return level if isinstance(level, str) else show_number(float(level))
+
+
+def _check_protection(protection: Any, participants: Any, analyses: list[Analysis], mistakes: Mistakes) -> None:
+    """What cannot be protected as it is asked for."""
+    if not isinstance(protection, Protection):
+        return
+    compress, problems = spec.read(protection.compress)
+    mistakes.extend(problems)
+    if compress is None:
+        return
+    named = participants.sites if isinstance(participants, Participants) else []
+    exact = any(analysis.method.exact for analysis in analyses)
+    mistakes.extend(conflicts(protection.sum, compress, "none", exact_method=exact, sites=max(len(named), 3)))
+    if protection.sum == "masked" and named and len(named) < FEWEST:
+        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
+        mistakes.add("protection.sum", f"{len(named)} sites", expected, "Add sites, or use sum = 'plain'")
 
 
 def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:

@@ -67,7 +67,7 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
         sums |= _no_change(learner, facts)
     sums |= classes_of(learner.aim, rows(0).targets)
     after = Local(settled, local.memo) if _keeps(facts) else local
-    return _answer(sums, examples.rows, individual=facts["turn"] is not None), after
+    return _answer(sums, examples.rows, individual=facts["turn"] is not None, layout=learner.names), after
 
 
 def _judge(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
@@ -163,12 +163,15 @@ def _has_the_turn(facts: Mapping[str, Any], examples: Examples) -> bool:
     return facts["turn"] is None or not examples.rows or named(examples) == facts["turn"]
 
 
-def _answer(sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False) -> Answer:
+def _answer(
+    sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False, layout: tuple[tuple[str, tuple[int, ...]], ...] = ()
+) -> Answer:
     """In a cycle the sum of the changes is one site's own, so it is declared as what it is."""
     parts = {}
     for name, values in sums.items():
         kind: Literal["addend", "individual"] = "individual" if individual and name == "change" else "addend"
-        parts[name] = Part(values, rows, kind=kind, cells=name.rpartition("/")[2] in COUNTED)
+        told = layout if name == "change" else ()
+        parts[name] = Part(values, rows, kind=kind, cells=name.rpartition("/")[2] in COUNTED, layout=told)
     return Answer(parts, rows)
 
 
