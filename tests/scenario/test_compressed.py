@@ -1,4 +1,4 @@
-"""Networks whose changes are compressed: they learn nearly the same, resume to the same bytes, and refuse what cannot be combined."""
+"""Compressed networks learn nearly the same, resume to the same bytes, and refuse what cannot be combined."""
 
 from __future__ import annotations
 

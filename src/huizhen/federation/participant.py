@@ -74,6 +74,7 @@ class Participant:
         self._scheme = scheme
         self._checkpoints = checkpoints or MemoryCheckpoints()
         self._work: dict[str, _Work] = {}
+        self._draws = _Draws()
 
     def respond(self, ask: Ask) -> Reply:
         """The reply to one ask: an answer that the gate released, a refusal with its reasons, or a failure.
@@ -97,7 +98,7 @@ class Participant:
 
     def _turn(self, ask: Ask, started: float) -> Reply:
         work = self._begin(ask)
-        rng = _draws(ask.seed, self.site, ask.analysis, ask.round)
+        rng = self._draws.of(ask.seed, self.site, ask.analysis, ask.round)
         side = SiteSide(
             site=self.site,
             exact=work.analysis.method.exact,
@@ -195,7 +196,19 @@ class _Withheld(Exception):
         self.reply = reply
 
 
-def _draws(*names: int | str) -> np.random.Generator:
-    """A generator of its own for each seed, site, analysis and round (Philox, keyed by their hash)."""
-    key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+class _Draws:
+    """Draws of its own for each seed, site, analysis and round: Philox, keyed by their hash.
+
+    One bit generator is set back for each ask, which takes a tenth of the time of making one. A site answers one ask at a time.
+    """
+
+    def __init__(self) -> None:
+        self._bits = np.random.Philox(key=0)
+        self._fresh = self._bits.state
+
+    def of(self, *names: int | str) -> np.random.Generator:
+        key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
+        fresh: Any = self._fresh
+        fresh["state"]["key"] = np.frombuffer(key, "<u8")
+        self._bits.state = fresh
+        return np.random.Generator(self._bits)

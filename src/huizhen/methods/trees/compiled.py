@@ -6,6 +6,7 @@ that they stay in a core's first-level cache. Gradient and hessian of a bin lie 
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numba
@@ -23,6 +24,7 @@ __all__ = ["CompiledKernels"]
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int32]
 Pairs = NDArray[np.int64]
+Floats = NDArray[np.float64]
 U = np.uint64
 GATHERED = 4096  # rows gathered at once: their words and pairs stay in the second-level cache
 PREFIX = 14  # leading bits of a float32 by which its bin is first looked up: sign, exponent, five bits of the fraction
@@ -79,6 +81,17 @@ def _unpack(sums, slots, shift, gradient, hessian, rows):  # type: ignore[no-unt
 
 
 @numba.njit(nogil=True, cache=True)
+def _settle(gradient, hessian, scales, one, pairs):  # type: ignore[no-untyped-def]
+    magnitude = np.int64(0)
+    for row in range(len(gradient)):
+        whole = np.int64(np.rint(gradient[row] * scales[0]))
+        pairs[row, 0] = whole
+        pairs[row, 1] = np.int64(np.rint(hessian[row] * scales[1])) + one
+        magnitude += abs(whole)
+    return magnitude
+
+
+@numba.njit(nogil=True, cache=True)
 def _partition(column, rows, left, scratch):  # type: ignore[no-untyped-def]
     there, others = U(0), U(0)
     for place in range(len(rows)):
@@ -114,8 +127,24 @@ def _encode(values, bits, cuts, first, missing, out):  # type: ignore[no-untyped
         out[place] = missing if np.isnan(value) else low
 
 
+class _Room(threading.local):
+    """What a histogram is computed in, once for each thread: to ask the system for it anew costs as much as to fill it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, tuple[Pairs, Any, Pairs]] = {}
+
+    def of(self, width: int) -> tuple[Pairs, Any, Pairs]:
+        if width not in self._arrays:
+            sums, gathered = np.empty((width * 8 * SLOTS, 2), np.int64), np.empty((GATHERED, width), np.uint64)
+            self._arrays = {width: (sums, gathered, np.empty((GATHERED, 2), np.int64))}
+        return self._arrays[width]
+
+
 class CompiledKernels:
     """Compiled on first use, and kept by numba's cache."""
+
+    def __init__(self) -> None:
+        self._room = _Room()
 
     def encode(self, values: NDArray[np.float64], cuts: NDArray[np.float32], missing: int, out: Bytes) -> None:
         prefixes = order_of(cuts.astype(np.float64)) >> np.uint32(32 - PREFIX)
@@ -127,10 +156,12 @@ class CompiledKernels:
 
     def histogram(self, codes: Bytes, rows: Rows, pairs: Pairs, shift: int, slots: Pairs, out: tuple[Pairs, Pairs, Pairs]) -> None:
         words = codes.view(np.uint64)
-        width = words.shape[1]
-        sums = np.empty((width * 8 * SLOTS, 2), np.int64)
-        _accumulate(words, rows, pairs, sums, np.empty((GATHERED, width), np.uint64), np.empty((GATHERED, 2), np.int64))
+        sums, gathered, chosen = self._room.of(words.shape[1])
+        _accumulate(words, rows, pairs, sums, gathered, chosen)
         _unpack(sums, slots, shift, *out)
+
+    def settle(self, gradient: Floats, hessian: Floats, scales: tuple[int, int], one: int, pairs: Pairs) -> int:
+        return int(_settle(gradient, hessian, (2.0 ** scales[0], 2.0 ** scales[1]), one, pairs))
 
     def partition(self, column: Bytes, rows: Rows, left: Bytes) -> int:
         return int(_partition(column, rows, left, np.empty(len(rows) + 1, np.int32)))

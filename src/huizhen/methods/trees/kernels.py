@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import chunks
+from huizhen.methods.trees.fixedpoint import fixed
 from huizhen.methods.trees.lattice import SLOTS
 
 __all__ = ["Kernels", "NumpyKernels", "kernels"]
@@ -19,6 +20,7 @@ __all__ = ["Kernels", "NumpyKernels", "kernels"]
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int32]
 Pairs = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Kernels(Protocol):
@@ -37,6 +39,19 @@ class Kernels(Protocol):
         Args:
             pairs: int64 (row, 2): gradient; hessian plus 2**shift.
             slots: which of the SLOTS of all covariates each bin has, int64 (bin,).
+        """
+
+    def settle(self, gradient: Floats, hessian: Floats, scales: tuple[int, int], one: int, pairs: Pairs) -> int:
+        """Gradients and hessians as whole numbers, into pairs.
+
+        Args:
+            gradient, hessian: float64 (row,).
+            scales: of either, as powers of two.
+            one: is added to each hessian: 2**shift, a row's own count.
+            pairs: int64 (row, 2).
+
+        Returns:
+            The sum of the gradients' magnitudes.
         """
 
     def partition(self, column: Bytes, rows: Rows, left: Bytes) -> int:
@@ -77,6 +92,12 @@ class NumpyKernels:
                 sums[2, slots_here] += np.bincount(seen[:, place], minlength=SLOTS)
         for array, values in zip(out, sums):
             array[:] = values[slots]
+
+    def settle(self, gradient: Floats, hessian: Floats, scales: tuple[int, int], one: int, pairs: Pairs) -> int:
+        whole = fixed(gradient, scales[0])
+        pairs[:, 0] = whole
+        pairs[:, 1] = fixed(hessian, scales[1]) + one
+        return int(np.abs(whole).sum())
 
     def partition(self, column: Bytes, rows: Rows, left: Bytes) -> int:
         goes = left[column[rows]].astype(bool)

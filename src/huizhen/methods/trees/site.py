@@ -153,20 +153,15 @@ class Grower:
                 if self.task != "cox":
                     gradient, hessian = gradient * weight, hessian * weight
             learns = fold == TRAINING
-            if not learns.all():
+            if not (everyone := learns.all()):
                 gradient, hessian = gradient * learns, hessian * learns  # what is set aside may be far off any scale
-            whole = fixed(gradient, scales["gradient"])
-            self.pairs[:, rows, 0] = whole
-            # A row of weight 0 takes no part, so it is none of those that a leaf must hold.
-            counted = 1 if weight is None else (weight > 0).astype(np.int64)
-            self.pairs[:, rows, 1] = fixed(hessian, scales["hessian"]) + (counted << scales["shift"])
+            whole, one = (scales["gradient"], scales["hessian"]), 1 << scales["shift"]
+            for output, pairs in enumerate(self.pairs[:, rows]):  # the gradient of a row that is set aside is 0 by now
+                magnitude += kernels().settle(gradient[output], hessian[output], whole, one, pairs)
+            if weight is not None:  # a row of weight 0 takes no part, so it is none of those that a leaf must hold
+                self.pairs[:, rows, 1] -= (weight == 0) * one
             lost = fixed(loss, loss_scale)
-            if learns.all():
-                total[0] += lost.sum()
-                magnitude += int(np.abs(whole).sum())
-            else:
-                total += [lost[fold == one].sum() for one in FOLDS]
-                magnitude += int(np.abs(whole[:, learns]).sum())
+            total += lost.sum() * (np.arange(len(FOLDS)) == 0) if everyone else [lost[fold == one].sum() for one in FOLDS]
         if not magnitude < 1 << (LIMIT + 1):
             problem = Problem("the sum of gradients", "more than was agreed", "values as they were when the run began")
             raise DataError("The rows do not fit the scale that was agreed.", [problem])

@@ -103,3 +103,17 @@ def test_histograms_of_any_split_over_sites_add_up_to_those_of_all_rows(kernels,
         for values, into in zip((gradient[chosen], pairs[chosen, 1] - (1 << 46), np.ones(len(chosen), np.int64)), exact[:, place]):
             np.add.at(into, codes[chosen, place], values)
     np.testing.assert_array_equal(whole, exact.reshape(3, -1))
+
+
+def test_gradients_are_settled_as_whole_numbers_alike(rows):
+    rng = np.random.default_rng(8)
+    gradient, hessian = rng.normal(size=ROWS), rng.random(ROWS)
+    found = []
+    for kernels in (NumpyKernels(), compiled.CompiledKernels()):
+        pairs = np.zeros((ROWS, 2), np.int64)
+        magnitude = kernels.settle(gradient, hessian, (33, 24), 1 << SHIFT, pairs)
+        assert magnitude == np.abs(pairs[:, 0]).sum()
+        found.append(pairs)
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0][:, 0], np.rint(gradient * 2.0**33).astype(np.int64))
+    assert ((found[0][:, 1] >> SHIFT) == 1).all()
