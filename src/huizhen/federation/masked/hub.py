@@ -15,7 +15,7 @@ from huizhen.privacy.masking import words
 from huizhen.privacy.masking.graph import FEWEST, threshold
 from huizhen.privacy.masking.keys import Advert
 from huizhen.privacy.masking.shamir import join
-from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
+from huizhen.privacy.masking.streams import SEED_BYTES
 from huizhen.privacy.release import EMPTY, Total
 
 __all__ = ["MaskedHub"]
@@ -67,6 +67,7 @@ class MaskedHub:
         self._sites, self._bits, self._heights, self._entropy = sites, bits, dict(heights), entropy
         self._epoch: _Epoch | None = None
         self._round = _Round(0)
+        self._room: tuple[Any, words.Words] | None = None  # where sums are written: fresh memory costs time
 
     def stages(self, step: str) -> tuple[str, ...]:
         if self._epoch is not None and self._epoch.members and self._epoch.next_place < ROUNDS and self._is_whole:
@@ -120,9 +121,10 @@ class MaskedHub:
     def summed(self) -> Summed:
         now = self._round
         assert now.outline is not None
-        total = words.add_words([now.masked[site] for site in now.survivors])
-        plus, minus = self._left_over()
-        apply_masks(total.arrays, plus, minus)
+        shape = (now.outline, now.coding.bits, {name: len(each) for name, each in now.coding.heights.items()})
+        if self._room is None or self._room[0] != shape:
+            self._room = (shape, words.empty(now.outline, now.coding))
+        total = words.add_words([now.masked[site] for site in now.survivors], *self._left_over(), self._room[1])
         joint, self._heights[now.step] = words.decode(total, now.outline, now.coding, now.survivors)
         names = now.individual[now.survivors[0]]
         individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}

@@ -62,6 +62,7 @@ class _Mine:
         pairs: the secret shared with each neighbour, by name; complete when the boxes have come.
         held: shares of other sites' secrets.
         masked: rounds that were masked; signed: the list that was signed, by round.
+        room: the masked numbers of the last round, which was sent long ago; written over in the next.
     """
 
     identifier: bytes
@@ -76,6 +77,7 @@ class _Mine:
     members: tuple[str, ...] = ()
     masked: set[int] = field(default_factory=set)
     signed: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    room: words.Words | None = None
 
 
 def site_turn(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
@@ -155,7 +157,7 @@ def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     coding = _coding(ask, len(members))
     answer = side.answer()
     outline = words.outline_of(answer)
-    hidden = words.encode(answer, outline, coding, identity.entropy)
+    hidden = mine.room = words.encode(answer, outline, coding, identity.entropy, mine.room)
     mine.masked.add(place)
     plus, minus = [_self_seed(mine, place)], list[bytes]()
     for other in epoch.neighbours[side.site]:

@@ -22,35 +22,50 @@ ZEROS = bytes(PIECE)
 BLOCK = 16  # bytes; `update_into` wants room for one more
 
 
-def apply_masks(arrays: Sequence[NDArray[Any]], plus: Sequence[bytes], minus: Sequence[bytes]) -> None:
+def apply_masks(
+    arrays: Sequence[NDArray[Any]], plus: Sequence[bytes], minus: Sequence[bytes], *, others: Sequence[Sequence[NDArray[Any]]] = ()
+) -> None:
     """Adds the streams of `plus` to the arrays and subtracts those of `minus`, in place, each array in its own ring.
 
     Args:
         arrays: C-contiguous: flat uint16, uint32 or uint64 (ring of as many bits), or (8, n) uint64 (`wide`).
         plus, minus: seeds of 16 bytes.
+        others: arrays of the same shapes, whose sum is what is masked: `arrays` are filled anew, piece by piece.
     """
     streams = [(_stream(seed), False) for seed in plus] + [(_stream(seed), True) for seed in minus]
     room = bytearray(PIECE + BLOCK)
-    for array in arrays:
+    for place, array in enumerate(arrays):
+        each = [one[place] for one in others]
         if array.ndim == 2:
-            _mask_wide(array, streams, room)
+            _mask_wide(array, each, streams, room)
         else:
-            _mask_flat(array, streams, room)
+            _mask_flat(array, each, streams, room)
 
 
-def _mask_flat(array: NDArray[Any], streams: Sequence[tuple[CipherContext, bool]], room: bytearray) -> None:
+Streams = Sequence[tuple[CipherContext, bool]]
+
+
+def _mask_flat(array: NDArray[Any], others: Sequence[NDArray[Any]], streams: Streams, room: bytearray) -> None:
     mask, count = np.frombuffer(room, array.dtype, PIECE // array.itemsize), PIECE // array.itemsize
     for start in range(0, array.size, count):
         piece = array[start : start + count]
+        if others:
+            piece[:] = others[0][start : start + count]
+        for other in others[1:]:
+            np.add(piece, other[start : start + count], out=piece)
         for stream, away in streams:
             stream.update_into(memoryview(ZEROS)[: piece.nbytes], room)
             (np.subtract if away else np.add)(piece, mask[: piece.size], out=piece)
 
 
-def _mask_wide(array: NDArray[Any], streams: Sequence[tuple[CipherContext, bool]], room: bytearray) -> None:
+def _mask_wide(array: NDArray[Any], others: Sequence[NDArray[Any]], streams: Streams, room: bytearray) -> None:
     count = PIECE // wide.BYTES
     for start in range(0, array.shape[1], count):
         piece = array[:, start : start + count]
+        if others:
+            piece[:] = others[0][:, start : start + count]
+        for other in others[1:]:
+            wide.add(piece, other[:, start : start + count])
         for stream, away in streams:
             stream.update_into(memoryview(ZEROS)[: piece.size * array.itemsize], room)
             mask = np.frombuffer(room, np.uint64, piece.size).reshape(piece.shape)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from huizhen.errors import FederationError, Problem, SiteError
 from huizhen.privacy.masking import short, wide
+from huizhen.privacy.masking.streams import apply_masks
 from huizhen.privacy.release import EMPTY, Answer, Part, Total
 
-__all__ = ["Coding", "Outline", "Words", "add_words", "decode", "encode", "outline_of"]
+__all__ = ["Coding", "Outline", "Words", "add_words", "decode", "empty", "encode", "outline_from", "outline_of"]
 
 Outline = tuple[tuple[str, str, str, tuple[int, ...], bool], ...]  # of each part: name, kind, dtype, shape, whether counts
 Array = NDArray[Any]
@@ -85,11 +86,6 @@ class Words:
         )
         return found if alike else None
 
-    def copy(self) -> Words:
-        """Words of one's own, to be added to."""
-        by_part = ({part: np.array(one) for part, one in getattr(self, name).items()} for name in BY_PART)
-        return Words(np.array(self.whole), np.array(self.real), *by_part)
-
 
 BY_PART = ("short", "sizes", "level")
 
@@ -139,8 +135,11 @@ def empty(outline: Outline, coding: Coding) -> Words:
     )
 
 
-def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[int], bytes]) -> Words:
+def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[int], bytes], room: Words | None = None) -> Words:
     """The answer's addends in their rings.
+
+    Args:
+        room: words that are not needed any more; what fits of them is written over, for fresh memory costs time.
 
     Raises:
         SiteError: a number is too large to be added; which part, never the number.
@@ -168,7 +167,9 @@ def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[
     for name, _, dtype, _, _ in outline:
         if KINDS[dtype] == "short":
             flat = np.ascontiguousarray(answer.parts[name].values).reshape(-1)
-            changes[name] = np.empty(flat.size, _ring(name, flat.size, coding))
+            ring, used = _ring(name, flat.size, coding), None if room is None else room.short.get(name)
+            fits = used is not None and used.dtype == ring and used.size == flat.size
+            changes[name] = used if used is not None and fits else np.empty(flat.size, ring)
             own = short.encode(flat, _heights(name, flat.size, coding), sites=coding.sites, out=changes[name])
             sizes[name] = short.fill(own, entropy)
     levels = {
@@ -177,14 +178,15 @@ def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[
     return Words(whole, real, changes, sizes, levels)
 
 
-def add_words(each: Sequence[Words]) -> Words:
-    """The sum, in the rings."""
-    total = each[0].copy()
-    for words in each[1:]:
-        wide.add(total.real, words.real)
-        for one, other in zip(_flat(total), _flat(words), strict=True):
-            np.add(one, other, out=one)
-    return total
+def add_words(each: Sequence[Words], plus: Sequence[bytes], minus: Sequence[bytes], room: Words) -> Words:
+    """The sum, in the rings, with masks added and taken away.
+
+    Args:
+        plus, minus: seeds of 16 bytes.
+        room: words of the same outline (`empty`), where the sum is written.
+    """
+    apply_masks(room.arrays, plus, minus, others=[words.arrays for words in each])
+    return room
 
 
 def decode(total: Words, outline: Outline, coding: Coding, roster: tuple[str, ...]) -> tuple[Total, dict[str, NDArray[np.int8]]]:
@@ -193,7 +195,7 @@ def decode(total: Words, outline: Outline, coding: Coding, roster: tuple[str, ..
     Raises:
         FederationError: no sum of sound answers: a negative number of rows or patients.
     """
-    whole, real = total.whole.view(np.int64), wide.decode(total.real)
+    whole, real = np.array(total.whole).view(np.int64), wide.decode(total.real)  # a copy: `total` is written over
     sums: dict[str, Array] = {}
     at, place = 1, 0
     for name, _, dtype, shape, _ in outline:
@@ -237,8 +239,3 @@ def _known(name: str, size: int, coding: Coding) -> NDArray[np.int8] | None:
     """All sites and the hub see the same scales and the same size, so they come to the same."""
     known = coding.heights.get(name)
     return known if known is not None and known.shape == (short.runs(size),) else None
-
-
-def _flat(words: Words) -> tuple[Array, ...]:
-    """All but the real numbers, whose ring has an addition of its own."""
-    return (words.whole, *words.arrays[2:])

@@ -120,6 +120,17 @@ def test_rounds_of_one_epoch_give_the_sum(count):
     assert play.hub.stages("sums") == STAGES[2:], "keys are made once for some rounds"
 
 
+def test_a_total_stays_as_it_was_when_the_next_is_made():
+    play = Play(3)
+    play.round()
+    first = play.hub.summed().total
+    before = {name: values.copy() for name, values in first.sums.items()}
+    play.answers = {site: answer_of(place + 9) for place, site in enumerate(play.roster)}
+    play.round()
+    assert not np.array_equal(play.hub.summed().total.sums["counts"], before["counts"])
+    assert all((values == before[name]).all() for name, values in first.sums.items())
+
+
 def test_an_epoch_ends_after_its_rounds_and_another_begins():
     play = Play(3)
     for _ in range(ROUNDS + 1):

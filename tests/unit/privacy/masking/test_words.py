@@ -35,7 +35,8 @@ def joint(answers, coding, masks=True):
     if masks:
         for place, one in enumerate(each):
             apply_masks(one.arrays, [seeds[place][k] for k in range(place)], [seeds[k][place] for k in range(place + 1, len(each))])
-    return words.decode(words.add_words(each), outline, coding, tuple(f"site-{k}" for k in range(len(answers))))
+    total = words.add_words(each, [], [], words.empty(outline, coding))
+    return words.decode(total, outline, coding, tuple(f"site-{k}" for k in range(len(answers))))
 
 
 @given(st.integers(2, 6), st.integers(0, 2**31))
