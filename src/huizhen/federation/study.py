@@ -130,7 +130,17 @@ class Participants(Section):
 class Protection(Section):
     """``[protection]``: how the sites' addends are added up, so that nobody sees more of them than need be."""
 
-    sum: Literal["plain", "masked"] = "plain"
+    sum: Literal["plain", "masked", "paillier"] = "plain"
+    key_holder: str = ""
+    key_bits: Literal[2048, 3072] = 2048
+
+    @model_validator(mode="after")
+    def _whole(self) -> Protection:
+        if (self.key_holder or self.key_bits != 2048) and self.sum != "paillier":
+            raise ValueError("key_holder and key_bits belong to sum = 'paillier': use it, or leave them out")
+        if self.key_holder and not is_name(self.key_holder):
+            raise ValueError(f"{[self.key_holder]} cannot name a site; a name is {NAME_RULE}")
+        return self
 
 
 class Start(Section):
@@ -225,6 +235,7 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
+        _check_key_holder(sections["protection"], sections["participants"], mistakes)
         mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
@@ -341,6 +352,13 @@ def _conditions(texts: list[str], where: str, mistakes: Mistakes) -> list[Condit
 def _all_uses(analyses: Any, conditions: list[Condition]) -> list[Use]:
     from_methods = [use for analysis in analyses for use in analysis.uses]
     return from_methods + [Use(name, kind) for condition in conditions for name, kind in condition.uses.items()]
+
+
+def _check_key_holder(protection: Section | None, participants: Section | None, mistakes: Mistakes) -> None:
+    if not isinstance(protection, Protection) or not isinstance(participants, Participants):
+        return  # its own mistakes are named
+    if protection.key_holder and participants.sites and protection.key_holder not in participants.sites:
+        mistakes.add("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(participants.sites)}")
 
 
 def _check_kinds(
