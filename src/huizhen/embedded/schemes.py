@@ -25,8 +25,8 @@ MASKED = (
     "One process held all sites; the sums were masked as between machines: the hub's part saw totals, and of each site its rows."
 )
 ENCRYPTED = (
-    "One process held all sites; the sums were encrypted as between machines: the hub's part saw totals, and of each site its rows, "
-    "and the key holder's part opened them."
+    "One process held all sites; the sums were encrypted as between machines: the hub's part saw totals, and of each site its "
+    "rows; the key holder's part opened the totals."
 )
 
 
@@ -73,8 +73,6 @@ def notes_of(study: Study, tally: Tally) -> tuple[str, ...]:
         return (EMBEDDED,)
     if study.protection.sum == "masked":
         return (MASKED,)
-    spent = (
-        f"Of {tally.used} obfuscators for encryption {tally.late} were made late: when they were needed, not while sites computed."
-    )
+    spent = f"Of {tally.used} obfuscators for encryption {tally.late} were made late: when they were needed, and not beforehand."
     slow = slowness(fastest())
     return (ENCRYPTED, spent, *(() if slow is None else (f"{slow.found}. {slow.remedy}",)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from huizhen.errors import FederationError
@@ -14,10 +14,16 @@ __all__ = ["Ahead", "Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """How many obfuscators a site has used, and how many of them had to be made while the hub waited."""
+    """How many obfuscators sites have used, and how many of them had to be made while the hub waited."""
 
     used: int = 0
     late: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, used: int, late: int) -> None:
+        """Of one answer."""
+        with self._lock:
+            self.used, self.late = self.used + used, self.late + late
 
 
 class Ahead:

@@ -1,10 +1,10 @@
 """An answer as bundles of integers to be encrypted, and a total from the bundles that were opened.
 
-The numbers are those of masked sums (`masking.words`): counts, real numbers as whole multiples of 2^-352, changes of weights at the
-scales of the round before. So the total is that of masked sums to the last bit. What they are added in are integers and not rings:
+The numbers are those of masked sums (`masking.words`): counts, real numbers as whole multiples of a power of two, changes of weights
+at the scales of the round before. What they are added in are integers and not rings, with headroom for all sites:
 
     whole      the rows, then all counts: 64 bits each
-    real       512 bits each
+    real       384 bits each: as whole multiples of 2^-224
     short NAME changes of weights: as many bits as the largest whole number that a site may send
     sizes NAME cells of thermometers: 1 where the site's is filled; the key holder reads how many are, and passes on whether any is
 """
@@ -25,7 +25,10 @@ from huizhen.privacy.paillier.wide import WideSlots
 
 __all__ = ["Bundle", "bundles_of", "values_of", "words_of"]
 
-COUNT_BITS, REAL_BITS, CELL_BITS = 64, 8 * wide.BYTES, 2
+COUNT_BITS, CELL_BITS = 64, 2
+# The lowest 128 bits of masked reals stay behind: five to a number of 2048 bits and not three. Numbers of size 4e-52 and more keep
+# all 53 bits, and a sum of sites is off by at most 4e-68 for each.
+REAL_BITS, LEFT_BEHIND = 384, 8 * wide.BYTES - 384
 SIGNED = {2: np.int16, 4: np.int32}
 
 
@@ -66,7 +69,7 @@ def values_of(coded: Words) -> dict[str, Any]:
     values: dict[str, Any] = {"whole": coded.whole.view(np.int64).tolist()}
     if coded.real.shape[1]:
         numbers = np.ascontiguousarray(coded.real.T.astype("<u8", copy=False))
-        values["real"] = [int.from_bytes(number.tobytes(), "little", signed=True) for number in numbers]
+        values["real"] = [int.from_bytes(number.tobytes(), "little", signed=True) >> LEFT_BEHIND for number in numbers]
     for name, changes in coded.short.items():
         if changes.size:
             values[f"short {name}"] = changes.view(SIGNED[changes.itemsize]).astype(np.int64)
@@ -79,7 +82,9 @@ def words_of(opened: Mapping[str, Any], outline: Outline, coding: Coding) -> Wor
     total = words.empty(outline, coding)
     total.whole[:] = [number % 2**COUNT_BITS for number in opened["whole"]]
     if "real" in opened:
-        encoded = b"".join((number % 2**REAL_BITS).to_bytes(wide.BYTES, "little") for number in opened["real"])
+        encoded = b"".join(
+            ((number << LEFT_BEHIND) % 2 ** (8 * wide.BYTES)).to_bytes(wide.BYTES, "little") for number in opened["real"]
+        )
         total.real[:] = np.frombuffer(encoded, "<u8").reshape(-1, wide.LIMBS).T
     for name, changes in total.short.items():
         if changes.size:

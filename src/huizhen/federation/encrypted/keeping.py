@@ -16,7 +16,7 @@ from huizhen.privacy.paillier.keys import PublicKey, make_key
 from huizhen.privacy.paillier.obfuscators import Pool, Table
 from huizhen.privacy.paillier.seals import Seal
 
-__all__ = ["Encrypted", "Held", "Mine", "held_key", "mine_of", "pool_of"]
+__all__ = ["Encrypted", "Held", "Mine", "Need", "held_key", "mine_of", "need_of", "pool_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,19 @@ class Held:
 
     public: PublicKey
     holder: KeyHolder = field(repr=False)
+
+
+@dataclass(slots=True)
+class Need:
+    """How many obfuscators a step of the method takes.
+
+    Attributes:
+        numbers: in the last round that asked it.
+        rounds: that asked it.
+    """
+
+    numbers: int = 0
+    rounds: int = 0
 
 
 @dataclass(slots=True)
@@ -89,6 +102,12 @@ def held_key(side: SiteSide, bits: int, entropy: Callable[[int], bytes]) -> Held
         private = make_key(bits, entropy)
         held = side.kept["key"] = Held(private.public, KeyHolder(private))
     return held
+
+
+def need_of(side: SiteSide, step: str) -> Need:
+    """What a step needs, as far as it has been seen; to be changed."""
+    needs: dict[str, Need] = side.kept.setdefault("needs", {})
+    return needs.setdefault(step, Need())
 
 
 def pool_of(side: SiteSide, key: PublicKey, entropy: Callable[[int], bytes]) -> Pool:

@@ -35,7 +35,7 @@ from huizhen.federation.encrypted.epoch import (
     survivors_message,
 )
 from huizhen.federation.encrypted.holder import SECRET_BYTES, entrusted, handed_out, opened_total
-from huizhen.federation.encrypted.keeping import Encrypted, Mine, held_key, mine_of, pool_of
+from huizhen.federation.encrypted.keeping import Encrypted, Mine, held_key, mine_of, need_of, pool_of
 from huizhen.federation.masked.epoch import advert_purpose
 from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Ask, Box
@@ -124,8 +124,8 @@ def _encrypt(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
     coding = words.Coding.told(ask.notice, len(mine.members))
     if coding is None:
         raise refusal("an unknown coding", "16 or 32 bits, and the scales of the round before")
-    pool = pool_of(side, epoch.key, manner.identity.entropy)
-    with Ahead(pool, side.kept.get("needed", 0)):  # as many as the last round took
+    pool, need = pool_of(side, epoch.key, manner.identity.entropy), need_of(side, ask.question.step)
+    with Ahead(pool, need.numbers):
         answer = side.answer()
     outline = words.outline_of(answer)
     coded = words.encode(answer, outline, coding, manner.identity.entropy)
@@ -136,8 +136,8 @@ def _encrypt(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
         name: encrypt(values, epoch.key, bundles[name].layout, pool=pool, seal=mine.seal(side.site, place, name))
         for name, values in values_of(coded).items()
     }
-    side.kept["needed"] = used = sum(bundle.numbers for bundle in bundles.values())
-    manner.tally.used, manner.tally.late = manner.tally.used + used, manner.tally.late + pool.late - late
+    need.numbers, need.rounds = sum(bundle.numbers for bundle in bundles.values()), need.rounds + 1
+    manner.tally.add(need.numbers, pool.late - late)
     individual = {name: part.values for name, part in answer.parts.items() if part.kind == "individual"}
     return SiteTurn(packet={"outline": [list(each) for each in outline], "sums": sums, "individual": individual})
 
@@ -162,6 +162,10 @@ def _confirm(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
 def _open(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
     mine = mine_of(side)
     if side.site != mine.holder:
+        # Opening takes five times as long as making obfuscators: the next ones are made meanwhile, if another round is likely.
+        need = need_of(side, ask.question.step)
+        if mine.epoch is not None and need.rounds > 1:
+            pool_of(side, mine.epoch.key, manner.identity.entropy).fill(need.numbers)
         return SiteTurn()
     return SiteTurn(packet={"opened": opened_total(ask, side, mine, manner.identity).facts()})
 
