@@ -1,7 +1,7 @@
 """An answer as bundles of integers to be encrypted, and a total from the bundles that were opened.
 
-The numbers are those of masked sums (`masking.words`): counts, real numbers as whole multiples of a power of two, changes of weights
-at the scales of the round before. What they are added in are integers and not rings, with headroom for all sites:
+The numbers are those of masked sums (`masking.words`): counts, real numbers as whole multiples of a power of two, changes of
+weights at the scales of the round before. What they are added in are integers and not rings, with headroom for all sites:
 
     whole      the rows, then all counts: 64 bits each
     real       384 bits each: as whole multiples of 2^-224
@@ -82,9 +82,8 @@ def words_of(opened: Mapping[str, Any], outline: Outline, coding: Coding) -> Wor
     total = words.empty(outline, coding)
     total.whole[:] = [number % 2**COUNT_BITS for number in opened["whole"]]
     if "real" in opened:
-        encoded = b"".join(
-            ((number << LEFT_BEHIND) % 2 ** (8 * wide.BYTES)).to_bytes(wide.BYTES, "little") for number in opened["real"]
-        )
+        whole = ((number << LEFT_BEHIND) % 2 ** (8 * wide.BYTES) for number in opened["real"])
+        encoded = b"".join(number.to_bytes(wide.BYTES, "little") for number in whole)
         total.real[:] = np.frombuffer(encoded, "<u8").reshape(-1, wide.LIMBS).T
     for name, changes in total.short.items():
         if changes.size:
