@@ -5,8 +5,8 @@ weights at the scales of the round before. What they are added in are integers a
 
     whole      the rows, then all counts: 64 bits each
     real       384 bits each: as whole multiples of 2^-224
-    short NAME changes of weights: as many bits as the largest whole number that a site may send
-    sizes NAME cells of thermometers: 1 where the site's is filled; the key holder reads how many are, and passes on whether any is
+    short.NAME changes of weights: as many bits as the largest whole number that a site may send
+    sizes.NAME cells of thermometers: 1 where the site's is filled; the key holder reads how many are, and passes on whether any is
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def bundles_of(outline: Outline, coding: Coding, key_bits: int) -> dict[str, Bun
     for name, changes in blank.short.items():
         if changes.size:
             bits = short.levels(8 * changes.itemsize, sites).bit_length() + 1
-            found[f"short {name}"] = Bundle(Slots(bits, sites, key_bits), changes.size)
-            found[f"sizes {name}"] = Bundle(Slots(CELL_BITS, sites, key_bits), blank.sizes[name].size)
+            found[f"short.{name}"] = Bundle(Slots(bits, sites, key_bits), changes.size)
+            found[f"sizes.{name}"] = Bundle(Slots(CELL_BITS, sites, key_bits), blank.sizes[name].size)
     return found
 
 
@@ -72,8 +72,8 @@ def values_of(coded: Words) -> dict[str, Any]:
         values["real"] = [int.from_bytes(number.tobytes(), "little", signed=True) >> LEFT_BEHIND for number in numbers]
     for name, changes in coded.short.items():
         if changes.size:
-            values[f"short {name}"] = changes.view(SIGNED[changes.itemsize]).astype(np.int64)
-            values[f"sizes {name}"] = (coded.sizes[name] != 0).astype(np.int64)
+            values[f"short.{name}"] = changes.view(SIGNED[changes.itemsize]).astype(np.int64)
+            values[f"sizes.{name}"] = (coded.sizes[name] != 0).astype(np.int64)
     return values
 
 
@@ -87,6 +87,6 @@ def words_of(opened: Mapping[str, Any], outline: Outline, coding: Coding) -> Wor
         total.real[:] = np.frombuffer(encoded, "<u8").reshape(-1, wide.LIMBS).T
     for name, changes in total.short.items():
         if changes.size:
-            changes[:] = opened[f"short {name}"].astype(changes.dtype)  # negative numbers become their two's complement
-            total.sizes[name][:] = opened[f"sizes {name}"] > 0
+            changes[:] = opened[f"short.{name}"].astype(changes.dtype)  # negative numbers become their two's complement
+            total.sizes[name][:] = opened[f"sizes.{name}"] > 0
     return total

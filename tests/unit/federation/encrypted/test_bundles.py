@@ -91,4 +91,4 @@ def test_five_reals_stand_in_a_number_and_sizes_cost_little(key_bits, numbers):
     outline = words.outline_of(answer)
     bundles = bundles_of(outline, words.Coding(5, 16, {"change": np.zeros(245, np.int8)}), key_bits)
     assert bundles["real"].numbers == numbers, "495 reals, five (seven) to a number, and a tag"
-    assert bundles["sizes change"].numbers < 25
+    assert bundles["sizes.change"].numbers < 25
