@@ -80,7 +80,7 @@ def context_of(ask: Ask, epoch: Epoch, place: int, *, members: tuple[str, ...], 
     """
     asked = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
     about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), epoch.identifier, epoch.key.key_id]
-    now = [ask.round, place, list(members), asked.digest, asked.key]
+    now = [ask.round, place, list(members), asked.digest, ask.scope]
     form = [[[*each[:3], list(each[3]), each[4]] for each in outline], coding.sites, coding.bits, dict(coding.heights)]
     return hashlib.sha256(canonical.encode(["huizhen-paillier-seal-1", about, now, form])).digest()
 
