@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from huizhen.errors import FederationError, Problem
+from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.encrypted.scheme import EncryptedSum
 from huizhen.federation.masked.scheme import MaskedSum
@@ -37,13 +38,22 @@ def lane_of(study: Study) -> Lane:
 
 def schemes(study: Study, keys: Mapping[str, SigningKey], tally: Tally | None = None) -> tuple[Scheme, Mapping[str, Scheme]]:
     """The hub's scheme and each site's; the keys speak for the sites, and the tally counts their obfuscators."""
+    hub, sites = _sums(study, keys, tally or Tally())
+    compress = study.protection.compression
+    if compress.kind == "none":
+        return hub, sites
+    around = {site: CompressedSum(inner, compress, study.about.seed) for site, inner in sites.items()}
+    return CompressedSum(hub, compress, study.about.seed), around
+
+
+def _sums(study: Study, keys: Mapping[str, SigningKey], tally: Tally) -> tuple[Scheme, Mapping[str, Scheme]]:
     if study.protection.sum == "plain":
         plain = PlainSum(lane_of(study))
         return plain, dict.fromkeys(keys, plain)
     peers = {site: key.public for site, key in keys.items()}
     entropy = secrets.token_bytes
     if study.protection.sum == "paillier":
-        hub = EncryptedSum(entropy, None, study.protection.key_holder, study.protection.key_bits, tally=tally or Tally())
+        hub = EncryptedSum(entropy, None, study.protection.key_holder, study.protection.key_bits, tally=tally)
         return hub, {site: replace(hub, identity=SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
     sites = {site: MaskedSum(entropy, SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
     return MaskedSum(entropy), sites

@@ -32,6 +32,10 @@ from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
+from huizhen.privacy.compression import spec
+from huizhen.privacy.compression.combining import conflicts
+from huizhen.privacy.compression.spec import Compress
+from huizhen.privacy.masking.graph import FEWEST
 
 __all__ = ["METHODS", "Analysis", "Study"]
 
@@ -133,6 +137,12 @@ class Protection(Section):
     sum: Literal["plain", "masked", "paillier"] = "plain"
     key_holder: str = ""
     key_bits: Literal[2048, 3072] = 2048
+    compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
+
+    @property
+    def compression(self) -> Compress:
+        """How changes of weights are made smaller; checked by `Study.parse`."""
+        return spec.read(self.compress)[0] or Compress()
 
     @model_validator(mode="after")
     def _whole(self) -> Protection:
@@ -235,7 +245,7 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
-        _check_key_holder(sections["protection"], sections["participants"], mistakes)
+        _check_protection(sections["protection"], sections["participants"], analyses, mistakes)
         mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
@@ -283,6 +293,29 @@ class Study:
 
 def _label(level: str | int | float) -> str:
     return level if isinstance(level, str) else show_number(float(level))
+
+
+def _check_protection(protection: Any, participants: Any, analyses: list[Analysis], mistakes: Mistakes) -> None:
+    """What cannot be protected as it is asked for."""
+    if not isinstance(protection, Protection):
+        return
+    compress, problems = spec.read(protection.compress)
+    mistakes.extend(problems)
+    if compress is None:
+        return
+    named = participants.sites if isinstance(participants, Participants) else []
+    exact = any(analysis.method.exact for analysis in analyses)
+    mistakes.extend(conflicts(protection.sum, compress, "none", exact_method=exact, sites=max(len(named), 3)))
+    if protection.sum == "paillier" and compress.kind == "top_k":
+        remedy = "A ciphertext holds entries at places that all agree on; choose shared"
+        mistakes.add(
+            "protection.compress", "top_k with encrypted sums", "a compression in which all sites send the same entries", remedy
+        )
+    if protection.key_holder and named and protection.key_holder not in named:
+        mistakes.add("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(named)}")
+    if protection.sum != "plain" and named and len(named) < FEWEST:
+        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
+        mistakes.add("protection.sum", f"{len(named)} sites", expected, "Add sites, or use sum = 'plain'")
 
 
 def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:
@@ -354,13 +387,6 @@ def _all_uses(analyses: Any, conditions: list[Condition]) -> list[Use]:
     return from_methods + [Use(name, kind) for condition in conditions for name, kind in condition.uses.items()]
 
 
-def _check_key_holder(protection: Section | None, participants: Section | None, mistakes: Mistakes) -> None:
-    if not isinstance(protection, Protection) or not isinstance(participants, Participants):
-        return  # its own mistakes are named
-    if protection.key_holder and participants.sites and protection.key_holder not in participants.sites:
-        mistakes.add("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(participants.sites)}")
-
-
 def _check_kinds(
     variables: Mapping[str, VariableSection], analyses: list[Analysis], conditions: list[Condition], mistakes: Mistakes
 ) -> None:
@@ -378,8 +404,9 @@ def _check_kinds(
             mistakes.add(
                 f"variables.{name}", "a variable used both as a number and as a category", "one of the two throughout the study"
             )
+    whole = not any(each.where.startswith(("method", "cohort")) for each in mistakes.problems)  # else some use may be unread
     for name in variables:
-        if name not in kinds:
+        if whole and name not in kinds:
             mistakes.add(
                 f"variables.{name}", "a variable that no method and no condition uses", "a variable of the study, or no such table"
             )

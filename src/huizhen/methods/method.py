@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
-from huizhen.errors import MachineError, NotEstimable, StudyError
+from huizhen.errors import MachineError, NotEstimable, Problem, StudyError
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
 from huizhen.privacy.result import Result, Table
 
@@ -40,6 +40,7 @@ __all__ = [
     "ScriptedMethod",
     "Spec",
     "Step",
+    "Unsound",
     "Use",
 ]
 
@@ -48,6 +49,14 @@ class Spec(BaseModel):
     """A method's own settings, as they stand under ``[method.NAME]`` in a study file; frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Unsound(ValueError):
+    """What a validator of a `Spec` raises for a setting that holds settings of its own: each mistake with its key below it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
 
 
 def _as_names(value: Any) -> Any:
@@ -106,6 +115,14 @@ class Method(Protocol):
 
     @property
     def exact(self) -> bool: ...
+
+    @property
+    def telling(self) -> frozenset[str]:
+        """Facts by which a question only tells again what another of its facts names, and the site holds to that name.
+
+        They make no difference to the answer, so a question that has them and one that has not are the same question: neither
+        may be answered for another roster so that the totals could be subtracted.
+        """
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""
@@ -166,6 +183,7 @@ class ScriptedMethod:
         appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
             terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
+        telling: see `Method.telling`.
     """
 
     name: str
@@ -178,6 +196,7 @@ class ScriptedMethod:
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     appraise: Appraise | None = None
     export: Export | None = None
+    telling: frozenset[str] = frozenset()
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -110,6 +110,7 @@ class Part:
         cells: True where every entry is a number of patients (a policy judges each entry).
         keys: labels of a *keyed* addend, whose sum runs over the union of all sites' keys (say, category levels).
         bound: the most that one patient can change one entry by, where the method declares it; for noise.
+        layout: of a vector of weights: name and shape of each tensor, one behind the other; () where it has none to tell.
         unit: unit of the entries, for a reader.
     """
 
@@ -119,6 +120,7 @@ class Part:
     cells: bool = False
     keys: tuple[str, ...] | None = None
     bound: float | None = None
+    layout: tuple[tuple[str, tuple[int, ...]], ...] = ()
     unit: str = "1"
 
 

@@ -7,6 +7,7 @@ weights at the scales of the round before. What they are added in are integers a
     real       384 bits each: as whole multiples of 2^-224
     short.NAME changes of weights: as many bits as the largest whole number that a site may send
     sizes.NAME cells of thermometers: 1 where the site's is filled; the key holder reads how many are, and passes on whether any is
+    level.NAME levels of compressed changes, 16 bits each
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from huizhen.privacy.paillier.wide import WideSlots
 
 __all__ = ["Bundle", "bundles_of", "values_of", "words_of"]
 
-COUNT_BITS, CELL_BITS = 64, 2
+COUNT_BITS, CELL_BITS, LEVEL_BITS = 64, 2, 16
 # The lowest 128 bits of masked reals stay behind: five to a number of 2048 bits and not three. Numbers of size 4e-52 and more keep
 # all 53 bits, and a sum of sites is off by at most 4e-68 for each.
 REAL_BITS, LEFT_BEHIND = 384, 8 * wide.BYTES - 384
@@ -61,6 +62,9 @@ def bundles_of(outline: Outline, coding: Coding, key_bits: int) -> dict[str, Bun
             bits = short.levels(8 * changes.itemsize, sites).bit_length() + 1
             found[f"short.{name}"] = Bundle(Slots(bits, sites, key_bits), changes.size)
             found[f"sizes.{name}"] = Bundle(Slots(CELL_BITS, sites, key_bits), blank.sizes[name].size)
+    for name, levels in blank.level.items():
+        if levels.size:
+            found[f"level.{name}"] = Bundle(Slots(LEVEL_BITS, sites, key_bits), levels.size)
     return found
 
 
@@ -74,6 +78,9 @@ def values_of(coded: Words) -> dict[str, Any]:
         if changes.size:
             values[f"short.{name}"] = changes.view(SIGNED[changes.itemsize]).astype(np.int64)
             values[f"sizes.{name}"] = (coded.sizes[name] != 0).astype(np.int64)
+    for name, levels in coded.level.items():
+        if levels.size:
+            values[f"level.{name}"] = levels.view(np.int16).astype(np.int64)
     return values
 
 
@@ -89,4 +96,7 @@ def words_of(opened: Mapping[str, Any], outline: Outline, coding: Coding) -> Wor
         if changes.size:
             changes[:] = opened[f"short.{name}"].astype(changes.dtype)  # negative numbers become their two's complement
             total.sizes[name][:] = opened[f"sizes.{name}"] > 0
+    for name, levels in total.level.items():
+        if levels.size:
+            levels[:] = opened[f"level.{name}"].astype(levels.dtype)
     return total

@@ -65,6 +65,8 @@ class EncryptedHub:
         entropy: that many bytes from a secure source.
     """
 
+    answers_in = "encrypt"
+
     def __init__(self, *, sites: int, holder: str, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
         self._sites, self._holder, self._bits = sites, holder, bits
         self._heights, self._entropy = dict(heights), entropy

@@ -21,6 +21,7 @@ def answers(sites, seed, size):
                 "sums": Part(rng.normal(size=4) * scale, 9),
                 "counts": Part(rng.integers(-(2**40), 2**40, (2, 3)), 9),
                 "change": Part(rng.normal(size=size).astype(np.float32), 9),
+                "levels": Part(rng.integers(-3000, 3000, size).astype(np.int16), 9),
             },
             9 + place,
         )
