@@ -21,9 +21,9 @@ import pytest
 from huizhen.privacy.paillier.arithmetic import PYTHON, Arithmetic, fastest
 from huizhen.privacy.paillier.cipher import add, decrypt, encrypt
 from huizhen.privacy.paillier.keys import SIZES, PrivateKey, make_key
-from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.obfuscators import Pool, Table
 from huizhen.privacy.paillier.seals import Seal
+from huizhen.privacy.paillier.slots import Slots
 
 SITES, WEIGHTS, BITS, FEW = 5, 1_000_000, 16, 10
 COMMON = secrets.token_bytes(32)
@@ -56,19 +56,19 @@ def naive(private: PrivateKey, arithmetic: Arithmetic) -> float:
     return seconds(lambda: [one() for _ in range(FEW)]) / FEW * WEIGHTS
 
 
-def opening(private: PrivateKey, lanes: Lanes, table: Table) -> float:
+def opening(private: PrivateKey, slots: Slots, table: Table) -> float:
     """Seconds to open a total of all weights, from one of a few ciphertexts that is also held to be right."""
-    values = [np.random.default_rng(site).integers(-32768, 32767, 100 * lanes.count, endpoint=True) for site in range(SITES)]
+    values = [np.random.default_rng(site).integers(-32768, 32767, 100 * slots.count, endpoint=True) for site in range(SITES)]
     seals = [new_seal(b"few") for _ in values]
     each = {}
     for site, (one, seal) in enumerate(zip(values, seals, strict=True)):
         pool = Pool(table, secrets.token_bytes, process=os.getpid)
-        each[str(site)] = encrypt(one, private.public, lanes, pool=pool, seal=seal)
-    total = add(each, private.public, lanes)
+        each[str(site)] = encrypt(one, private.public, slots, pool=pool, seal=seal)
+    total = add(each, private.public, slots)
     opened: list[np.ndarray] = []
-    spent = seconds(lambda: opened.append(decrypt(total, private, lanes, seals=seals)))
+    spent = seconds(lambda: opened.append(decrypt(total, private, slots, seals=seals)))
     np.testing.assert_array_equal(opened[0], sum(values))
-    return spent / 100 * lanes.numbers(WEIGHTS)
+    return spent / 100 * slots.numbers(WEIGHTS)
 
 
 @pytest.mark.benchmark(group="paillier", timer=time.process_time)
@@ -77,7 +77,7 @@ def test_packed_paillier(benchmark, bits: int) -> None:
     arithmetic = fastest()
     if arithmetic is PYTHON:
         pytest.skip("gmpy2 is not installed: huizhen[paillier] brings it")
-    lanes, keys = Lanes(BITS, SITES, bits), []
+    slots, keys = Slots(BITS, SITES, bits), []
     made = seconds(lambda: keys.append(make_key(bits, secrets.token_bytes)))
     private: PrivateKey = keys[0]
     tables: list[Table] = []
@@ -86,18 +86,18 @@ def test_packed_paillier(benchmark, bits: int) -> None:
     fills, onlines, each = [], [], {}
     for site, own in enumerate(weights):
         pool, seal = Pool(tables[0], secrets.token_bytes, process=os.getpid), new_seal(b"all")
-        fills.append(seconds(lambda: pool.fill(lanes.numbers(WEIGHTS))))  # noqa: B023
+        fills.append(seconds(lambda: pool.fill(slots.numbers(WEIGHTS))))  # noqa: B023
         start = time.process_time()
-        each[str(site)] = encrypt(quantised(own), private.public, lanes, pool=pool, seal=seal)
+        each[str(site)] = encrypt(quantised(own), private.public, slots, pool=pool, seal=seal)
         onlines.append(time.process_time() - start)
         assert pool.late == 0
-    hub = seconds(lambda: add(each, private.public, lanes))
+    hub = seconds(lambda: add(each, private.public, slots))
     plain = seconds(lambda: [sum(weights) for _ in range(10)]) / 10
     online, fill, upload = statistics.median(onlines), statistics.median(fills), len(each["0"])
-    one_by_one, opened = naive(private, arithmetic), opening(private, lanes, tables[0])
+    one_by_one, opened = naive(private, arithmetic), opening(private, slots, tables[0])
     naive_bytes = WEIGHTS * private.public.ciphertext_bytes
     benchmark.extra_info.update(online=online, fill=fill, upload=upload, naive=one_by_one, hub=hub, opened=opened)
-    print(f"\n{WEIGHTS} weights, {SITES} sites, {bits} bits, {lanes.count} lanes of {lanes.width} bits, processor seconds:")
+    print(f"\n{WEIGHTS} weights, {SITES} sites, {bits} bits, {slots.count} slots of {slots.width} bits, processor seconds:")
     print(f"  once: key {made:.2f}, table {tabled:.2f}")
     in_order = ", ".join(f"{one:.3f}" for one in onlines)
     print(f"  site, online                        {online:10.3f}   (bar: 0.15; in order: {in_order})")
@@ -111,5 +111,5 @@ def test_packed_paillier(benchmark, bits: int) -> None:
     )
     warm = Pool(tables[0], secrets.token_bytes, process=os.getpid)
     warm.fill(3 * 100)
-    few = quantised(weights[0][: 100 * lanes.count])
-    benchmark.pedantic(lambda: encrypt(few, private.public, lanes, pool=warm, seal=new_seal(b"warm")), rounds=3)
+    few = quantised(weights[0][: 100 * slots.count])
+    benchmark.pedantic(lambda: encrypt(few, private.public, slots, pool=warm, seal=new_seal(b"warm")), rounds=3)

@@ -18,6 +18,7 @@ from huizhen.embedded.ledgers import Signed, open_ledgers
 from huizhen.embedded.schemes import lane_of, schemes
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
+from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
@@ -36,13 +37,15 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers, a fingerprint of the rows."""
+    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers, a fingerprint of the rows, and how
+    many obfuscators encrypted sums took."""
 
     outcomes: tuple[Outcome, ...]
     left: tuple[Left, ...]
     ledgers: tuple[LedgerHead, ...]
     resumed: bool
     data: str
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,10 @@ class Federation:
             gates = {site: Gate(site, self.policies[site], ledgers[site].ledger, self.clock) for site in self.tables}
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
-            collected = _Collected()
+            collected, tally = _Collected(), Tally()
             readers = [collected.watch, *stack.enter_context(self.readers(watch))]
             try:
-                outcomes = self._events_to(stack, gates, ledgers, readers, data)
+                outcomes = self._events_to(stack, gates, ledgers, readers, data, tally)
             except KeyboardInterrupt:
                 _record(gates, "interrupted", about)
                 raise
@@ -102,12 +105,18 @@ class Federation:
             _record(gates, "finished", {**about, "analyses": answered})
             stores = {site: each.ledger for site, each in ledgers.items()}
             heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in stores.items()]
-        return Told(outcomes, collected.left, tuple(heads), collected.resumed, data)
+        return Told(outcomes, collected.left, tuple(heads), collected.resumed, data, tally)
 
     def _events_to(
-        self, stack: ExitStack, gates: Mapping[str, Gate], ledgers: Mapping[str, Signed], readers: list[Watch], data: str
+        self,
+        stack: ExitStack,
+        gates: Mapping[str, Gate],
+        ledgers: Mapping[str, Signed],
+        readers: list[Watch],
+        data: str,
+        tally: Tally,
     ) -> tuple[Outcome, ...]:
-        scheme, at_sites = schemes(self.study, {site: each.key for site, each in ledgers.items()})
+        scheme, at_sites = schemes(self.study, {site: each.key for site, each in ledgers.items()}, tally)
         checkpoints = self.checkpoints()
         engine = InProcessEngine(
             {

@@ -19,7 +19,7 @@ from huizhen.embedded.assembly import Federation, Told, Watch
 from huizhen.embedded.comparing import Comparison
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.nearly import without_near_counts
-from huizhen.embedded.schemes import check_enough
+from huizhen.embedded.schemes import check_enough, notes_of
 from huizhen.embedded.sources import Reading, Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.events import Event
@@ -30,10 +30,6 @@ from huizhen.privacy.release import Progress, Variable
 
 __all__ = ["Watch", "run", "run_tables"]
 
-EMBEDDED = "One process held all sites: the policies judged the totals of their answers."
-MASKED = (
-    "One process held all sites; the sums were masked as between machines: the hub's part saw totals, and of each site its rows."
-)
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
 CUT_SHORT = (
     "The comparison with each site alone and the pooled rows was cut short; the same run in the same folder goes on with it."
@@ -105,7 +101,7 @@ def run_tables(
     """As `run`, over rows that are in memory already; `variables` says how they were read, by default as they are."""
     clock, folder = clock or WallClock(), Path(out) if out is not None else None
     variables = variables if variables is not None else as_read(study, tables)
-    check_enough(study, len(tables))
+    check_enough(study, tuple(tables))
     each_policy = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in tables}
     federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
@@ -124,7 +120,7 @@ def run_tables(
         left=told.left,
         policies=each_policy,
         ledgers=told.ledgers,
-        notes=(MASKED if study.protection.sum == "masked" else EMBEDDED, *((RESUMED,) if told.resumed else ()), *cut),
+        notes=(*notes_of(study, told.tally), *((RESUMED,) if told.resumed else ()), *cut),
         cut_short=bool(cut),
     )
 

@@ -19,7 +19,7 @@ from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Silent
-from huizhen.federation.scheme import HubSide, PlainSum, Scheme
+from huizhen.federation.scheme import ONLY, HubSide, PlainSum, Scheme
 from huizhen.federation.selection import MUSTER, muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Finished
@@ -194,7 +194,7 @@ class _Conduct:
         stages = self.summing.stages(question.step)
         for stage in stages:
             notice = self.summing.notice(stage)
-            asks = {site: self._ask(site, stage, question, identity, boxes, notice) for site in present}
+            asks = {site: self._ask(site, stage, question, identity, boxes, _told(notice, site)) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
             answered = {site: reply for site in present if isinstance(reply := replies[site], Answered)}
             try:
@@ -273,6 +273,13 @@ class _Conduct:
     @property
     def _deadline_s(self) -> float:
         return units.seconds(self.run.study.participants.round_deadline)
+
+
+def _told(notice: Mapping[str, Any], site: str) -> Mapping[str, Any]:
+    """What one site is told: what all are, and what it alone is."""
+    if ONLY not in notice:
+        return notice
+    return {**{name: value for name, value in notice.items() if name != ONLY}, **notice[ONLY].get(site, {})}
 
 
 def _loss(site: str, reply: Reply) -> Loss:

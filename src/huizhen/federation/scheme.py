@@ -13,7 +13,10 @@ from typing import Any, Protocol
 from huizhen.federation.rounds import Answered, Ask, Box, Lane, add_up
 from huizhen.privacy.release import EMPTY, Answer, Total
 
-__all__ = ["HubSide", "PlainSum", "Scheme", "SiteSide", "SiteTurn", "Summed"]
+__all__ = ["ONLY", "HubSide", "PlainSum", "Scheme", "SiteSide", "SiteTurn", "Summed"]
+
+
+ONLY = "only"  # in a notice: what one site alone is told besides, by its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class HubSide(Protocol):
         """What the sites are asked in a round that puts a question of this step, one stage after the other."""
 
     def notice(self, stage: str) -> Mapping[str, Any]:
-        """What all sites are told in this stage; canonical values."""
+        """What all sites are told in this stage, canonical values; under `ONLY`, by site, what that one alone is told besides."""
 
     def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
         """The replies of a stage, in roster order; the sites that cannot go on, each with the reason.

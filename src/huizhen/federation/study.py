@@ -134,13 +134,23 @@ class Participants(Section):
 class Protection(Section):
     """``[protection]``: how the sites' addends are added up, so that nobody sees more of them than need be."""
 
-    sum: Literal["plain", "masked"] = "plain"
+    sum: Literal["plain", "masked", "paillier"] = "plain"
+    key_holder: str = ""
+    key_bits: Literal[2048, 3072] = 2048
     compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
 
     @property
     def compression(self) -> Compress:
         """How changes of weights are made smaller; checked by `Study.parse`."""
         return spec.read(self.compress)[0] or Compress()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Protection:
+        if (self.key_holder or self.key_bits != 2048) and self.sum != "paillier":
+            raise ValueError("key_holder and key_bits belong to sum = 'paillier': use it, or leave them out")
+        if self.key_holder and not is_name(self.key_holder):
+            raise ValueError(f"{[self.key_holder]} cannot name a site; a name is {NAME_RULE}")
+        return self
 
 
 class Start(Section):
@@ -296,7 +306,14 @@ def _check_protection(protection: Any, participants: Any, analyses: list[Analysi
     named = participants.sites if isinstance(participants, Participants) else []
     exact = any(analysis.method.exact for analysis in analyses)
     mistakes.extend(conflicts(protection.sum, compress, "none", exact_method=exact, sites=max(len(named), 3)))
-    if protection.sum == "masked" and named and len(named) < FEWEST:
+    if protection.sum == "paillier" and compress.kind == "top_k":
+        remedy = "A ciphertext holds entries at places that all agree on; choose shared"
+        mistakes.add(
+            "protection.compress", "top_k with encrypted sums", "a compression in which all sites send the same entries", remedy
+        )
+    if protection.key_holder and named and protection.key_holder not in named:
+        mistakes.add("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(named)}")
+    if protection.sum != "plain" and named and len(named) < FEWEST:
         expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
         mistakes.add("protection.sum", f"{len(named)} sites", expected, "Add sites, or use sum = 'plain'")
 

@@ -261,7 +261,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "kind.addend": ("addends", "加数"),
     "kind.counts": ("addends that are counts", "计数类加数"),
     "kind.individual": ("individual releases", "单独释出"),
-    "kind.masked": ("masked numbers, keys and shares", "掩码数值、密钥与份额"),
+    "kind.masked": ("masked or encrypted numbers, keys and shares", "掩码或加密的数值、密钥与份额"),
     "times": ("Times", "次数"),
     "bytes": ("Bytes", "字节"),
     "numbers": ("Numbers", "数值个数"),

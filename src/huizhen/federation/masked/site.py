@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -313,19 +312,10 @@ def _is_signed(identity: SiteIdentity, site: str, signature: Any, message: bytes
 
 
 def _coding(ask: Ask, sites: int) -> words.Coding:
-    bits, heights = ask.notice.get("bits"), ask.notice.get("heights")
-    if bits not in (16, 32) or not isinstance(heights, Mapping) or not all(map(_is_scale, heights.values())):
+    coding = words.Coding.told(ask.notice, sites)
+    if coding is None:
         raise _refusal("an unknown coding", "16 or 32 bits, and the scales of the round before")
-    return words.Coding(sites, bits, dict(heights))
-
-
-def _is_scale(heights: Any) -> bool:
-    return (
-        isinstance(heights, np.ndarray)
-        and heights.dtype == np.int8
-        and heights.ndim == 1
-        and bool((np.abs(heights // 2) <= 32).all())
-    )
+    return coding
 
 
 def _names(told: Any) -> tuple[str, ...]:

@@ -42,6 +42,14 @@ class Coding:
     bits: int = 16
     heights: Mapping[str, NDArray[np.int8]] = field(default_factory=lambda: EMPTY)
 
+    @classmethod
+    def told(cls, facts: Mapping[str, Any], sites: int) -> Coding | None:
+        """The coding behind `bits` and `heights` of what the hub tells; None where there is none."""
+        bits, heights = facts.get("bits"), facts.get("heights")
+        if bits not in (16, 32) or not isinstance(heights, Mapping) or not all(map(_is_scale, heights.values())):
+            return None
+        return cls(sites, bits, dict(heights))
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -219,6 +227,15 @@ def decode(total: Words, outline: Outline, coding: Coding, roster: tuple[str, ..
 
 
 REMEDY = "Scale or centre the variables, and check their units"
+
+
+def _is_scale(heights: Any) -> bool:
+    return (
+        isinstance(heights, np.ndarray)
+        and heights.dtype == np.int8
+        and heights.ndim == 1
+        and bool((np.abs(heights // 2) <= 32).all())
+    )
 
 
 def _size(values: Array) -> int:

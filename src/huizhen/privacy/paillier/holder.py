@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from threading import Lock
 
-import numpy as np
-from numpy.typing import NDArray
-
 from huizhen.errors import FederationError, Problem
 from huizhen.privacy.paillier.arithmetic import Arithmetic, fastest
 from huizhen.privacy.paillier.cipher import decrypt
 from huizhen.privacy.paillier.keys import PrivateKey
-from huizhen.privacy.paillier.lanes import Lanes
+from huizhen.privacy.paillier.layout import Layout, Values
 from huizhen.privacy.paillier.seals import Seal
 
 __all__ = ["FEWEST", "KeyHolder", "check_enough"]
@@ -48,8 +45,8 @@ class KeyHolder:
         """Contexts that nothing more is opened of."""
         return frozenset(self._opened)
 
-    def open_total(self, total: bytes, lanes: Lanes, *, seals: Mapping[str, Seal]) -> NDArray[np.int64]:
-        """The sums of values, (value,) int64.
+    def open_total(self, total: bytes, slots: Layout[Values], *, seals: Mapping[str, Seal]) -> Values:
+        """The sums of values, as the layout gives them.
 
         Args:
             total: the encrypted sum, from the hub.
@@ -64,7 +61,7 @@ class KeyHolder:
             if context in self._opened:
                 raise FederationError("A total of this round was opened before; no second one is.")
             self._opened.add(context)
-        return decrypt(total, self._private, lanes, seals=list(seals.values()), arithmetic=self._arithmetic)
+        return decrypt(total, self._private, slots, seals=list(seals.values()), arithmetic=self._arithmetic)
 
 
 def check_enough(sites: int) -> None:

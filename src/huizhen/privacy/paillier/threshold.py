@@ -19,18 +19,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from huizhen.errors import FederationError, Problem
 from huizhen.privacy.paillier.arithmetic import Arithmetic, fastest
-from huizhen.privacy.paillier.cipher import add, open_numbers, read_total
+from huizhen.privacy.paillier.cipher import add, read_total
 from huizhen.privacy.paillier.ciphertexts import read_ciphertexts
 from huizhen.privacy.paillier.digits import join
 from huizhen.privacy.paillier.holder import check_enough
 from huizhen.privacy.paillier.keys import PrivateKey, PublicKey
-from huizhen.privacy.paillier.lanes import Lanes
+from huizhen.privacy.paillier.layout import Layout, Values
 from huizhen.privacy.paillier.primes import Entropy
 from huizhen.privacy.paillier.seals import Seal
 
@@ -103,7 +101,7 @@ def deal(private: PrivateKey, *, holders: int, needed: int, entropy: Entropy) ->
 
 
 def open_partly(
-    ciphertexts: Mapping[str, bytes], share: Share, lanes: Lanes, *, arithmetic: Arithmetic | None = None
+    ciphertexts: Mapping[str, bytes], share: Share, slots: Layout[Any], *, arithmetic: Arithmetic | None = None
 ) -> PartialOpening:
     """A holder's part in opening the sum of the sites' ciphertexts.
 
@@ -117,24 +115,24 @@ def open_partly(
     check_enough(len(ciphertexts))
     arithmetic = arithmetic or fastest()
     key = share.public
-    total = add(ciphertexts, key, lanes, arithmetic=arithmetic)
+    total = add(ciphertexts, key, slots, arithmetic=arithmetic)
     n, exponent = arithmetic.number(key.n), arithmetic.number(math.factorial(share.holders) * share.value)
     square, power = n * n, arithmetic.secret_power
-    digits = read_ciphertexts(total, key, lanes, arithmetic, sender="total").digits
+    digits = read_ciphertexts(total, key, slots, arithmetic, sender="total").digits
     return PartialOpening(share.index, total, [int(power(join(one, n), exponent, square)) for one in digits])
 
 
 def open_together(
     parts: Sequence[PartialOpening],
     key: PublicKey,
-    lanes: Lanes,
+    slots: Layout[Values],
     *,
     holders: int,
     needed: int,
     seals: Sequence[Seal],
     arithmetic: Arithmetic | None = None,
-) -> NDArray[np.int64]:
-    """The sums of values, (value,) int64, from the parts of at least `needed` holders.
+) -> Values:
+    """The sums of values, as the layout gives them, from the parts of at least `needed` holders.
 
     Raises:
         FederationError: too few parts, parts of different totals, a part that is wrong, or a total that its seals do not fit.
@@ -142,7 +140,7 @@ def open_together(
     arithmetic = arithmetic or fastest()
     _check_parts(parts, holders, needed)
     chosen = parts[:needed]
-    read = read_total(chosen[0].total, key, lanes, seals=seals, arithmetic=arithmetic)
+    read = read_total(chosen[0].total, key, slots, seals=seals, arithmetic=arithmetic)
     if any(len(part.numbers) != len(read.digits) for part in chosen):
         raise _wrong_part()
     n, whole = arithmetic.number(key.n), math.factorial(holders)
@@ -151,7 +149,8 @@ def open_together(
     messages = []
     for column in zip(*(part.numbers for part in chosen), strict=True):
         messages.append(_opened(column, exponents, n, arithmetic) * scale % n)
-    return open_numbers(messages, lanes, seals=seals, values=read.values, arithmetic=arithmetic)
+    length = key.bits // 8
+    return slots.opened([arithmetic.write(message, length) for message in messages], read.values, seals)
 
 
 def _check_parts(parts: Sequence[PartialOpening], holders: int, needed: int) -> None:

@@ -1,13 +1,13 @@
-"""A key, lanes and what sites need to encrypt, all from seeds: never so outside tests."""
+"""A key, slots and what sites need to encrypt, all from seeds: never so outside tests."""
 
 import random
 
 import pytest
 
 from huizhen.privacy.paillier.keys import make_key
-from huizhen.privacy.paillier.lanes import Lanes
 from huizhen.privacy.paillier.obfuscators import Pool, Table
 from huizhen.privacy.paillier.seals import Seal
+from huizhen.privacy.paillier.slots import Slots
 
 
 def entropy_of(seed):
@@ -41,8 +41,8 @@ def pool(table):
 
 
 @pytest.fixture(scope="session")
-def lanes():
-    return Lanes(16, 5, 2048)
+def slots():
+    return Slots(16, 5, 2048)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def test_digits_multiply_as_numbers_do(n, data):
     assert join(multiply(split(left, n), split(right, n), n), n) == left * right % (n * n)
 
 
-def test_a_total_is_the_same_to_the_byte_with_gmpy2_and_without(private, lanes, seal):
+def test_a_total_is_the_same_to_the_byte_with_gmpy2_and_without(private, slots, seal):
     pytest.importorskip("gmpy2", reason="gmpy2 is not installed: huizhen[paillier] brings it")
     values = np.arange(-150, 150)
     totals = []
@@ -31,9 +31,9 @@ def test_a_total_is_the_same_to_the_byte_with_gmpy2_and_without(private, lanes, 
         each = {}
         for site in "abc":
             pool = Pool(table, random.Random(site).randbytes, process=lambda: 1)
-            each[site] = encrypt(values, private.public, lanes, pool=pool, seal=seal(site))
-        total = add(each, private.public, lanes, arithmetic=arithmetic)
-        opened = decrypt(total, private, lanes, seals=[seal(site) for site in "abc"], arithmetic=arithmetic)
+            each[site] = encrypt(values, private.public, slots, pool=pool, seal=seal(site))
+        total = add(each, private.public, slots, arithmetic=arithmetic)
+        opened = decrypt(total, private, slots, seals=[seal(site) for site in "abc"], arithmetic=arithmetic)
         np.testing.assert_array_equal(opened, 3 * values)
         totals.append((each, total))
     assert totals[0] == totals[1]

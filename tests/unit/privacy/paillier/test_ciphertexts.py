@@ -9,22 +9,22 @@ from huizhen.errors import FederationError
 from huizhen.privacy.paillier.arithmetic import fastest
 from huizhen.privacy.paillier.cipher import encrypt
 from huizhen.privacy.paillier.ciphertexts import HEADER, encoded_bytes, read_ciphertexts
-from huizhen.privacy.paillier.lanes import Lanes
+from huizhen.privacy.paillier.slots import Slots
 
 
 @pytest.fixture
-def encoded(private, lanes, pool, seal):
-    return encrypt(np.arange(200), private.public, lanes, pool=pool, seal=seal("east"))
+def encoded(private, slots, pool, seal):
+    return encrypt(np.arange(200), private.public, slots, pool=pool, seal=seal("east"))
 
 
 @pytest.fixture
-def read(private, lanes):
-    return lambda encoded, of=lanes: read_ciphertexts(encoded, private.public, of, fastest(), sender="site east")
+def read(private, slots):
+    return lambda encoded, of=slots: read_ciphertexts(encoded, private.public, of, fastest(), sender="site east")
 
 
-def test_what_is_read_is_written_again(private, lanes, encoded, read):
-    assert read(encoded).encoded(private.public, lanes, fastest()) == encoded
-    assert len(encoded) == encoded_bytes(200, private.public, lanes) == HEADER.size + 2 * 512
+def test_what_is_read_is_written_again(private, slots, encoded, read):
+    assert read(encoded).encoded(private.public, slots, fastest()) == encoded
+    assert len(encoded) == encoded_bytes(200, private.public, slots) == HEADER.size + 2 * 512
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -85,9 +85,9 @@ def test_a_header_that_was_not_agreed_is_refused(encoded, read, changes, reason)
         read(header(encoded, **changes))
 
 
-def test_lanes_for_another_key_are_refused(encoded, read):
-    with pytest.raises(FederationError, match="lanes for 3072 bits"):
-        read(encoded, Lanes(16, 5, 3072))
+def test_slots_for_another_key_are_refused(encoded, read):
+    with pytest.raises(FederationError, match="slots for 3072 bits"):
+        read(encoded, Slots(16, 5, 3072))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

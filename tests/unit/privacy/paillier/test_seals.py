@@ -1,4 +1,4 @@
-"""Tags are linear, differ wherever lanes differ, and depend on every secret."""
+"""Tags are linear, differ wherever slots differ, and depend on every secret."""
 
 import numpy as np
 import pytest
@@ -17,16 +17,16 @@ def numbers(seed, shape, bits):
 
 @settings(deadline=None)
 @given(st.integers(0, 999), st.integers(1, 40), st.sampled_from([1, 16, 20, 21, 40, 41, 58]))
-def test_a_hash_is_that_of_whole_numbers(seed, lanes, bits):
-    rows = numbers(seed, (4, lanes), bits)
-    key = [int(SEAL.hashes(np.eye(lanes, dtype=np.uint64)[[lane]])[0]) for lane in range(lanes)]
-    expected = [sum(k * int(lane) for k, lane in zip(key, row, strict=True)) % PRIME for row in rows]
+def test_a_hash_is_that_of_whole_numbers(seed, slots, bits):
+    rows = numbers(seed, (4, slots), bits)
+    key = [int(SEAL.hashes(np.eye(slots, dtype=np.uint64)[[slot]])[0]) for slot in range(slots)]
+    expected = [sum(k * int(slot) for k, slot in zip(key, row, strict=True)) % PRIME for row in rows]
     assert SEAL.hashes(rows).tolist() == expected
 
 
-def test_a_hash_is_exact_for_as_many_and_as_large_lanes_as_there_are():
+def test_a_hash_is_exact_for_as_many_and_as_large_slots_as_there_are():
     rows = np.full((2, 1024), (1 << 58) - 1, np.uint64)
-    key = [int(SEAL.hashes(np.eye(1024, dtype=np.uint64)[[lane]])[0]) for lane in range(1024)]
+    key = [int(SEAL.hashes(np.eye(1024, dtype=np.uint64)[[slot]])[0]) for slot in range(1024)]
     assert SEAL.hashes(rows).tolist() == [sum(key) * ((1 << 58) - 1) % PRIME] * 2
 
 
@@ -38,13 +38,13 @@ def test_hashes_of_a_sum_are_the_sum_of_hashes(seed):
     np.testing.assert_array_equal(SEAL.hashes(one + other) % np.uint64(PRIME), together)
 
 
-def test_a_tag_depends_on_the_lane_and_on_every_secret():
+def test_a_tag_depends_on_the_slot_and_on_every_secret():
     rows = numbers(0, (3, 8), 19)
     tags = SEAL.tags(rows)
     assert tags.max() <= PRIME
-    for lane in range(8):
+    for slot in range(8):
         changed = rows.copy()
-        changed[:, lane] += np.uint64(1)
+        changed[:, slot] += np.uint64(1)
         assert (SEAL.tags(changed) != tags).all()
     for other in (
         Seal(b"d" * 32, SEAL.own, SEAL.context),

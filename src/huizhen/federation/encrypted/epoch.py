@@ -1,0 +1,95 @@
+"""What hub and sites agree on in an epoch of encrypted sums: whose key it is, what is signed, and what a seal is for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from huizhen import canonical
+from huizhen.errors import Problem, SiteError
+from huizhen.federation.masked.epoch import advert_purpose
+from huizhen.federation.rounds import Ask, QuestionIdentity
+from huizhen.privacy.masking.keys import Advert
+from huizhen.privacy.masking.words import Coding, Outline
+from huizhen.privacy.paillier.keys import PublicKey
+
+__all__ = [
+    "EPOCH_BYTES",
+    "KEYS",
+    "ROUND",
+    "ROUNDS",
+    "Epoch",
+    "context_of",
+    "holder_of",
+    "key_message",
+    "names_in",
+    "refusal",
+    "survivors_message",
+]
+
+KEYS, ROUND = ("advertise", "entrust"), ("encrypt", "confirm", "open")
+ROUNDS = 32  # of one epoch
+EPOCH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The public side of an epoch.
+
+    Attributes:
+        identifier: 16 random bytes of the hub.
+        holder: the key holder.
+        adverts: the keys of everyone who advertised, in roster order.
+        key: what is encrypted with.
+    """
+
+    identifier: bytes
+    holder: str
+    adverts: Mapping[str, Advert]
+    key: PublicKey
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Who advertised, in roster order."""
+        return tuple(self.adverts)
+
+
+def holder_of(roster: tuple[str, ...], named: str) -> str:
+    """Who holds the key: whom the study names, else the first of the roster. All sites come to the same."""
+    return named or (roster[0] if roster else "")
+
+
+def key_message(ask: Ask, epoch: bytes, holder: str, key: PublicKey) -> bytes:
+    """What the key holder signs: whose key this is and what it is for, so that no other key and no old one takes its place."""
+    return canonical.encode(["huizhen-paillier-key-1", advert_purpose(ask, epoch, holder), key.canonical()])
+
+
+def survivors_message(ask: Ask, epoch: bytes, place: int, survivors: tuple[str, ...]) -> bytes:
+    """What each site signs: whose answers are in the total of this round, and of which try at it."""
+    about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, place, list(survivors)]
+    return canonical.encode(["huizhen-encrypted-survivors-1", *about])
+
+
+def context_of(ask: Ask, epoch: Epoch, place: int, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> bytes:
+    """What the seals of a round are for; never twice the same, since a place in an epoch is encrypted for once.
+
+    The question and the coding are in it: a hub that asks one site something else, or tells it other scales, so that the others'
+    numbers vanish beside its own, gets a total that no seals fit.
+    """
+    asked = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+    about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), epoch.identifier, epoch.key.key_id]
+    now = [ask.round, place, list(members), asked.digest, ask.scope]
+    form = [[[*each[:3], list(each[3]), each[4]] for each in outline], coding.sites, coding.bits, dict(coding.heights)]
+    return hashlib.sha256(canonical.encode(["huizhen-paillier-seal-1", about, now, form])).digest()
+
+
+def refusal(found: str, expected: str, remedy: str = "") -> SiteError:
+    """What a site says to a stage that breaks a rule."""
+    return SiteError("This stage of an encrypted sum is not followed.", [Problem("encrypted sum", found, expected, remedy)])
+
+
+def names_in(told: Any) -> tuple[str, ...]:
+    """Names of sites, as a notice tells them; none where it tells something else."""
+    return tuple(told) if isinstance(told, list | tuple) and all(isinstance(name, str) for name in told) else ()

@@ -1,0 +1,215 @@
+"""The hub's side of encrypted sums: it relays keys and boxes, multiplies ciphertexts, and asks the key holder for the total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from huizhen.errors import FederationError, HuizhenError, Problem
+from huizhen.federation.encrypted.bundles import Bundle, bundles_of
+from huizhen.federation.encrypted.epoch import EPOCH_BYTES, KEYS, ROUND, ROUNDS
+from huizhen.federation.rounds import Answered
+from huizhen.federation.scheme import ONLY, Summed
+from huizhen.privacy.masking import words
+from huizhen.privacy.masking.graph import FEWEST, threshold
+from huizhen.privacy.masking.keys import Advert
+from huizhen.privacy.paillier.arithmetic import fastest
+from huizhen.privacy.paillier.cipher import combine
+from huizhen.privacy.paillier.ciphertexts import Ciphertexts, read_ciphertexts
+from huizhen.privacy.paillier.keys import PublicKey, read_public_key
+from huizhen.privacy.release import EMPTY, Total
+
+__all__ = ["EncryptedHub"]
+
+UNFIT = "what it sent does not fit the protocol of encrypted sums"
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """An epoch, as the hub sees it."""
+
+    identifier: bytes
+    adverts: dict[str, Advert] = field(default_factory=dict)
+    key: PublicKey | None = None
+    key_signature: bytes = b""
+    members: tuple[str, ...] = ()
+    next_place: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    """One round."""
+
+    place: int
+    step: str = ""
+    coding: words.Coding = field(default_factory=lambda: words.Coding(FEWEST))
+    outline: words.Outline | None = None
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    read: dict[str, dict[str, Ciphertexts]] = field(default_factory=dict)  # by site, then by bundle
+    individual: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    survivors: tuple[str, ...] = ()
+    signatures: dict[str, bytes] = field(default_factory=dict)
+    total: words.Words | None = None
+    stayed: int = 0
+
+
+class EncryptedHub:
+    """The hub's side of one course.
+
+    Args:
+        sites: of the roster.
+        holder: the key holder's name.
+        bits: 16 or 32, of changes of weights.
+        heights: the scales to begin with, by step and part, from a course that is gone on with.
+        entropy: that many bytes from a secure source.
+    """
+
+    answers_in = "encrypt"
+
+    def __init__(self, *, sites: int, holder: str, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
+        self._sites, self._holder, self._bits = sites, holder, bits
+        self._heights, self._entropy = dict(heights), entropy
+        self._epoch = _Epoch(b"")
+        self._round = _Round(0)
+
+    def stages(self, step: str) -> tuple[str, ...]:
+        if self._epoch.members and self._epoch.next_place < ROUNDS and self._round.stayed == self._sites:
+            self._round = _Round(self._epoch.next_place, step)
+            self._epoch.next_place += 1
+            return ROUND
+        self._epoch, self._round = _Epoch(self._entropy(EPOCH_BYTES), next_place=1), _Round(0, step)
+        return KEYS + ROUND
+
+    def notice(self, stage: str) -> Mapping[str, Any]:
+        epoch, now = self._epoch, self._round
+        if stage == "advertise":
+            return {"epoch": epoch.identifier}
+        if stage == "entrust":
+            adverts = {site: advert.facts() for site, advert in epoch.adverts.items()}
+            return {"adverts": adverts, "key": self._key.canonical(), "key_signature": epoch.key_signature}
+        if stage == "encrypt":
+            now.coding = words.Coding(len(epoch.members), self._bits, self._heights.get(now.step, EMPTY))
+            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(now.coding.heights)}
+        if stage == "confirm":
+            return {"place": now.place, "survivors": list(now.survivors)}
+        return {"place": now.place, ONLY: {self._holder: {"signatures": dict(now.signatures), "totals": self._totals()}}}
+
+    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+        handle = {
+            "advertise": self._take_advert,
+            "entrust": self._take_nothing,
+            "encrypt": self._take_sums,
+            "confirm": self._take_signature,
+            "open": self._take_opened,
+        }[stage]
+        unfit = {site: UNFIT for site, reply in replies.items() if not handle(site, reply.packet)}
+        came, now = tuple(site for site in replies if site not in unfit), self._round
+        if stage == "entrust":
+            self._epoch.members = came
+        elif stage == "encrypt":
+            now.survivors = came
+        elif stage == "open":
+            now.stayed = len(came)
+        self._check_enough(stage, came, UNFIT if self._holder in unfit else "no reply")
+        return unfit
+
+    def summed(self) -> Summed:
+        now = self._round
+        assert now.outline is not None
+        assert now.total is not None
+        joint, self._heights[now.step] = words.decode(now.total, now.outline, now.coding, now.survivors)
+        names = now.individual[now.survivors[0]]
+        individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
+        cells = tuple(name for name, _, _, _, counts in now.outline if counts)
+        return Summed(Total(joint.sums, {}, individual, joint.rows, now.survivors), {}, cells)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"heights": {step: dict(heights) for step, heights in self._heights.items()}}
+
+    @property
+    def _key(self) -> PublicKey:
+        assert self._epoch.key is not None
+        return self._epoch.key
+
+    def _totals(self) -> dict[str, bytes]:
+        now = self._round
+        return {
+            name: combine({site: now.read[site][name] for site in now.survivors}, self._key, bundle.layout)
+            for name, bundle in now.bundles.items()
+        }
+
+    def _check_enough(self, stage: str, came: tuple[str, ...], why: str) -> None:
+        """Raises where no total can come of who is left."""
+        problems = []
+        if self._holder not in came:
+            remedy = "Name another key_holder in the study, or ask that site's operator"
+            problems.append(
+                Problem(f"stage {stage}", f"key holder {self._holder}: {why}", "the key holder, who opens the total", remedy)
+            )
+        fewest = {"open": 1, "confirm": threshold(len(self._round.survivors))}.get(stage, FEWEST)
+        if len(came) < fewest:
+            expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
+            problems.append(Problem(f"stage {stage}", f"{len(came)} sites", expected))
+        if problems:
+            raise FederationError("The encrypted sum cannot be made.", problems)
+
+    # --- what comes in -------------------------------------------------------------------------------------------------
+
+    def _take_advert(self, site: str, packet: Mapping[str, Any]) -> bool:
+        epoch, advert = self._epoch, Advert.from_facts(packet.get("advert"))
+        if advert is None:
+            return False
+        if site == self._holder:
+            signature = packet.get("key_signature")
+            try:
+                epoch.key = read_public_key(packet.get("key", {}))
+            except HuizhenError:
+                return False
+            if not isinstance(signature, bytes):
+                return False
+            epoch.key_signature = signature
+        epoch.adverts[site] = advert
+        return True
+
+    def _take_nothing(self, site: str, packet: Mapping[str, Any]) -> bool:
+        return not packet and bool(site)
+
+    def _take_sums(self, site: str, packet: Mapping[str, Any]) -> bool:
+        now, outline = self._round, words.outline_from(packet.get("outline"))
+        sums, individual = packet.get("sums"), packet.get("individual")
+        if outline is None or (now.outline is not None and outline != now.outline) or not isinstance(individual, Mapping):
+            return False
+        bundles = now.bundles or bundles_of(outline, now.coding, self._key.bits)
+        if not isinstance(sums, Mapping) or set(sums) != set(bundles):
+            return False
+        if now.individual and set(individual) != set(next(iter(now.individual.values()))):
+            return False
+        try:
+            read = {name: self._read(site, sums[name], bundle) for name, bundle in bundles.items()}
+        except FederationError:
+            return False
+        now.outline, now.bundles, now.read[site], now.individual[site] = outline, bundles, read, individual
+        return True
+
+    def _read(self, site: str, encoded: Any, bundle: Bundle) -> Ciphertexts:
+        if not isinstance(encoded, bytes):
+            raise FederationError("Ciphertexts are refused.")
+        read = read_ciphertexts(encoded, self._key, bundle.layout, fastest(), sender=f"site {site}")
+        if (read.values, read.addends) != (bundle.values, 1):
+            raise FederationError("Ciphertexts are refused.")
+        return read
+
+    def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:
+        signature = packet.get("signature")
+        if isinstance(signature, bytes):
+            self._round.signatures[site] = signature
+        return isinstance(signature, bytes)
+
+    def _take_opened(self, site: str, packet: Mapping[str, Any]) -> bool:
+        now = self._round
+        if site != self._holder:
+            return True
+        assert now.outline is not None
+        now.total = words.Words.from_facts(packet.get("opened"), now.outline, now.coding)
+        return now.total is not None
