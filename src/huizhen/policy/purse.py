@@ -4,6 +4,7 @@ States of a reservation: reserved -> charged, any number of times -> settled. Ru
 - What is reserved counts as spent, whole, until it is settled: two studies at once cannot both be given the last of it.
 - A reservation is on the ledger before its study starts, a charge before its release leaves: a crash in between leaves it spent.
 - A charge takes from what was reserved, event by event: a study cannot release more often, or with less noise, than it reserved.
+- A charge names the draw of its noise, and one draw is charged once: what is sent again after a crash is the very same answer.
 - Settling counts what was charged, from the ledger, not from what anyone says: never less than was released.
 - What was spent is read from the ledger, at opening and again before every judgement; the earlier entry goes first: two purses on
   one ledger cannot overspend.
@@ -68,6 +69,7 @@ class Purse:
         self._lock = threading.Lock()
         self._reservations: dict[int, _Reservation] = {}
         self._granted: dict[str, int] = {}  # studies that may charge, judged in this purse's own life
+        self._draws: dict[tuple[str, str], Counter[Leaf]] = {}  # what was charged, by study and name of the draw
         self._read = 0
         for entry in linked(ledger.entries()):
             self._take(entry)
@@ -117,8 +119,11 @@ class Purse:
             self._granted[study] = held.number
             return ALLOWED
 
-    def charge(self, study: str, event: PrivacyEvent) -> Decision:
+    def charge(self, study: str, event: PrivacyEvent, *, draw: str = "") -> Decision:
         """Take one release from what a study reserved; the release may leave only if this allows it.
+
+        Args:
+            draw: names the draw of the noise, at random; the same noisy answer, released again, is not charged again. "": unnamed.
 
         Returns:
             Allowed, or refused with the clause ``budget`` (nothing is reserved, or not this) or ``ledger``.
@@ -126,12 +131,15 @@ class Purse:
         wanted = leaves([event])
         with self._lock:
             self._catch_up()
+            if draw and self._draws.get((study, draw)) == wanted:
+                return ALLOWED
             held = self._reservations.get(self._granted.get(study, -1))
             if held is None or not held.is_open:
                 return _refuse("this study has nothing reserved; reserve what it will spend before it starts")
             if not held.charged + wanted <= held.reserved:
                 return _refuse(TOO_MUCH)
-            entry = self._append(CHARGED, study, {"reservation": held.number, "events": described(_events(wanted))})
+            fact = {"reservation": held.number, "events": described(_events(wanted))} | ({"draw": draw} if draw else {})
+            entry = self._append(CHARGED, study, fact)
             if isinstance(entry, Decision):
                 return entry
             self._catch_up()
@@ -182,7 +190,10 @@ class Purse:
                 reserved = leaves(recorded(fact["events"]))
                 self._reservations[entry.sequence] = _Reservation(entry.sequence, fact["study"], reserved)
             elif entry.kind == CHARGED:
-                self._reservations[fact["reservation"]].charged.update(leaves(recorded(fact["events"])))
+                charged = leaves(recorded(fact["events"]))
+                self._reservations[fact["reservation"]].charged.update(charged)
+                if "draw" in fact:
+                    self._draws[fact["study"], fact["draw"]] = charged
             else:
                 self._reservations[fact["reservation"]].is_open = False
         except (KeyError, TypeError, ValueError, AttributeError):

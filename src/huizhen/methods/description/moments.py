@@ -8,7 +8,7 @@ all digits that the rows have.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +19,12 @@ from huizhen.data.examples import Examples, chunks
 from huizhen.errors import DataError
 from huizhen.methods.description.codes import CODES
 from huizhen.methods.description.levels import coder, read_by
+from huizhen.methods.description.noised import each_of
 from huizhen.methods.method import Local, Step
-from huizhen.privacy.release import Answer, Part, Question, Total
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.release import Answer, Part, Question, Sensitivity, Total
 
-__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments"]
+__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments", "noisy_moments"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def joint_moments(
     shape: bool = False,
     absolute: bool = False,
     products: bool = False,
+    ranges: NDArray[np.float64] | None = None,
 ) -> Generator[Question, Total, Moments]:
     """Joint moments of `variables` within each of the `groups` of `by` (one group where `by` is ""); two rounds.
 
@@ -108,11 +111,16 @@ def joint_moments(
         shape: also third and fourth powers.
         absolute: also absolute distances.
         products: also products of each pair of variables, over the rows that miss none of them.
+        ranges: float64 (variable, 2): values beyond are cut to these, so that noise can hide a patient; None: as they are.
     """
     read = read_by([*variables, by])
     facts: dict[str, Any] = {"variables": list(variables), "by": by, "groups": list(groups), "products": products}
+    if ranges is not None:
+        facts["ranges"] = ranges
     sums = (yield Question(method, "sums", facts, read)).sums
     mean = _divide(sums["sum"], sums["n"], empty=0.0)
+    if ranges is not None:
+        mean = np.clip(mean, *ranges.T)  # the noise may have carried it beyond
     facts |= {"mean": mean, "shape": shape, "absolute": absolute}
     if products:
         facts["complete_mean"] = _divide(sums["complete_sum"], sums["complete"][:, None], empty=0.0)
@@ -154,6 +162,7 @@ def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred
 
 def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     names, groups, group = _reading(question, examples)
+    ranges = question.facts.get("ranges")
     n, missing, total = (np.zeros((groups, len(names))) for _ in range(3))
     complete, complete_sum = np.zeros(groups), np.zeros((groups, len(names)))
     unlike, complete_unlike = (np.zeros((len(CODES), groups, len(names)), np.int64) for _ in range(2))
@@ -163,7 +172,7 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
             seen = ~np.isnan(values)
             n[:, j] += _by_group(where[seen], groups)
             missing[:, j] += _by_group(where[~seen], groups)
-            total[:, j] += _by_group(where[seen], groups, values[seen])
+            total[:, j] += _by_group(where[seen], groups, _within(values[seen], ranges, j))
             unlike[:, :, j] += _unlike(values[seen], where[seen], groups)
         if question.facts["products"]:
             whole = ~np.any(np.isnan(columns), axis=0)
@@ -172,11 +181,12 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
                 complete_sum[:, j] += _by_group(where[whole], groups, values[whole])
                 complete_unlike[:, :, j] += _unlike(values[whole], where[whole], groups)
     _check_finite(total, names)
+    one, codes = each_of(len(names)), each_of(len(CODES) * len(names))
     parts = {
-        "n": Part(n.astype(np.int64), examples.rows, cells=True),
-        "missing": Part(missing.astype(np.int64), examples.rows, cells=True),
-        "unlike": Part(unlike, examples.rows, cells=True),
-        "sum": Part(total, examples.rows),
+        "n": Part(n.astype(np.int64), examples.rows, cells=True, sensitivity=one),
+        "missing": Part(missing.astype(np.int64), examples.rows, cells=True, sensitivity=one),
+        "unlike": Part(unlike, examples.rows, cells=True, sensitivity=codes),
+        "sum": Part(total, examples.rows, sensitivity=None if ranges is None else _reach(np.abs(ranges).max(axis=1))),
     }
     if question.facts["products"]:
         parts["complete"] = Part(complete.astype(np.int64), examples.rows, cells=True)
@@ -188,7 +198,8 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
 def _answer_centred(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     facts = question.facts
     names, groups, group = _reading(question, examples)
-    mean = facts["mean"]
+    ranges = facts.get("ranges")
+    mean = facts["mean"] if ranges is None else np.clip(facts["mean"], *ranges.T)
     exponents = (1, 2, 3, 4) if facts["shape"] else (1, 2)
     sums = {f"power{exponent}": np.zeros((groups, len(names))) for exponent in exponents}
     if facts["absolute"]:
@@ -199,7 +210,7 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
         for rows in chunks(examples.rows):
             where = group(rows)
             for j, name in enumerate(names):
-                distance = examples.number(name)[rows] - mean[where, j]
+                distance = _within(examples.number(name)[rows], ranges, j) - mean[where, j]
                 seen = ~np.isnan(distance)
                 place, distance = where[seen], distance[seen]
                 power = np.ones_like(distance)
@@ -211,7 +222,37 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
             if facts["products"]:
                 _add_products(sums, examples, rows, names, where, facts["complete_mean"])
     _check_finite(sums[f"power{exponents[-1]}"], names)
-    return Answer({name: Part(values, examples.rows) for name, values in sums.items()}, examples.rows), local
+    parts = {name: Part(values, examples.rows) for name, values in sums.items()}
+    if ranges is not None:
+        width = ranges[:, 1] - ranges[:, 0]
+        for exponent in exponents:
+            name = f"power{exponent}"
+            parts[name] = replace(parts[name], sensitivity=_reach(width**exponent))
+    return Answer(parts, examples.rows), local
+
+
+def noisy_moments(ranges: Sequence[tuple[float, float]], groups: int, *, shape: bool) -> tuple[NoisyStep, ...]:
+    """What `joint_moments` asks in a study with noise."""
+    limits, count = np.array(ranges, float).reshape(-1, 2), len(ranges)
+    one, codes = each_of(count), each_of(len(CODES) * count)
+    sums = {
+        "n": NoisyPart("counts", (one,), groups * count),
+        "missing": NoisyPart("counts", (one,), groups * count),
+        "unlike": NoisyPart("counts", (codes,), len(CODES) * groups * count),
+        "sum": NoisyPart("reals", _reach(np.abs(limits).max(axis=1)), groups),
+    }
+    width = limits[:, 1] - limits[:, 0]
+    powers = {f"power{e}": NoisyPart("reals", _reach(width**e), groups) for e in ((1, 2, 3, 4) if shape else (1, 2))}
+    return NoisyStep("sums", 1, sums), NoisyStep("centred", 1, powers)
+
+
+def _reach(most: NDArray[np.float64]) -> tuple[Sensitivity, ...]:
+    """A patient adds to one entry of each variable, at most so much."""
+    return tuple(Sensitivity(float(one), float(one)) for one in most)
+
+
+def _within(values: NDArray[np.float64], ranges: NDArray[np.float64] | None, j: int) -> NDArray[np.float64]:
+    return values if ranges is None else np.clip(values, ranges[j, 0], ranges[j, 1])
 
 
 MOMENTS_STEPS: Mapping[str, Step] = {"sums": _answer_sums, "centred": _answer_centred}
