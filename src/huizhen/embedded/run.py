@@ -38,7 +38,9 @@ RESUMED = "The run was interrupted and resumed: what left before stands in the l
 CUT_SHORT = (
     "The comparison with each site alone and the pooled rows was cut short; the same run in the same folder goes on with it."
 )
-NOT_COMPARED = "Nothing was compared with each site alone and the pooled rows: exact numbers beside noisy ones would undo the noise."
+NOT_COMPARED = (
+    "Nothing was compared with each site alone and the pooled rows: exact numbers beside noisy ones would undo the noise."
+)
 
 
 def run(
@@ -127,7 +129,12 @@ def run_tables(
         left=told.left,
         policies=each_policy,
         ledgers=told.ledgers,
-        notes=(MASKED if study.protection.sum == "masked" else EMBEDDED, *((RESUMED,) if told.resumed else ()), *((NOT_COMPARED,) if noisy and compare else ()), *cut),
+        notes=(
+            MASKED if study.protection.sum == "masked" else EMBEDDED,
+            *((RESUMED,) if told.resumed else ()),
+            *((NOT_COMPARED,) if noisy and compare else ()),
+            *cut,
+        ),
         cut_short=bool(cut),
     )
 

@@ -5,8 +5,8 @@ Rules, each with what it stops:
 - what a study will spend follows from its file; a part that was not planned, or could tell more of a patient than planned, does not
   leave (a hub cannot ask for more than was consented to);
 - a site answers no more different questions of a step than planned, whether its policy has a budget or not;
-- the noise of a question is drawn once and kept: asked again, after whatever crash, the site sends the very same answer (the mean of
-  many draws would tell what one hides);
+- the noise of a question is drawn once and kept: asked again, after whatever crash, the site sends the very same answer (the mean
+  of many draws would tell what one hides);
 - a sum of shares is opened only if at least as many sites are in it as make the noise whole;
 - noisy numbers travel as whole numbers of a grid's steps, so that every inner scheme adds them exactly, and the sum holds no more
   than the sum of values and the sum of noise.
@@ -155,7 +155,9 @@ class _SiteNoise:
         if found is None:
             count = kept["asked"].get(self.ask.question.step, 0)
             if count >= noise.planned.times:
-                raise _refusal(f"another question of the step {self.ask.question.step!r}", f"{noise.planned.times}, as planned", ANEW)
+                raise _refusal(
+                    f"another question of the step {self.ask.question.step!r}", f"{noise.planned.times}, as planned", ANEW
+                )
             told = self._told(noise, answer)
             found = {"step": self.ask.question.step, "draw": self.scheme.entropy(DRAW_BYTES).hex(), "rows": told.rows}
             found["parts"] = _plain(told)
@@ -205,7 +207,7 @@ class _SiteNoise:
             else:
                 parts[name] = replace(part, values=np.zeros_like(part.values), rows=rows)
         if self.ask.question.step == MUSTER and ROWS in noise.parts:
-            return _mustered(parts[ROWS])
+            return _mustered(parts[ROWS], int(noise.parts[ROWS].opened(parts[ROWS].values)[0]))
         return Answer(parts, rows)
 
     def _rows(self, answer: Answer) -> int:
@@ -225,9 +227,8 @@ def _musters(answers: Mapping[str, Any]) -> dict[str, Any]:
     return {question: one for question, one in answers.items() if one["step"] == MUSTER}
 
 
-def _mustered(part: Part) -> Answer:
-    """The noisy number of rows, which the hub sees by site: at least 0, and the rows of the answer too."""
-    count = max(int(part.values[0]), 0)
+def _mustered(part: Part, count: int) -> Answer:
+    """The noisy number of rows, which the hub sees by site; it is that of the answer, too."""
     return Answer({ROWS: replace(part, values=np.array([count], np.int64), rows=count, cells=True)}, count)
 
 
@@ -245,7 +246,9 @@ def _unplanned(name: str, part: Part, planned: NoisyPart, noise: StepNoise) -> l
     if planned.kind == "change":
         return []
     declared = part.sensitivity if isinstance(part.sensitivity, tuple) else (part.sensitivity,)
-    if len(declared) != len(slices) or not all(_is_within(one, other) for one, other in zip(declared, planned.sensitivity, strict=True)):
+    if len(declared) != len(slices) or not all(
+        _is_within(one, other) for one, other in zip(declared, planned.sensitivity, strict=True)
+    ):
         return [Problem(f"part {name!r}", "no bound, or a larger one, on what a patient changes", "the planned bound")]
     return []
 
@@ -272,13 +275,15 @@ def _refusal(found: str, expected: str, remedy: str = "") -> SiteError:
 def _plain(answer: Answer) -> dict[str, Any]:
     """The parts as canonical values."""
     return {
-        name: {"values": part.values, "rows": part.rows, "cells": part.cells, "unit": part.unit} for name, part in answer.parts.items()
+        name: {"values": part.values, "rows": part.rows, "cells": part.cells, "unit": part.unit}
+        for name, part in answer.parts.items()
     }
 
 
 def _answer(found: Mapping[str, Any]) -> Answer:
     parts = {
-        name: Part(np.asarray(one["values"]), one["rows"], cells=one["cells"], unit=one["unit"]) for name, one in found["parts"].items()
+        name: Part(np.asarray(one["values"]), one["rows"], cells=one["cells"], unit=one["unit"])
+        for name, one in found["parts"].items()
     }
     return Answer(parts, found["rows"])
 

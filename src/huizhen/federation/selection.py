@@ -55,7 +55,9 @@ def muster_question(study: Study, analysis: Analysis) -> Question:
 def muster(selected: Selected) -> Answer:
     """The rows of a site."""
     rows = selected.examples.rows
-    return Answer({"rows": Part(np.array([rows], np.int64), rows, cells=True, sensitivity=Sensitivity(1.0, 1.0), unit="patients")}, rows)
+    return Answer(
+        {"rows": Part(np.array([rows], np.int64), rows, cells=True, sensitivity=Sensitivity(1.0, 1.0), unit="patients")}, rows
+    )
 
 
 def scope_of(study: Study, analysis: Analysis) -> str:

@@ -49,7 +49,8 @@ OWN = (
     "the sites' own."
 )
 UNJUDGED = (
-    "With noise by site the losses and measures stay at the sites, for none of them can carry it: judge the weights on rows of your own."
+    "With noise by site the losses and measures stay at the sites, for none of them can carry it: judge the weights on rows of "
+    "your own."
 )
 Script = Generator[Question | Milestone, Any, Result]
 
@@ -242,9 +243,7 @@ def _drawn_by(spec: AveragingSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([*inputs, *(use.name for use in uses if use.kind != "image")]))
 
 
-def _noised(
-    spec: AveragingSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]
-) -> tuple[NoisyStep, ...]:
+def _noised(spec: AveragingSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
     """With noise by site: every round's change, of equal weight. The first question tells rows alone, the last is not asked.
 
     Noise by patient belongs inside training, where each patient's gradient can be clipped; it is the setting ``private`` that would
@@ -256,7 +255,11 @@ def _noised(
         raise StudyError(NOT_NOISED, [Problem("private", found, expected, "Set level = 'site'")])
     told = {
         "scale": (spec.scale == "joint", "'joint', which adds up inputs", "Set scale = 'site' or 'none'"),
-        "validation": (bool(spec.validation or spec.test), "rows kept aside, which are counted and judged", "Set validation and test to 0"),
+        "validation": (
+            bool(spec.validation or spec.test),
+            "rows kept aside, which are counted and judged",
+            "Set validation and test to 0",
+        ),
         "order": (spec.order != "together", "'cyclic', which shows one site's change", "Set order = 'together'"),
         "control": (spec.control or spec.normalise, "sums beside the change", "Set control and normalise to false"),
         "task": (spec.task == "cox" and not spec.ends, "times that the sites agree on", "Use task = 'discrete_time' with ends"),

@@ -145,7 +145,9 @@ def without_noise(remedy: str) -> Noised:
 
     def refuse(_spec: Any, _variables: Mapping[str, Variable], _level: str) -> NoReturn:
         expected = "a method whose every answer can carry noise"
-        raise StudyError("Noise cannot be added.", [Problem("", "sums that one patient may change without bound", expected, remedy)])
+        raise StudyError(
+            "Noise cannot be added.", [Problem("", "sums that one patient may change without bound", expected, remedy)]
+        )
 
     return refuse
 
@@ -180,8 +182,8 @@ class ScriptedMethod:
         appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
             terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
-        noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides; it
-            raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
+        noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides;
+            it raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
     """
 
     name: str

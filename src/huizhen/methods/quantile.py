@@ -163,7 +163,8 @@ def _noisy_program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Tota
     names, probabilities = tuple(dict.fromkeys(spec.variables)), tuple(dict.fromkeys(spec.probabilities))
     levels = yield from agree_levels("quantile", [spec.by] if spec.by else [], terms)
     groups = levels[spec.by] if spec.by else ()
-    edges = np.linspace(*ranges_of(names, terms.variables).T, BINS + 1, axis=1)  # (variable, edge)
+    ranges = ranges_of(names, terms.variables)
+    edges = np.linspace(ranges[:, 0], ranges[:, 1], BINS + 1, axis=1)  # (variable, edge)
     cuts = np.repeat(edges[:, None, 1:-1], len(groups) or 1, axis=1)
     facts = {"variables": list(names), "by": spec.by, "groups": list(groups), "cuts": cuts}
     total = yield Question("quantile", "between", facts, read_by([*names, spec.by]))
@@ -248,9 +249,7 @@ def _answer_between(question: Question, examples: Examples, local: Local, _rng: 
 QUANTILE_STEPS: Mapping[str, Step] = {"between": _answer_between}
 
 
-def _noised(
-    spec: QuantileSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]
-) -> tuple[NoisyStep, ...]:
+def _noised(spec: QuantileSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
     """One histogram of each variable by group."""
     names = tuple(dict.fromkeys(spec.variables))
     ranges_declared(names, variables, level)

@@ -183,9 +183,7 @@ def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tupl
     return tuple(notes)
 
 
-def _noised(
-    spec: SummarySpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]
-) -> tuple[NoisyStep, ...]:
+def _noised(spec: SummarySpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
     """Moments of the numbers within their declared ranges, counts of the categories at their declared levels."""
     if spec.correlation:
         found, remedy = "products of variables, which noise does not cover", "Leave correlation out"

@@ -168,9 +168,7 @@ def _tables(question: Question, examples: Examples) -> NDArray[np.int64]:
     return counts.reshape(shape)
 
 
-def _noised(
-    spec: TabulateSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]
-) -> tuple[NoisyStep, ...]:
+def _noised(spec: TabulateSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
     """One table: a patient stands in one of its cells, or in none."""
     names = [name for name in (spec.rows, spec.columns, spec.strata if spec.columns else "") if name]
     sizes = levels_declared(names, variables, level)

@@ -1,7 +1,7 @@
 """The noise of a whole study: how large for which part of which answer, and what all of it costs.
 
-Every answer costs the same: that of one Gaussian of noise multiplier z (or one Laplace of epsilon 1 / z), whatever parts it has. Of k
-parts or slices with a size of their own each gets noise of z sqrt(k) (Laplace: z k) times what one patient changes in it. The
+Every answer costs the same: that of one Gaussian of noise multiplier z (or one Laplace of epsilon 1 / z), whatever parts it has.
+Of k parts or slices with a size of their own each gets noise of z sqrt(k) (Laplace: z k) times what one patient changes in it. The
 smallest z for which all planned answers keep to the study's epsilon is found by the accountant.
 """
 
@@ -122,9 +122,9 @@ class PartNoise:
     def opened(self, steps: NDArray[np.int64]) -> NDArray[Any]:
         """A sum of such, in the unit of the values: int64 for counts, float32 for a change, else float64."""
         granularity = np.array([one.grid.granularity for one in self.slices])
-        values = steps * (granularity if len(granularity) > 1 else granularity[0])
+        values: NDArray[np.float64] = steps * (granularity if len(granularity) > 1 else granularity[0])
         if self.kind in ("counts", "histogram"):
-            whole = np.rint(values).astype(np.int64)
+            whole: NDArray[np.int64] = np.rint(values).astype(np.int64)
             return np.maximum(whole, 0) if self.kind == "counts" else whole
         return values.astype(np.float32) if self.kind == "change" else values
 

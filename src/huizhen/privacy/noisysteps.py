@@ -20,10 +20,10 @@ class NoisyPart:
     """A part of an answer that carries noise.
 
     Attributes:
-        kind: ``counts`` of patients, whose noisy sum is cut to be 0 or more; ``histogram``: counts that are added up further, so that
-            negative ones are left; ``reals``; ``change`` of a network's weights, clipped to the study's `clip`.
-        sensitivity: what one patient changes: of the whole part, or of each slice along its last axis, each with noise of its own
-            size. Empty for a ``change``.
+        kind: ``counts`` of patients, whose noisy sum is cut to be 0 or more; ``histogram``: counts that are added up further, so
+            that negative ones are left; ``reals``; ``change`` of a network's weights, clipped to the study's `clip`.
+        sensitivity: what one patient changes: of the whole part, or of each slice along its last axis, each with noise of its
+            own size. Empty for a ``change``.
         size: entries of the part, or of each slice, at most.
     """
 

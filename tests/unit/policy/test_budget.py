@@ -265,7 +265,7 @@ def test_all_mistakes_of_a_budget_are_told_at_once_with_their_places():
         "policy.budget.delta",
         "policy.budget.per_year",
     ]
-    assert caught.value.problems[3].expected == "one of: epsilon, delta, dataset, allow_exact"
+    assert caught.value.problems[3].expected == "one of: epsilon, delta, dataset, allow_exact, allow_row_counts"
 
 
 @pytest.fixture

@@ -111,21 +111,34 @@ def joint_moments(
         shape: also third and fourth powers.
         absolute: also absolute distances.
         products: also products of each pair of variables, over the rows that miss none of them.
-        ranges: float64 (variable, 2): values beyond are cut to these, so that noise can hide a patient; None: as they are.
+        ranges: float64 (variable, 2), in a study with noise: values beyond are cut to these, and distances are taken from their
+            middle, so that noise can hide a patient. Then `Moments.unlike` is 0, for noise hides the few; and where the noise
+            exceeds a variance, that is NaN.
     """
     read = read_by([*variables, by])
     facts: dict[str, Any] = {"variables": list(variables), "by": by, "groups": list(groups), "products": products}
     if ranges is not None:
-        facts["ranges"] = ranges
+        return (yield from _noisy_moments(method, facts | {"ranges": ranges}, read, shape=shape))
     sums = (yield Question(method, "sums", facts, read)).sums
     mean = _divide(sums["sum"], sums["n"], empty=0.0)
-    if ranges is not None:
-        mean = np.clip(mean, *ranges.T)  # the noise may have carried it beyond
     facts |= {"mean": mean, "shape": shape, "absolute": absolute}
     if products:
         facts["complete_mean"] = _divide(sums["complete_sum"], sums["complete"][:, None], empty=0.0)
     centred = (yield Question(method, "centred", facts, read)).sums
     return _settle(sums, mean, centred)
+
+
+def _noisy_moments(
+    method: str, facts: dict[str, Any], read: tuple[str, ...], *, shape: bool
+) -> Generator[Question, Total, Moments]:
+    counts = (yield Question(method, "sums", facts, read)).sums
+    middle = np.broadcast_to(facts["ranges"].mean(axis=1), counts["n"].shape)
+    facts |= {"mean": np.array(middle), "shape": shape, "absolute": False}
+    centred = (yield Question(method, "centred", facts, read)).sums
+    n = counts["n"]
+    sums = {**counts, "sum": n * middle + centred["power1"], "unlike": np.zeros((len(CODES), *n.shape), np.int64)}
+    moments = _settle(sums, middle, centred)
+    return replace(moments, powers={**moments.powers, 2: np.where(moments.powers[2] > 0, moments.powers[2], np.nan)})
 
 
 def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred: Mapping[str, NDArray[Any]]) -> Moments:
@@ -162,7 +175,6 @@ def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred
 
 def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     names, groups, group = _reading(question, examples)
-    ranges = question.facts.get("ranges")
     n, missing, total = (np.zeros((groups, len(names))) for _ in range(3))
     complete, complete_sum = np.zeros(groups), np.zeros((groups, len(names)))
     unlike, complete_unlike = (np.zeros((len(CODES), groups, len(names)), np.int64) for _ in range(2))
@@ -172,7 +184,7 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
             seen = ~np.isnan(values)
             n[:, j] += _by_group(where[seen], groups)
             missing[:, j] += _by_group(where[~seen], groups)
-            total[:, j] += _by_group(where[seen], groups, _within(values[seen], ranges, j))
+            total[:, j] += _by_group(where[seen], groups, values[seen])
             unlike[:, :, j] += _unlike(values[seen], where[seen], groups)
         if question.facts["products"]:
             whole = ~np.any(np.isnan(columns), axis=0)
@@ -181,13 +193,14 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
                 complete_sum[:, j] += _by_group(where[whole], groups, values[whole])
                 complete_unlike[:, :, j] += _unlike(values[whole], where[whole], groups)
     _check_finite(total, names)
-    one, codes = each_of(len(names)), each_of(len(CODES) * len(names))
+    one = each_of(len(names))
     parts = {
         "n": Part(n.astype(np.int64), examples.rows, cells=True, sensitivity=one),
         "missing": Part(missing.astype(np.int64), examples.rows, cells=True, sensitivity=one),
-        "unlike": Part(unlike, examples.rows, cells=True, sensitivity=codes),
-        "sum": Part(total, examples.rows, sensitivity=None if ranges is None else _reach(np.abs(ranges).max(axis=1))),
     }
+    if "ranges" in question.facts:  # sums come with the powers, from the middle of the ranges
+        return Answer(parts, examples.rows), local
+    parts |= {"unlike": Part(unlike, examples.rows, cells=True), "sum": Part(total, examples.rows)}
     if question.facts["products"]:
         parts["complete"] = Part(complete.astype(np.int64), examples.rows, cells=True)
         parts["complete_unlike"] = Part(complete_unlike, examples.rows, cells=True)
@@ -199,7 +212,7 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
     facts = question.facts
     names, groups, group = _reading(question, examples)
     ranges = facts.get("ranges")
-    mean = facts["mean"] if ranges is None else np.clip(facts["mean"], *ranges.T)
+    mean = facts["mean"] if ranges is None else np.broadcast_to(ranges.mean(axis=1), (groups, len(names)))  # whatever is asked
     exponents = (1, 2, 3, 4) if facts["shape"] else (1, 2)
     sums = {f"power{exponent}": np.zeros((groups, len(names))) for exponent in exponents}
     if facts["absolute"]:
@@ -224,26 +237,20 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
     _check_finite(sums[f"power{exponents[-1]}"], names)
     parts = {name: Part(values, examples.rows) for name, values in sums.items()}
     if ranges is not None:
-        width = ranges[:, 1] - ranges[:, 0]
+        half = (ranges[:, 1] - ranges[:, 0]) / 2
         for exponent in exponents:
             name = f"power{exponent}"
-            parts[name] = replace(parts[name], sensitivity=_reach(width**exponent))
+            parts[name] = replace(parts[name], sensitivity=_reach(half**exponent))
     return Answer(parts, examples.rows), local
 
 
 def noisy_moments(ranges: Sequence[tuple[float, float]], groups: int, *, shape: bool) -> tuple[NoisyStep, ...]:
     """What `joint_moments` asks in a study with noise."""
-    limits, count = np.array(ranges, float).reshape(-1, 2), len(ranges)
-    one, codes = each_of(count), each_of(len(CODES) * count)
-    sums = {
-        "n": NoisyPart("counts", (one,), groups * count),
-        "missing": NoisyPart("counts", (one,), groups * count),
-        "unlike": NoisyPart("counts", (codes,), len(CODES) * groups * count),
-        "sum": NoisyPart("reals", _reach(np.abs(limits).max(axis=1)), groups),
-    }
-    width = limits[:, 1] - limits[:, 0]
-    powers = {f"power{e}": NoisyPart("reals", _reach(width**e), groups) for e in ((1, 2, 3, 4) if shape else (1, 2))}
-    return NoisyStep("sums", 1, sums), NoisyStep("centred", 1, powers)
+    limits, one = np.array(ranges, float).reshape(-1, 2), each_of(len(ranges))
+    counts = {name: NoisyPart("counts", (one,), groups * len(ranges)) for name in ("n", "missing")}
+    half = (limits[:, 1] - limits[:, 0]) / 2
+    powers = {f"power{e}": NoisyPart("reals", _reach(half**e), groups) for e in ((1, 2, 3, 4) if shape else (1, 2))}
+    return NoisyStep("sums", 1, counts), NoisyStep("centred", 1, powers)
 
 
 def _reach(most: NDArray[np.float64]) -> tuple[Sensitivity, ...]:

@@ -55,7 +55,9 @@ def ranges_declared(names: Iterable[str], variables: Mapping[str, Variable], lev
     for name in wanted:
         if not ranges.get(name) or variables[name].kind != "number":
             remedy = f"Declare a range in [variables.{name}], such as range = [0, 120]; values beyond are cut to it"
-            problems.append(Problem(name, "a number without a range, so that one patient may change its sum by any amount", "a range", remedy))
+            problems.append(
+                Problem(name, "a number without a range, so that one patient may change its sum by any amount", "a range", remedy)
+            )
     if problems:
         raise StudyError(CANNOT, problems)
     return tuple(one for one in ranges.values() if one is not None)

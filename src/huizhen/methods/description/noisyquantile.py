@@ -33,8 +33,8 @@ class Quantile:
 def noisy_quantile(edges: NDArray[np.float64], bins: NDArray[np.int64], probability: float, *, at_least: int) -> Quantile:
     """The point up to which a share of the histogram lies, by linear interpolation within a bin.
 
-    Running sums of noisy bins do not rise everywhere: at each edge the mean of the largest one so far and the smallest one to come is
-    taken. Negative bins count as they are, for cutting each to 0 would add patients wherever there are none.
+    Running sums of noisy bins do not rise everywhere: at each edge the mean of the largest one so far and the smallest one to come
+    is taken. Negative bins count as they are, for cutting each to 0 would add patients wherever there are none.
 
     Args:
         edges: float64 (bin + 1,), rising.
