@@ -95,7 +95,7 @@ class Federation:
             ledgers = open_ledgers(self.tables, self.folder, stack)
             gates = {site: Gate(site, self.policies[site], ledgers[site].ledger, self.clock) for site in self.tables}
             if plan is not None:
-                reserve(gates, self.study, plan)
+                reserve(gates, self.study, plan, self.checkpoints(), data)
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
             collected = _Collected()

@@ -61,8 +61,13 @@ def plan_of(study: Study, sites: int) -> NoisePlan | None:
     return plan_noise(asked, {label: (counted, *steps) for label, steps in study.noisy_steps.items()})
 
 
-def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan) -> None:
+def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan, kept: Checkpoints, data: str = "") -> None:
     """Sets aside at every site with a budget what the whole study will spend, before anything is asked.
+
+    What a site has kept of an earlier run of this study on these rows was paid for then.
+
+    Args:
+        kept, data: as of `Noised`.
 
     Raises:
         PolicyError: at a site it would spend more than is left; every such site is named, and nothing is set aside anywhere.
@@ -71,7 +76,8 @@ def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan) -> None:
     for site, gate in gates.items():
         if gate.purse is None:
             continue
-        decision = gate.purse.reserve(study.digest, plan.events)
+        draws = [draw for analysis in study.analyses for draw in _draws(kept, site, analysis.label, plan, data)]
+        decision = gate.purse.reserve(study.digest, plan.events, draws=draws)
         if not decision.allowed:
             expected = f"room for a study of epsilon {plan.spent.pld:.3g} at delta {plan.wanted.delta:g}"
             problems.append(Problem(f"site {site}", "; ".join(decision.reasons), expected))
@@ -168,15 +174,10 @@ class _SiteNoise:
 
     @property
     def _name(self) -> str:
-        return f"{self.side.site}.{self.ask.analysis}.noisy"
+        return _name(self.side.site, self.ask.analysis)
 
     def _recall(self) -> dict[str, Any]:
-        """Noisy answers by question, and how many different ones were asked by step; of these rows and this plan."""
-        mine = {"data": self.scheme.data, "multiplier": self.scheme.plan.multiplier, "honest": self.scheme.plan.wanted.honest}
-        kept = self.scheme.kept.load(self._name)
-        if isinstance(kept, Mapping) and kept.get("of") == mine:
-            return dict(kept)
-        return {"of": mine, "answers": {}, "asked": {}}
+        return _kept(self.scheme.kept, self._name, self.scheme.plan, self.scheme.data)
 
     def _told(self, noise: StepNoise, answer: Answer) -> Answer:
         """The answer as it may leave: noisy parts, the rows where they are told, ones for weights, zeros for what is withheld."""
@@ -221,6 +222,23 @@ class _SiteNoise:
 
 
 ANEW = "Run it as a new study, which reserves what it spends"
+
+
+def _name(site: str, analysis: str) -> str:
+    return f"{site}.{analysis}.noisy"
+
+
+def _kept(kept: Checkpoints, name: str, plan: NoisePlan, data: str) -> dict[str, Any]:
+    """Noisy answers by question, and how many different ones were asked by step; of these rows and this plan."""
+    mine = {"data": data, "multiplier": plan.multiplier, "honest": plan.wanted.honest}
+    found = kept.load(name)
+    if isinstance(found, Mapping) and found.get("of") == mine:
+        return dict(found)
+    return {"of": mine, "answers": {}, "asked": {}}
+
+
+def _draws(kept: Checkpoints, site: str, analysis: str, plan: NoisePlan, data: str) -> list[str]:
+    return [one["draw"] for one in _kept(kept, _name(site, analysis), plan, data)["answers"].values()]
 
 
 def _musters(answers: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Purse:
         self._lock = threading.Lock()
         self._reservations: dict[int, _Reservation] = {}
         self._granted: dict[str, int] = {}  # studies that may charge, judged in this purse's own life
-        self._draws: dict[tuple[str, str], Counter[Leaf]] = {}  # what was charged, by study and name of the draw
+        self._draws: dict[tuple[str, str], tuple[int, Counter[Leaf]]] = {}  # by study and draw: the reservation, what was charged
         self._read = 0
         for entry in linked(ledger.entries()):
             self._take(entry)
@@ -81,13 +81,16 @@ class Purse:
             self._catch_up()
             return self._spent()
 
-    def reserve(self, study: str, events: Iterable[PrivacyEvent]) -> Decision:
+    def reserve(self, study: str, events: Iterable[PrivacyEvent], *, draws: Iterable[str] = ()) -> Decision:
         """Set aside what a study will spend, before it starts.
 
         A study that was interrupted reserves the same again and goes on with its reservation, and what it charged before is gone.
 
         Args:
             study: digest of the study, or whatever else names its execution.
+            events: all that it releases.
+            draws: names of draws of noise that the study has kept and releases again; what was charged for them in a reservation
+                that is settled is not set aside anew.
 
         Returns:
             Allowed, or refused with the clause ``budget`` (it would overspend, and what would fit) or ``ledger``.
@@ -95,10 +98,11 @@ class Purse:
         Raises:
             MachineError: the package dp-accounting is not installed.
         """
-        wanted = leaves(events)
-        facts = described(_events(wanted))
+        everything = leaves(events)
         with self._lock:
             self._catch_up()
+            wanted = everything - self._settled(study, draws)
+            facts = described(_events(wanted))
             held = next((one for one in self._reservations.values() if one.is_open and one.study == study), None)
             if held is not None and held.reserved != wanted:
                 return _refuse("this study has reserved other noise before; settle it first, or go on with the same noise")
@@ -131,7 +135,7 @@ class Purse:
         wanted = leaves([event])
         with self._lock:
             self._catch_up()
-            if draw and self._draws.get((study, draw)) == wanted:
+            if draw and (study, draw) in self._draws and self._draws[study, draw][1] == wanted:
                 return ALLOWED
             held = self._reservations.get(self._granted.get(study, -1))
             if held is None or not held.is_open:
@@ -156,6 +160,15 @@ class Purse:
                     return entry
             self._granted.pop(study, None)
             return ALLOWED
+
+    def _settled(self, study: str, draws: Iterable[str]) -> Counter[Leaf]:
+        """What was charged for these draws in reservations that are settled."""
+        before: Counter[Leaf] = Counter()
+        for draw in set(draws):
+            number, charged = self._draws.get((study, draw), (-1, before))
+            if number >= 0 and not self._reservations[number].is_open:
+                before.update(charged)
+        return before
 
     def _spent(self, *, but: _Reservation | None = None, until: int | None = None) -> Counter[Leaf]:
         total: Counter[Leaf] = Counter()
@@ -193,7 +206,7 @@ class Purse:
                 charged = leaves(recorded(fact["events"]))
                 self._reservations[fact["reservation"]].charged.update(charged)
                 if "draw" in fact:
-                    self._draws[fact["study"], fact["draw"]] = charged
+                    self._draws[fact["study"], fact["draw"]] = (fact["reservation"], charged)
             else:
                 self._reservations[fact["reservation"]].is_open = False
         except (KeyError, TypeError, ValueError, AttributeError):
