@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 __all__ = [
     "CallerError",
@@ -32,6 +33,7 @@ __all__ = [
     "Problem",
     "SiteError",
     "StudyError",
+    "closest",
 ]
 
 
@@ -100,3 +102,8 @@ class FederationError(HuizhenError):
 
 class MachineError(HuizhenError):
     """Disk, memory or an optional package is missing."""
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """The known name that a name may have been meant to be; "" where none is near (``difflib``, a likeness of 0.6)."""
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), "")

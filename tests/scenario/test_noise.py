@@ -235,6 +235,9 @@ def test_what_cannot_carry_noise_is_refused_as_the_study_is_read():
     assert told["protection.noise.place"].remedy == "Use sum = 'masked', or place = 'local'"
     assert told["method.averaging.private"].remedy == "Set level = 'site'"
     assert "cannot carry noise" in told["method.kaplan_meier"].found
+    compressed = {"sum": "masked", "compress": {"kind": "quantised", "bits": 16}, "noise": {**NOISE, "level": "site"}}
+    with pytest.raises(StudyError, match="compression of noisy numbers"):
+        Study.parse({**study(AVERAGING, level="site").content, "protection": compressed})
     with pytest.raises(StudyError, match="a Gaussian mechanism"):
         study(mechanism="laplace")
     assert Study.parse(study().content).digest == study().digest

@@ -16,7 +16,7 @@ from rich.markup import escape
 from huizhen.cli import describing, ledgers, running, studies
 from huizhen.cli.help import in_chinese, mistake
 from huizhen.cli.terminal import Terminal
-from huizhen.cli.words import language, say
+from huizhen.cli.words import colon, language, say
 from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, Problem, SiteError
 from huizhen.translation import translate
 
@@ -130,7 +130,7 @@ def show_error(error: HuizhenError, spoken: str) -> None:
     console.print(f"[bold red]{told(error.message)}[/]")
     for problem in error.problems:
         console.print(f"  [bold]{told(problem.where)}[/]")
-        console.print(f"    {say('found', chosen)}: {told(problem.found)}")
-        console.print(f"    {say('expected', chosen)}: {told(problem.expected)}")
+        console.print(f"    {say('found', chosen)}{colon(chosen)}{told(problem.found)}")
+        console.print(f"    {say('expected', chosen)}{colon(chosen)}{told(problem.expected)}")
         if problem.remedy:
-            console.print(f"    {say('remedy', chosen)}: {told(problem.remedy)}")
+            console.print(f"    {say('remedy', chosen)}{colon(chosen)}{told(problem.remedy)}")

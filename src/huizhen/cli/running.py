@@ -14,7 +14,7 @@ from huizhen.cli.interruption import Interruption
 from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
 from huizhen.cli.terminal import Terminal, quietly
-from huizhen.cli.words import Language, say
+from huizhen.cli.words import Language, colon, say
 from huizhen.embedded.exporting import is_taken_away
 from huizhen.embedded.findings import Findings
 from huizhen.embedded.run import run
@@ -76,8 +76,8 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
     for each in DEMOS:
         study = each.study()
         console.rule(f"[bold]{escape(study.title)}[/]")
-        console.print(f"{say('demo question', context.obj)}: {study.about.question}")
-        console.print(f"{say('demo data', context.obj)}: {translate(each.source, context.obj)}\n")
+        console.print(f"{say('demo question', context.obj)}{colon(context.obj)}{study.about.question}")
+        console.print(f"{say('demo data', context.obj)}{colon(context.obj)}{translate(each.source, context.obj)}\n")
         sites = each.sites()
         folder = out / f"demo-{each.name}"
         findings = with_references(_watched(console, context.obj, study, sites, None), sites)
@@ -140,7 +140,7 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
         console.print(f"  {translate(str(doubt), spoken)}", markup=False)
     path = folder / "report.html"
     page.write(content, path)
-    console.print(f"\n[bold]{say('report written', spoken)}[/]: {escape(str(path.resolve()))}\n", soft_wrap=True)
+    console.print(f"\n[bold]{say('report written', spoken)}[/]{colon(spoken)}{escape(str(path.resolve()))}\n", soft_wrap=True)
     for finding in findings:
         if is_taken_away(finding.result):
             console.print(
@@ -149,7 +149,9 @@ def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) 
             with quietly():
                 written = finding.export(folder / "models")
             files = ", ".join(str(file.resolve()) for file in written)
-            console.print(f"[bold]{say('model written', spoken, label=finding.label)}[/]: {escape(files)}\n", soft_wrap=True)
+            console.print(
+                f"[bold]{say('model written', spoken, label=finding.label)}[/]{colon(spoken)}{escape(files)}\n", soft_wrap=True
+            )
 
 
 def _sites(options: list[str]) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from huizhen import extension
-from huizhen.cli.words import say
+from huizhen.cli.words import colon, say
 from huizhen.errors import CallerError, MachineError, Problem
 from huizhen.federation.study import METHODS, Study
 from huizhen.translation import translate
@@ -44,9 +44,9 @@ def check(context: typer.Context, path: Annotated[Path, typer.Argument(help="A s
     """Validate a study file: all mistakes at once, each with its key, what was found and what was expected."""
     study = Study.read(path)
     typer.echo(say("study ok", context.obj, path=path, title=study.title))
-    typer.echo(f"  {say('methods', context.obj)}: {', '.join(analysis.label for analysis in study.analyses)}")
-    typer.echo(f"  {say('variables', context.obj)}: {', '.join(study.uses)}")
-    typer.echo(f"  {say('digest', context.obj)}: {study.digest}")
+    typer.echo(f"  {say('methods', context.obj)}{colon(context.obj)}{', '.join(analysis.label for analysis in study.analyses)}")
+    typer.echo(f"  {say('variables', context.obj)}{colon(context.obj)}{', '.join(study.uses)}")
+    typer.echo(f"  {say('digest', context.obj)}{colon(context.obj)}{study.digest}")
 
 
 def methods(context: typer.Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-__all__ = ["WORDS", "Language", "language", "say"]
+__all__ = ["WORDS", "Language", "colon", "language", "say"]
 
 Language = Literal["en", "zh"]
 
@@ -69,6 +69,11 @@ def language(chosen: str = "") -> Language:
         if hint:
             return "zh" if hint.lower().startswith("zh") else "en"
     return "en"
+
+
+def colon(spoken: Language) -> str:
+    """What stands between a word and what it introduces."""
+    return ": " if spoken == "en" else "："
 
 
 def say(key: str, spoken: Language, **values: object) -> str:

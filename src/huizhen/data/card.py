@@ -37,7 +37,7 @@ class VariableCard:
         rarer_levels: how many levels are not named.
         mean, sd: rounded so that the minimum cell count of patients does not show.
         low, high: about nine in ten values lie between; neither is the value of any patient. For a date: years.
-        note: why something is withheld, in plain words.
+        note: why something is withheld, in plain words; of images what of them was looked at.
         shape: of the images, (channel, *space); () for the others.
         stored: how their pixels are kept, ``uint8``, ``int16`` or ``float32``; "" for the others. Nothing else is told of them.
     """
@@ -110,6 +110,9 @@ class Readable(Protocol):
 
     def read(self, variables: Mapping[str, Declared], *, site: str) -> Examples: ...
 
+    def examined(self, name: str) -> str:
+        """What of a column of images was looked at, in words, once all that was looked at is sound."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Guess:
@@ -142,7 +145,7 @@ def describe(
         variables: declared kinds and units, where there are any.
 
     Raises:
-        DataError: the source cannot be read.
+        DataError: the source cannot be read, or an image whose header was looked at is damaged or unlike the others.
     """
     rule = Rule(max(min_cell_count, 1), max(min_rows, min_cell_count, 1), max(round_to, 1))
     if table.rows < rule.min_rows:
@@ -163,7 +166,8 @@ def _images(table: Readable | Examples) -> Iterator[VariableCard]:
         return
     for facts in table.columns:
         if facts.kind == "image":
-            yield VariableCard(facts.name, "image", missing=0, missing_share=0.0, shape=facts.shape, stored=facts.stored)
+            note = table.examined(facts.name)
+            yield VariableCard(facts.name, "image", missing=0, missing_share=0.0, shape=facts.shape, stored=facts.stored, note=note)
 
 
 def _columns(

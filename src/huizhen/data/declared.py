@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Literal, Protocol
 
 import numpy as np
 
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.data.labels import MISSING
-from huizhen.errors import Problem
+from huizhen.errors import Problem, closest
 
 __all__ = ["Declared", "constant_site", "doubts", "infinite", "no_column", "no_value", "outside_levels", "text_for_number"]
 
@@ -74,8 +73,8 @@ def no_column(where: str, name: str, there: Sequence[str], remedy: str = "") -> 
     """A named column is not there."""
     shown = [short(column) for column in there[:SHOWN]]
     more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
-    close = get_close_matches(name, there, 1, 0.6) or [column for column in there if column.lower() == name.lower()]
-    hint = remedy or (f"Did you mean {short(close[0])!r}?" if close else "")
+    close = closest(name, there) or next((column for column in there if column.lower() == name.lower()), "")
+    hint = remedy or (f"Did you mean {short(close)!r}?" if close else "")
     return Problem(where, f"no column {short(name)!r}", f"one of: {', '.join(shown)}{more}", hint)
 
 

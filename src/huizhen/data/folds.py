@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 
 from huizhen.data.cohort import joint_uses, parse
 from huizhen.data.examples import SITE, Categories, Column, Examples, Images, Numbers, chunks
+from huizhen.data.mixing import GAMMA, mixed
 
-__all__ = ["TEST", "TRAINING", "VALIDATION", "Aside", "content_hash"]
+__all__ = ["FOLD_NAMES", "TEST", "TRAINING", "VALIDATION", "Aside", "content_hash"]
 
 TRAINING, VALIDATION, TEST = 0, 1, 2
+FOLD_NAMES = ("training", "validation", "test")
 Rule = float | str  # a share of the rows, 0 for none, or a condition; "" for none
 Hashes = NDArray[np.uint64]
 FEW = 256  # images hashed at once
@@ -93,7 +95,7 @@ def _draw(examples: Examples, names: Iterable[str]) -> Hashes:
 def content_hash(examples: Examples, names: Iterable[str]) -> Hashes:
     """A hash of what each row holds in the named variables, uint64 (row,), evenly spread; the order of names does not matter.
 
-    Not for secrets: it is a mixing function (the finaliser of SplitMix64; Steele et al. 2014, figure 8), not a cryptographic one.
+    Not for secrets: see `mixing`.
     """
     total = np.zeros(examples.rows, np.uint64)
     for name in sorted(set(names)):
@@ -127,7 +129,4 @@ def _seed(text: str) -> np.uint64:
 
 
 def _mix(x: Hashes) -> Hashes:
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return mixed(x + GAMMA)

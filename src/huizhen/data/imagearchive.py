@@ -81,6 +81,10 @@ class ImageArchive:
                 problems = [replace(problem, where=f"{self.path.name}, {problem.where}") for problem in error.problems]
         raise DataError(f"{self.path.name} cannot be read as the study needs it", problems)
 
+    def examined(self, name: str) -> str:
+        """What of a column of images was looked at."""
+        return "the array's header was read, and no pixel"
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The columns, in the order of the archive."""

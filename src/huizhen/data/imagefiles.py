@@ -16,7 +16,7 @@ from huizhen.data.images import ImageFacts, as_images, sized
 from huizhen.data.pixels import decode, look, one_by_one
 from huizhen.errors import Problem
 
-__all__ = ["read_images"]
+__all__ = ["agreed", "read_images", "told"]
 
 MOST = 20  # files told at once
 Place = Callable[[int], str]
@@ -34,9 +34,9 @@ def read_images(
         levels: number of classes of a label map, 0 for images.
     """
     with one_by_one():
-        facts, problems = _agreed(folder, files, place, shape)
+        facts, problems = agreed([folder / file for file in files], place, shape)
         if facts is None or problems:
-            return _cut(problems)
+            return told(problems)
         try:
             values = np.empty((len(files), *facts.shape), facts.stored)
         except MemoryError:
@@ -49,15 +49,15 @@ def read_images(
                 problems.append(replace(column, where=place(at)))
             else:
                 values[at] = column.values[0]
-    return _cut(problems) if problems else Images(values)
+    return told(problems) if problems else Images(values)
 
 
-def _agreed(folder: Path, files: Sequence[str], place: Place, shape: tuple[int, ...]) -> tuple[ImageFacts | None, list[Problem]]:
-    """What the files have in common, and those that have not; from their headers."""
+def agreed(files: Sequence[Path], place: Place, shape: tuple[int, ...] = ()) -> tuple[ImageFacts | None, list[Problem]]:
+    """What the files have in common, and those that have not; from their headers. Arguments as for `read_images`."""
     first: ImageFacts | None = None
     problems = []
     for at, file in enumerate(files):
-        facts = look(folder / file, "", shape)
+        facts = look(file, "", shape)
         if isinstance(facts, Problem):
             problems.append(replace(facts, where=place(at)))
         elif first is None:
@@ -74,7 +74,8 @@ def _agreed(folder: Path, files: Sequence[str], place: Place, shape: tuple[int, 
     return first, problems
 
 
-def _cut(problems: list[Problem]) -> list[Problem]:
+def told(problems: list[Problem]) -> list[Problem]:
+    """The first of many problems, and how many more there are."""
     if len(problems) <= MOST:
         return problems
     rest = Problem(f"{len(problems) - MOST} more files", "problems like these", "images of one size and type")

@@ -28,7 +28,7 @@ from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.declared import Declared, no_column, short
 from huizhen.data.examples import SITE, Categories, Column, Examples, Images
 from huizhen.data.frames import column_facts, table
-from huizhen.data.imagefiles import read_images
+from huizhen.data.imagefiles import agreed, read_images, told
 from huizhen.data.images import ImageFacts
 from huizhen.data.pixels import ENDINGS, look, one_by_one
 from huizhen.errors import DataError, Problem
@@ -37,6 +37,7 @@ __all__ = ["FILE", "ImageFolder", "LabelTable", "image_paths", "with_classes", "
 
 IMAGE, LABEL, FILE, SPLIT = "image", "label", "file", "split"
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+LOOKED_AT = 2000  # headers of one column that a description reads: a second or less
 SHOWN = 5  # endings named in one message
 # Endings of files that are often found beside images; any other may be a part of a name.
 KINDS = {
@@ -117,6 +118,22 @@ class ImageFolder:
             if isinstance(facts, ImageFacts)
         ]
         return (*images, *self.facts())
+
+    def examined(self, name: str) -> str:
+        """What of a column of images was looked at, in words: every file's header, or of many files those of some all over.
+
+        Raises:
+            DataError: some of these files are damaged, or unlike the first; all of them at once, up to a number.
+        """
+        files = self.files[name]
+        some = range(len(files)) if len(files) <= LOOKED_AT else np.linspace(0, len(files) - 1, LOOKED_AT).astype(int).tolist()
+        with one_by_one():
+            _, problems = agreed([self.path / files[at] for at in some], lambda at: self.place(name, some[at]))
+        if problems:
+            raise DataError(f"{self.path.name} cannot be read", told(problems))
+        if len(some) < len(files):
+            return f"the headers of {LOOKED_AT} files, evenly over all, were read, and no pixel"
+        return "the headers of all files were read, and no pixel"
 
     def read(self, variables: Mapping[str, Declared], *, site: str) -> Examples:
         """Named columns, and the column ``site``.

@@ -91,6 +91,10 @@ class Source:
         rows = len(columns[fit[0]].missing()) if fit else self.rows
         return Examples({**{name: columns[name] for name in wanted}, SITE: constant_site(site, rows)}, rows)
 
+    def examined(self, name: str) -> str:
+        """Nothing: no column holds images."""
+        return ""
+
     def _groups(self, names: Sequence[str]) -> list[Sequence[str]]:
         # DuckDB hands columns over as a copy, so few at once; a CSV file has to be gone through again for each group.
         size = max(AT_ONCE, -(-len(names) // PASSES)) if any(file.layout for file in self.files) else 1

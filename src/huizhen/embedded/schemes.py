@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.checkpoint import Checkpoints
+from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.noised import Noised
@@ -27,6 +28,15 @@ def lane_of(study: Study) -> Lane:
 
 def schemes(study: Study, keys: Mapping[str, SigningKey]) -> tuple[Scheme, Mapping[str, Scheme]]:
     """The hub's scheme and each site's; the keys speak for the sites."""
+    hub, sites = _sums(study, keys)
+    compress = study.protection.compression
+    if compress.kind == "none":
+        return hub, sites
+    around = {site: CompressedSum(inner, compress, study.about.seed) for site, inner in sites.items()}
+    return CompressedSum(hub, compress, study.about.seed), around
+
+
+def _sums(study: Study, keys: Mapping[str, SigningKey]) -> tuple[Scheme, Mapping[str, Scheme]]:
     if study.protection.sum == "plain":
         plain = PlainSum(lane_of(study))
         return plain, dict.fromkeys(keys, plain)

@@ -196,7 +196,7 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        identity = QuestionIdentity.of(question, self.scope)
+        identity = QuestionIdentity.of(question, self.scope, self.analysis.method.telling)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster), progress=question.progress)
         present, losses, boxes = self.roster, list[Loss](), list[Box]()
         stages = self.summing.stages(question.step)

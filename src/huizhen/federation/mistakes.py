@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -10,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from huizhen.data.labels import is_unicode
-from huizhen.errors import Problem, StudyError
+from huizhen.errors import Problem, StudyError, closest
+from huizhen.methods.method import Unsound
 
 __all__ = ["Mistakes", "check_section", "no_text"]
 
@@ -31,8 +31,8 @@ class Mistakes:
         self.problems += [replace(each, where=f"{under}: {each.where}") if under else each for each in problems]
 
     def unknown(self, where: str, known: Sequence[str]) -> None:
-        close = difflib.get_close_matches(where, known, n=1, cutoff=0.6)
-        remedy = f"Did you mean {close[0]}?" if close else ""
+        close = closest(where, known)
+        remedy = f"Did you mean {close}?" if close else ""
         self.add(where, "a key that is not known", f"one of: {', '.join(known)}", remedy)
 
     def stop(self, message: str) -> None:
@@ -72,7 +72,10 @@ def no_text(content: Any, where: str = "") -> list[Problem]:
 def _translate(found: Any, model: type[BaseModel], where: str, mistakes: Mistakes) -> None:
     key = ".".join([where, *(f"[{part + 1}]" if isinstance(part, int) else str(part) for part in found["loc"])]).replace(".[", "[")
     kind, value = found["type"], found.get("input")
-    if kind == "extra_forbidden":
+    reason = found.get("ctx", {}).get("error")
+    if isinstance(reason, Unsound):
+        mistakes.problems += [replace(each, where=f"{key}.{each.where}" if each.where else key) for each in reason.problems]
+    elif kind == "extra_forbidden":
         mistakes.unknown(key, [f"{where}.{name}" for name in model.model_fields])
     elif kind == "missing":
         mistakes.add(key, "nothing", _meaning(model, found["loc"]))

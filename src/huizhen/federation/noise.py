@@ -49,17 +49,20 @@ def wanted(noise: NoiseSection, sites: int) -> Wanted:
     return Wanted(noise.level, noise.epsilon, noise.delta, noise.mechanism, noise.place, honest, noise.clip)
 
 
-def check_noise(noise: NoiseSection, sum_: str, sites: int, mistakes: Mistakes) -> None:
+def check_noise(noise: NoiseSection, sum_: str, compress: str, sites: int, mistakes: Mistakes) -> None:
     """What the section itself says wrong.
 
     Args:
-        sum_: how addends are added up.
+        sum_: how addends are added up; compress: how they are made smaller, or ``none``.
         sites: how many the study names, 0: none.
     """
     where = "protection.noise"
     if noise.place == "shares" and sum_ == "plain":
         remedy = "Use sum = 'masked', or place = 'local'"
         mistakes.add(f"{where}.place", "shares of noise in a plain sum", "a sum whose addends nobody sees", remedy)
+    if compress != "none":
+        found, expected = "compression of noisy numbers", "whole numbers of steps, which are added exactly"
+        mistakes.add("protection.compress", found, expected, 'Set compress = "none"')
     if noise.mechanism not in GAUSSIAN and (noise.place == "shares" or noise.level == "site"):
         expected = "a Gaussian mechanism, for shares and for whole sites"
         mistakes.add(f"{where}.mechanism", repr(noise.mechanism), expected, "Use mechanism = 'discrete_gaussian'")

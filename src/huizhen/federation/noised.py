@@ -315,6 +315,10 @@ class NoisedHub:
     def __init__(self, inner: HubSide, plan: NoisePlan, analysis: str) -> None:
         self._inner, self._plan, self._analysis, self._step = inner, plan, analysis, ""
 
+    @property
+    def answers_in(self) -> str:
+        return self._inner.answers_in
+
     def stages(self, step: str) -> tuple[str, ...]:
         self._step = step
         return self._inner.stages(step)

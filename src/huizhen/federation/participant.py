@@ -40,7 +40,8 @@ class _Work:
     lineage: str = ""
     turn: tuple[str, int] = ("", 0)
     answer: Answer | None = None
-    kept: dict[str, Any] = field(default_factory=dict)  # the scheme's
+    kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
+    lasting: dict[str, Any] = field(default_factory=dict)
 
 
 class Participant:
@@ -106,10 +107,13 @@ class Participant:
             noisy=lambda noise: self._judged_answer(ask, work, rng, noise),
             reveal=lambda roster: self._reveal(ask, roster),
             kept=work.kept,
-            rng=rng,
+            lasting=work.lasting,
         )
         scheme = self._counted if ask.question.step == MUSTER else self._scheme
+        before = dict(work.lasting)
         turn = scheme.at_site(ask, side)
+        if any(work.lasting[name] is not before.get(name) for name in work.lasting):
+            self._checkpoints.save(self._name(ask) + ".scheme", {"lineage": ask.lineage, "kept": dict(work.lasting)})
         return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started)
 
     def _begin(self, ask: Ask) -> _Work:
@@ -119,7 +123,7 @@ class Participant:
             self._work.clear()  # analyses come one after the other, and each holds its rows prepared
             work = self._work[ask.analysis] = _Work(analysis, select(self._study, analysis, self._examples))
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
-            work.lineage, work.local = ask.lineage, self._recall(ask)
+            work.lineage, work.local, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
         if (ask.lineage, ask.round) != work.turn:
             work.turn, work.answer = (ask.lineage, ask.round), None
         return work
@@ -130,6 +134,11 @@ class Participant:
         if saved is None or saved["lineage"] != ask.lineage or ask.round < saved["round"]:
             return Local()
         return Local(saved["before"] if saved["round"] == ask.round else saved["kept"])
+
+    def _recall_scheme(self, ask: Ask) -> dict[str, Any]:
+        """What the scheme kept of this course."""
+        saved = self._checkpoints.load(self._name(ask) + ".scheme")
+        return dict(saved["kept"]) if saved is not None and saved["lineage"] == ask.lineage else {}
 
     def _remember(self, ask: Ask, before: Local, after: Local) -> None:
         if after.kept is not before.kept:
@@ -149,7 +158,7 @@ class Participant:
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
             answer, local = self._compute(ask, work, rng)
             noisy = Noisy(answer) if noise is None else noise(answer)
-            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
             decision = self._gate.release(
                 ask.question,
                 answer,
@@ -174,7 +183,7 @@ class Participant:
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
-        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
+        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, self._work[ask.analysis].analysis.method.telling)
         decision = self._gate.reveal(study=ask.study, run=ask.run, round=ask.round, roster=roster, question_key=identity.key)
         if not decision.allowed:
             raise _Withheld(Refused(decision.reasons, decision.clauses))

@@ -11,7 +11,7 @@ Rules of order, each with the mistake that it stops:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -88,17 +88,27 @@ class QuestionIdentity:
     Attributes:
         digest: of the question alone.
         key: of the question and the scope, and not of the roster: two runs that ask the same of the same patients have the same
-            key, whoever takes part.
+            key, whoever takes part, and however much of what was learned before a question tells again.
     """
 
     digest: str
     key: str
 
     @classmethod
-    def of(cls, question: Question, scope: str) -> QuestionIdentity:
-        asked = question
-        digest = canonical.digest([asked.method, asked.step, asked.facts, list(asked.variables), asked.degrees])
-        return cls(digest, canonical.digest([digest, scope]))
+    def of(cls, question: Question, scope: str, telling: Collection[str] = ()) -> QuestionIdentity:
+        """The identity of a question.
+
+        Args:
+            telling: facts that make no difference to what is asked, see `Method.telling`.
+        """
+        digest = asked = _digest(question, question.facts)
+        if any(name in question.facts for name in telling):
+            asked = _digest(question, {name: value for name, value in question.facts.items() if name not in telling})
+        return cls(digest, canonical.digest([asked, scope]))
+
+
+def _digest(question: Question, facts: Mapping[str, Any]) -> str:
+    return canonical.digest([question.method, question.step, facts, list(question.variables), question.degrees])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
 from huizhen.federation.rounds import Answered, Ask, Box, Lane, add_up
 from huizhen.privacy.accounting.events import PrivacyEvent
 from huizhen.privacy.release import EMPTY, Answer, Total
@@ -51,7 +49,7 @@ class SiteSide:
         noisy: the same with what a function makes of the answer before it is charged and leaves; the policy judges it as it was.
         reveal: asks the site's gate whether the sum of these sites may be seen, and has it recorded; raises where it may not.
         kept: what the scheme remembers of this analysis, in memory only; the scheme's own, to be changed.
-        rng: draws that are the same when a round is repeated.
+        lasting: the same in canonical values, checkpointed at the site.
     """
 
     site: str
@@ -59,7 +57,7 @@ class SiteSide:
     answer: Callable[[], Answer]
     reveal: Callable[[tuple[str, ...]], None]
     kept: dict[str, Any]
-    rng: np.random.Generator
+    lasting: dict[str, Any]
     noisy: Callable[[Callable[[Answer], Noisy]], Answer] = _no_noise
 
 
@@ -88,6 +86,10 @@ class Summed:
 
 class HubSide(Protocol):
     """The hub's side of the sums of one course."""
+
+    @property
+    def answers_in(self) -> str:
+        """The stage in which a site gives its answer."""
 
     def stages(self, step: str) -> tuple[str, ...]:
         """What the sites are asked in a round that puts a question of this step, one stage after the other."""
@@ -149,6 +151,8 @@ class PlainSum:
 
 class _PlainHub:
     """Adds what came."""
+
+    answers_in = "answer"
 
     def __init__(self) -> None:
         self._answers: dict[str, Answer] = {}

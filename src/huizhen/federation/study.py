@@ -33,6 +33,10 @@ from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.federation.noise import NoiseSection, check_noise, stated
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
+from huizhen.privacy.compression import spec
+from huizhen.privacy.compression.combining import conflicts
+from huizhen.privacy.compression.spec import Compress
+from huizhen.privacy.masking.graph import FEWEST
 from huizhen.privacy.noisysteps import NoisyStep
 from huizhen.privacy.release import Variable
 
@@ -135,6 +139,12 @@ class Protection(Section):
 
     sum: Literal["plain", "masked"] = "plain"
     noise: NoiseSection | None = None
+    compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
+
+    @property
+    def compression(self) -> Compress:
+        """How changes of weights are made smaller; checked by `Study.parse`."""
+        return spec.read(self.compress)[0] or Compress()
 
 
 class Start(Section):
@@ -229,12 +239,13 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
+        _check_protection(sections["protection"], sections["participants"], analyses, mistakes)
         mistakes.stop(CANNOT_RUN)
         protection, participants = sections["protection"], sections["participants"]
         assert isinstance(protection, Protection)
         assert isinstance(participants, Participants)
         if protection.noise is not None:
-            check_noise(protection.noise, protection.sum, len(participants.sites), mistakes)
+            check_noise(protection.noise, protection.sum, protection.compression.kind, len(participants.sites), mistakes)
             for analysis in analyses:
                 stated(analysis.method, analysis.spec, _declared(variables), protection.noise.level, analysis.label, mistakes)
         mistakes.stop(CANNOT_RUN)
@@ -302,6 +313,22 @@ def _declared(variables: Mapping[str, VariableSection]) -> dict[str, Variable]:
 
 def _label(level: str | int | float) -> str:
     return level if isinstance(level, str) else show_number(float(level))
+
+
+def _check_protection(protection: Any, participants: Any, analyses: list[Analysis], mistakes: Mistakes) -> None:
+    """What cannot be protected as it is asked for."""
+    if not isinstance(protection, Protection):
+        return
+    compress, problems = spec.read(protection.compress)
+    mistakes.extend(problems)
+    if compress is None:
+        return
+    named = participants.sites if isinstance(participants, Participants) else []
+    exact = any(analysis.method.exact for analysis in analyses)
+    mistakes.extend(conflicts(protection.sum, compress, "none", exact_method=exact, sites=max(len(named), 3)))
+    if protection.sum == "masked" and named and len(named) < FEWEST:
+        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
+        mistakes.add("protection.sum", f"{len(named)} sites", expected, "Add sites, or use sum = 'plain'")
 
 
 def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:
@@ -390,8 +417,9 @@ def _check_kinds(
             mistakes.add(
                 f"variables.{name}", "a variable used both as a number and as a category", "one of the two throughout the study"
             )
+    whole = not any(each.where.startswith(("method", "cohort")) for each in mistakes.problems)  # else some use may be unread
     for name in variables:
-        if name not in kinds:
+        if whole and name not in kinds:
             mistakes.add(
                 f"variables.{name}", "a variable that no method and no condition uses", "a variable of the study, or no such table"
             )

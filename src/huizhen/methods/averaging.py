@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
-from huizhen.data.folds import TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable, Problem, StudyError
-from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
+from huizhen.methods.scores.classes import agree_classes
 from huizhen.methods.scores.measure import headline, learning, quality, remarks, untold
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
@@ -30,7 +30,7 @@ from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
-from huizhen.methods.training.rows import FOLDS
+from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
@@ -73,6 +73,9 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         "own_layers": spec.own_layers and len(terms.roster) > 1,  # one participant's own layers are the joint ones
     }
     judged = yield from agree_rows(NAME, setting, spec.aside, _variables(spec), terms)
+    if aim.task == "regression":
+        aim = yield from agree_scale(NAME, setting, aim, _variables(spec), terms)
+        setting["aim"], learner = aim.facts(), learner_of(network, aim)
     joint = Joint.start(learner.initial(terms.seed), learner.parameters, control=spec.control)
     return (yield from _rounds(spec, terms, learner, setting, joint, Course(judged)))
 
@@ -106,7 +109,7 @@ def _rounds(
         if watched and done:
             _note(spec, terms, learner.aim, course, joint, total)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
-        course.add({} if terms.noise else _loss(total), here=total.roster, roster=terms.roster)
+        course.add({} if terms.noise else _loss(total, learner.aim), here=total.roster, roster=terms.roster)
         yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
     return (yield from _judged(spec, terms, learner, setting, joint, course))
 
@@ -128,14 +131,20 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
     return advance(spec.server_rule, joint, change, parameters, total=total)
 
 
-def _loss(total: Total) -> dict[str, float]:
+def _loss(total: Total, aim: Aim) -> dict[str, float]:
+    """Mean over the rows that were trained on; of squared errors in the outcome's own unit."""
     rows = float(total.sums["weight"][0])
-    return {"loss": float(total.sums["loss"][0]) / rows} if rows else {}
+    return {"loss": float(total.sums["loss"][0]) / rows * aim.scale**2} if rows else {}
 
 
 def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Joint, total: Total) -> None:
     measures = headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
     course.note(measures, joint.weights, looks_for_best=spec.early_stopping > 0)
+
+
+def _retell(terms: Terms, aim: Aim, course: Course, total: Total) -> None:
+    """The validation measures of the round that is kept, as finely as the result tells them: rounds are followed by coarse bins."""
+    course.rounds[course.best_round - 1] |= headline(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
 
 
 def _judged(
@@ -157,6 +166,7 @@ def _judged(
         weights = course.best["weights"]
         facts |= {"best": course.best_round, "weights": weights, "of_round": course.best_round}
         total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
+        _retell(terms, learner.aim, course, total)
     return _result(spec, terms, learner, setting, weights, course, total)
 
 
@@ -177,7 +187,7 @@ def _result(
     course: Course,
     total: Total,
 ) -> Result:
-    aim, fold, sums = learner.aim, FOLDS[course.judged[-1]], _of_fold(total, course.judged[-1])
+    aim, fold, sums = learner.aim, FOLD_NAMES[course.judged[-1]], _of_fold(total, course.judged[-1])
     hidden: frozenset[str] = frozenset()
     if spec.validation:
         hidden = untold(aim, _of_fold(total, VALIDATION), min_cell_count=terms.min_cell_count)
@@ -192,7 +202,7 @@ def _result(
         "judged_on": fold,
     }
     said = {
-        SEEN: fold == FOLDS[TRAINING],
+        SEEN: fold == FOLD_NAMES[TRAINING],
         BLIND: spec.early_stopping and not course.best,
         OWN: setting["own_layers"],
     }
@@ -203,10 +213,7 @@ def _result(
 
 def _agree_aim(spec: AveragingSpec, terms: Terms) -> Generator[Question, Total, Aim]:
     if spec.task == "classification":
-        levels = (yield from agree_levels(NAME, spec.outcome, terms))[spec.outcome[0]]
-        if len(levels) < 2:
-            raise NotEstimable(f"all rows have the same {spec.outcome[0]}: expected at least two classes")
-        return Aim("binary" if len(levels) == 2 else "multiclass", spec.outcome, levels, threshold=spec.threshold)
+        return (yield from agree_classes(NAME, spec.outcome[0], terms, threshold=spec.threshold))
     if spec.task == "segmentation":
         declared = terms.variables[spec.outcome[0]].levels if spec.outcome[0] in terms.variables else ()
         levels = declared or tuple(str(place) for place in range(spec.classes))
@@ -232,7 +239,7 @@ def _turn(spec: AveragingSpec, terms: Terms, done: int) -> str | None:
 
 
 def _of_fold(total: Total, fold: int) -> dict[str, NDArray[Any]]:
-    prefix = f"{FOLDS[fold]}/"
+    prefix = f"{FOLD_NAMES[fold]}/"
     return {name.removeprefix(prefix): values for name, values in total.sums.items() if name.startswith(prefix)}
 
 
@@ -262,6 +269,7 @@ def _noised(spec: AveragingSpec, variables: Mapping[str, Variable], level: Liter
         ),
         "order": (spec.order != "together", "'cyclic', which shows one site's change", "Set order = 'together'"),
         "control": (spec.control or spec.normalise, "sums beside the change", "Set control and normalise to false"),
+        "outcome": (spec.task == "regression", "a number, whose scale the sites agree on", "Use task = 'classification'"),
         "task": (spec.task == "cox" and not spec.ends, "times that the sites agree on", "Use task = 'discrete_time' with ends"),
     }
     problems = [Problem(key, found, "nothing beside the change", remedy) for key, (holds, found, remedy) in told.items() if holds]
@@ -298,7 +306,7 @@ AVERAGING = ScriptedMethod(
     spec=AveragingSpec,
     program=_program,
     resume=_resume,
-    steps={**FEATURES_STEPS, **GRID_STEPS, **START_STEPS, **TRAINING_STEPS},
+    steps={**FEATURES_STEPS, **GRID_STEPS, **START_STEPS, **SCALE_STEPS, **TRAINING_STEPS},
     reads=_reads,
     needs=lambda spec: [use.name for use in _needs(spec)],
     export=to_files,

@@ -4,7 +4,8 @@ Sites add up histograms of gradients (T. Chen and C. Guestrin, "XGBoost", KDD 20
 are summed as whole numbers, so that no split depends on the order of adding; of two children the sites are asked for the smaller
 one's histogram alone.
 
-Facts of the result: ``task``, ``rows``, ``trees``, ``chosen_tree``, ``stopped_early``, ``depth``, ``judged_on``. Tables:
+Facts of the result: ``task``, ``rows``, ``trees``, ``classes`` (of several, each of which has a tree in every round),
+``chosen_tree`` (rounds that are kept), ``stopped_early``, ``depth``, ``judged_on``. Tables:
 ``learning`` (loss by tree), ``importance`` (gain and splits by covariate), ``quality`` and what goes with it. `Result.model` is the
 forest.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen import canonical
-from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION
 from huizhen.methods.description.levels import LEVELS_STEPS
 from huizhen.methods.method import Milestone, ScriptedMethod
 from huizhen.methods.scores.measure import quality, remarks
@@ -29,7 +30,7 @@ from huizhen.methods.trees.binning import BINNING_STEPS, agree_binning
 from huizhen.methods.trees.fixedpoint import scale_for
 from huizhen.methods.trees.forest import LEAF, Forest, trees_facts
 from huizhen.methods.trees.growing import grow_trees
-from huizhen.methods.trees.growth import Growth
+from huizhen.methods.trees.growth import TELLING, Growth
 from huizhen.methods.trees.jointrisk import joint_hazard, risk_scale
 from huizhen.methods.trees.judging import JUDGE, JUDGING_STEPS
 from huizhen.methods.trees.objective import loss_bound
@@ -39,7 +40,7 @@ from huizhen.methods.trees.spec import BoostingSpec, drawn_from, needs, reads
 from huizhen.methods.trees.split import Rules
 from huizhen.methods.trees.start import START_STEPS, agree_start
 from huizhen.methods.trees.steps import GROW, RISK, SITE_STEPS
-from huizhen.methods.trees.telling import FOLD_NAMES, importance_table, learning_table
+from huizhen.methods.trees.telling import importance_table, learning_table
 from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
 
@@ -223,6 +224,7 @@ def _judged(spec: BoostingSpec, terms: Terms, growth: Growth) -> Script:
         "task": spec.task,
         "rows": sum(rows),
         "trees": len(forest.trees),
+        **({"classes": len(forest.base)} if len(forest.base) > 1 else {}),
         "chosen_tree": chosen,
         "stopped_early": rounds < spec.trees,
         "depth": spec.depth,
@@ -251,4 +253,5 @@ BOOSTING = ScriptedMethod(
     resume=_resume,
     appraise=appraise,
     export=to_files,
+    telling=TELLING,
 )

@@ -42,6 +42,7 @@ __all__ = [
     "ScriptedMethod",
     "Spec",
     "Step",
+    "Unsound",
     "Use",
     "without_noise",
 ]
@@ -51,6 +52,14 @@ class Spec(BaseModel):
     """A method's own settings, as they stand under ``[method.NAME]`` in a study file; frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Unsound(ValueError):
+    """What a validator of a `Spec` raises for a setting that holds settings of its own: each mistake with its key below it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
 
 
 def _as_names(value: Any) -> Any:
@@ -109,6 +118,14 @@ class Method(Protocol):
 
     @property
     def exact(self) -> bool: ...
+
+    @property
+    def telling(self) -> frozenset[str]:
+        """Facts by which a question only tells again what another of its facts names, and the site holds to that name.
+
+        They make no difference to the answer, so a question that has them and one that has not are the same question: neither
+        may be answered for another roster so that the totals could be subtracted.
+        """
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
         """The variables that the method reads."""
@@ -184,6 +201,7 @@ class ScriptedMethod:
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
         noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides;
             it raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
+        telling: see `Method.telling`.
     """
 
     name: str
@@ -197,6 +215,7 @@ class ScriptedMethod:
     appraise: Appraise | None = None
     export: Export | None = None
     noised: Noised | None = None
+    telling: frozenset[str] = frozenset()
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -128,6 +128,7 @@ class Part:
         keys: labels of a *keyed* addend, whose sum runs over the union of all sites' keys (say, category levels).
         sensitivity: what one patient changes, where the method declares it: of the whole array, or of each slice along its last
             axis. None: not known, so that no noise can hide a patient in it.
+        layout: of a vector of weights: name and shape of each tensor, one behind the other; () where it has none to tell.
         unit: unit of the entries, for a reader.
     """
 
@@ -137,6 +138,7 @@ class Part:
     cells: bool = False
     keys: tuple[str, ...] | None = None
     sensitivity: Sensitivity | tuple[Sensitivity, ...] | None = None
+    layout: tuple[tuple[str, tuple[int, ...]], ...] = ()
     unit: str = "1"
 
 

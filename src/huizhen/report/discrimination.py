@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from huizhen.privacy.result import Result, Table
 from huizhen.report import numerals
 from huizhen.report.content import Analysis
+from huizhen.report.curves import joined
 from huizhen.report.learned import BELOW, COLORS, LEFT, TOP, WIDTH, Floats, numbers, plain
 from huizhen.report.quality import measured
 from huizhen.report.svg import Sheet, ink
@@ -21,6 +22,7 @@ __all__ = ["curves"]
 GAP = 58.0
 SQUARE = (WIDTH - 2 * LEFT - GAP + 34) / 2
 LINE = 13.0
+SEEN = 0.005  # an area that differs from the AUC by less is the same to a reader
 UNIT = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -40,7 +42,11 @@ def curves(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
     if several and roc is not None:
         labels = len(set(roc.columns["label"]))
         return sheet, say("plot_curves_labels") if labels <= COLORS else say("plot_curves_first", drawn=COLORS, labels=labels)
-    return sheet, say("plot_curves_text" if analysis.curves else "plot_curves_short")
+    text = say("plot_curves_text" if analysis.curves else "plot_curves_short")
+    below, told = area_below(roc) if roc is not None else None, auc_of(analysis)
+    if below is None or told is None or abs(below - told[0]) < SEEN:
+        return sheet, text
+    return sheet, joined(text, say("plot_curves_points", area=f"{below:.3f}"))
 
 
 def draw_roc(sheet: Sheet, axes: Axes, analysis: Analysis, table: Table) -> None:
@@ -73,12 +79,26 @@ def draw_roc(sheet: Sheet, axes: Axes, analysis: Analysis, table: Table) -> None
         write_line(sheet, axes, place, words, color)
 
 
+def area_below(roc: Table) -> float:
+    """The area below the line that is drawn."""
+    return float(np.trapezoid(numbers(roc, "sensitivity"), numbers(roc, "false_positive_rate")))
+
+
+def auc_of(analysis: Analysis) -> tuple[float, object, object] | None:
+    """The federation's area with its limits, on the rows of the curve that is drawn; None where it is not told."""
+    if "roc" in analysis.curves.get("", {}):
+        return measured(analysis, "auc").get("federation")
+    return estimated(analysis.federation, "auc")
+
+
 def auc_lines(analysis: Analysis, alone: bool, pooled: bool) -> list[tuple[Phrase, str]]:
-    """What the curves' areas are, in the order of importance."""
-    told = measured(analysis, "auc")
-    if "federation" not in told:
+    """What the curves' areas are, in the order of importance; each of the very rows that its curve is of."""
+    if "roc" not in analysis.curves.get("", {}):
         own = reading(analysis.federation, "auc")
         return [(prefixed(say("federation"), own), "accent")] if own else []
+    told = measured(analysis, "auc")
+    if "federation" not in told:
+        return []
     found = [(prefixed(say("federation"), f" {told['federation'][0]:.3f}"), "accent")]
     if pooled and "pooled" in told:
         found.append((prefixed(say("pooled"), f" {told['pooled'][0]:.3f}"), "ring"))
@@ -139,18 +159,27 @@ def curve_of(analysis: Analysis, name: str) -> Table | None:
     )
 
 
-def reading(result: Result, measure: str, of: str = "") -> str:
-    """E.g. `` 0.912 (0.890–0.930)``; "" where it is not told."""
+def estimated(result: Result, measure: str, of: str = "") -> tuple[float, object, object] | None:
+    """A measure of a label with its limits, as the result tells it; None where it does not."""
     table = result.tables.get("quality")
     if table is None or "measure" not in table.columns:
-        return ""
+        return None
     labels = table.columns.get("label", ("",) * len(table.columns["measure"]))
     for i, (name, here) in enumerate(zip(table.columns["measure"], labels)):
         value, low, high = (table.columns[column][i] for column in ("estimate", "ci_low", "ci_high"))
         if (name, here) == (measure, of) and numerals.is_number(value):
-            limits = f" ({low:.2f}–{high:.2f})" if numerals.is_number(low) and numerals.is_number(high) else ""
-            return f" {value:.3f}{limits}".replace("-", numerals.MINUS)
-    return ""
+            return float(value), low, high
+    return None
+
+
+def reading(result: Result, measure: str, of: str = "") -> str:
+    """E.g. `` 0.912 (0.890–0.930)``; "" where it is not told."""
+    told = estimated(result, measure, of)
+    if told is None:
+        return ""
+    value, low, high = told
+    limits = f" ({low:.2f}–{high:.2f})" if numerals.is_number(low) and numerals.is_number(high) else ""
+    return f" {value:.3f}{limits}".replace("-", numerals.MINUS)
 
 
 def by_label(table: Table) -> dict[str, Mapping[str, Floats]]:

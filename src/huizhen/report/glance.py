@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from huizhen.privacy.result import Result
 from huizhen.report import curves, forest, numerals
 from huizhen.report.quality import LEADING
-from huizhen.report.words import Phrase, as_is, label, say, told
+from huizhen.report.words import Language, Phrase, as_is, label, say, told
 
 __all__ = ["Finding", "findings"]
 
 MOST_FINDINGS = 3
+LANGUAGES: tuple[Language, Language] = ("en", "zh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,9 @@ def findings(result: Result) -> tuple[Finding, ...]:
         return (Finding(say("failed"), told(result.failure)),)
     found = forest.estimates(result)
     if found is not None:
-        p = p_values(result, found.terms)
+        p, name = p_values(result, found.terms), label(found.measure)
         first = [
-            Finding(
-                as_is(term),
-                Phrase(
-                    *(f"{label(found.measure).within(lang)} {forest.reading(found, i).within(lang)}{p[i]}" for lang in ("en", "zh"))
-                ),
-            )
-            for i, term in enumerate(found.terms[:MOST_FINDINGS])
+            Finding(as_is(term), clause(name, forest.reading(found, i), p[i])) for i, term in enumerate(found.terms[:MOST_FINDINGS])
         ]
         more = len(found.terms) - MOST_FINDINGS
         return (*first, Finding(as_is("…"), say("glance_more", count=more))) if more > 0 else tuple(first)
@@ -65,7 +60,12 @@ def learnt(result: Result) -> tuple[Finding, ...]:
     return tuple(found[:MOST_FINDINGS])
 
 
-def p_values(result: Result, terms: Sequence[str]) -> list[str]:
+def clause(name: Phrase, value: Phrase, p: Phrase) -> Phrase:
+    """A name with its value and what stands behind it."""
+    return Phrase(*(f"{name.within(lang)} {value.within(lang)}{p.within(lang)}" for lang in LANGUAGES))
+
+
+def p_values(result: Result, terms: Sequence[str]) -> list[Phrase]:
     """``, p = 0.002`` for each term, or nothing."""
     table = result.tables["coefficients"]
     names = table.columns.get(table.index) or table.columns["term"]
@@ -73,21 +73,21 @@ def p_values(result: Result, terms: Sequence[str]) -> list[str]:
     return [spoken_p(by_term.get(term)) for term in terms]
 
 
-def spoken_p(value: object) -> str:
+def spoken_p(value: object) -> Phrase:
     """A p-value at the end of a clause."""
     if not numerals.is_number(value):
-        return ""
+        return as_is("")
     text = numerals.p_value(value)
-    return f", p {text}" if text[0] in "<>" else f", p = {text}"
+    said = f"p {text}" if text[0] in "<>" else f"p = {text}"
+    return Phrase(f", {said}", f"，{said}")
 
 
 def tested(result: Result) -> tuple[Finding, ...]:
     """The main test of a result: chi-square, t or F with its p-value; of curves the groups compared."""
     name = next((n for n in ("chi2", "t", "f", "z") if numerals.is_number(result.facts.get(n))), "")
     p = spoken_p(result.facts.get("p_value"))
-    if name and p:
+    if name and p.en:
         groups = tuple(c.group for c in curves.curves(result) if c.group)
         title = as_is(" / ".join(groups[:4])) if groups else label(name)
-        value = numerals.short(result.facts[name])
-        return (Finding(title, Phrase(*(f"{label(name).within(lang)} {value}{p}" for lang in ("en", "zh")))),)
+        return (Finding(title, clause(label(name), as_is(numerals.short(result.facts[name])), p)),)
     return ()

@@ -97,7 +97,7 @@ def side_by_side(analysis: Analysis, name: str, language: Language, *, most: int
     column = Column(main_columns(table)[0], label(main_columns(table)[0]))
     others, alone = [side for side in sides(analysis) if name in side.result.tables], able(analysis, name)
     compared = bool(others) and analysis.exact
-    caption = f"{story.caption_of(table.caption, name).within(language)}: {column.head.within(language)}"
+    caption = say("captioned", caption=story.caption_of(table.caption, name), column=column.head).within(language)
     drawn = new_table(caption, [label(n).within(language) for n in labels_of(table)], widest=LONGEST_LABEL)
     heads = [say("federation"), *(side.name for side in others), *([say("difference")] if compared else [])]
     for head in (*heads, *map(as_is, list(alone)[:most])):

@@ -20,11 +20,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # The short answer
     "short_who": (
         "{sites} hospitals with {rows} patients answered together; no answer held a patient's row.",
-        "{sites} 家医院、{rows} 名患者共同给出答案；任何答案都不含患者的数据行。",
+        "{sites} 家医院（共 {rows} 名患者）共同给出答案；任何答案都不含患者的数据行。",
     ),
     "short_who_one": (
         "One hospital with {rows} patients answered; no answer held a patient's row.",
-        "1 家医院、{rows} 名患者给出答案；任何答案都不含患者的数据行。",
+        "1 家医院（{rows} 名患者）给出答案；任何答案都不含患者的数据行。",
     ),
     "short_pooled": (
         "The federation's numbers{of} equal those of the pooled rows to {difference} (largest relative difference).",
@@ -67,7 +67,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "stat_sites": ("hospitals", "家医院"),
     "stat_rows": ("patients", "名患者"),
     "stat_difference": ("largest difference from the pooled rows", "与合并数据的最大差异"),
-    "stat_bytes": ("left the hospitals, and no patient's row", "离开医院的数据量，不含任何患者数据行"),
+    "stat_bytes": ("left the hospitals, and no patient's row", "离开医院的数据量，其中没有任何一行患者数据"),
     "exact": ("none", "无差异"),
     "glance": ("At a glance", "要点"),
     "glance_more": ("and {count} more", "另有 {count} 项"),
@@ -107,17 +107,17 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "sites_alone_own": (
         ": {what}, each model on its own hospital's patients only; on the same patients see above",
-        "：{what}，各模型仅在本医院的患者上；同一批患者上的比较见上文",
+        "：{what}，各模型仅用本医院的患者评价；在同一批患者上的比较见上文",
     ),
     "sites_alone_what": (": {what}", "：{what}"),
     "sites_alone_error": (": {what} (standard error)", "：{what}（标准误）"),
     "cannot_estimate": ("Could not be estimated alone", "无法单独估计"),
     "failed": ("No answer", "没有答案"),
     "failed_why": ("This analysis has no answer: {reason}", "该分析没有答案：{reason}"),
-    "withheld": ("withheld", "保留不发"),
-    "withheld_help": ("withheld by a hospital's policy", "按医院的披露策略保留不发"),
+    "withheld": ("withheld", "不予公布"),
+    "withheld_help": ("withheld by a hospital's policy", "按医院的披露策略不予公布"),
     "not_given": ("not estimable or not given", "无法估计或未给出"),
-    "withheld_title": ("Withheld from publication", "保留不发的内容"),
+    "withheld_title": ("Withheld from publication", "不予公布的内容"),
     "total": ("Total", "合计"),
     "of_row": ("Share of the row in small print.", "小字为行百分比。"),
     "value": ("Value", "值"),
@@ -155,43 +155,48 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "plot_survival": ("Kaplan-Meier curves", "Kaplan-Meier 生存曲线"),
     "plot_survival_text": (
         "Survival over {time} with confidence bands; the numbers at risk stand below.",
-        "随{time}变化的生存率及置信带，下方为风险人数。",
+        "生存率随{time}的变化及其置信带；下方为风险人数。",
     ),
     "plot_survival_pooled": ("The dotted line is the curve of the pooled rows.", "点线为合并数据的曲线。"),
     "plot_counts": ("Numbers of patients", "患者数"),
-    "plot_counts_text": ("Published numbers of patients; withheld cells are marked.", "已公布的患者数；保留不发的单元格已标明。"),
+    "plot_counts_text": ("Published numbers of patients; withheld cells are marked.", "已公布的患者数；不予公布的单元格已标明。"),
     "plot_correlation": ("Correlations", "相关系数"),
     "plot_correlation_text": (
         "Correlation of each pair of variables, from -1 to 1.",
         "每对变量的相关系数，取值 -1 至 1。",
     ),
-    "plot_left": ("Bytes that left each hospital, by kind", "各医院离开的字节数，按类别"),
+    "plot_left": ("Bytes that left each hospital, by kind", "离开各医院的字节数（按类别）"),
     "plot_left_text": (
         "One bar for each hospital; the parts are the kinds of what left it.",
-        "每家医院一条，各段为离开信息的类别。",
+        "每家医院一个条形，各段为离开该医院的信息类别。",
     ),
     "plot_curves": ("Telling patients apart, and risks that come true", "区分度与校准"),
     "plot_curves_text": (
         "On patients that no model had seen. Left: solid, the federation; dotted, the pooled rows; grey, each hospital alone. "
         "Right: the share that came true over the predicted risk, by tenth of risk; on the diagonal risks are right.",
-        "在各模型均未见过的患者上。左：实线为联邦，点线为合并数据，灰线为各医院单独。"
-        "右：按预测风险十等分的实际比例及其区间；位于对角线上表示风险准确。",
+        "所用患者为各模型均未见过。左：实线为联邦，点线为合并数据，灰线为各医院单独。"
+        "右：按预测风险十等分，各组实际发生的比例及其区间；位于对角线上表示预测风险准确。",
     ),
     "plot_curves_short": (
         "Left: the joint model's sensitivity over its false positive rate. Right: the share that came true over the predicted "
         "risk, by tenth of risk, with intervals; on the diagonal risks are right.",
-        "左：联合模型的灵敏度与假阳性率。右：按预测风险十等分的实际比例及其区间；位于对角线上表示风险准确。",
+        "左：联合模型的灵敏度与假阳性率。右：按预测风险十等分，各组实际发生的比例及其区间；位于对角线上表示预测风险准确。",
+    ),
+    "plot_curves_points": (
+        "The line joins points that tell of enough patients, and the area below it is {area}; the AUC in the picture is from all "
+        "scores.",
+        "折线只连接患者数足够的点，线下面积为 {area}；图中的 AUC 由全部评分算得。",
     ),
     "plot_curves_labels": (
         "Left: the joint model's sensitivity over its false positive rate, by label. Right: the share that came true over the "
         "predicted risk; on the diagonal risks are right.",
-        "左：联合模型在各标签上的灵敏度与假阳性率。右：预测风险与实际比例；位于对角线上表示风险准确。",
+        "左：联合模型在各标签上的灵敏度与假阳性率。右：预测风险与实际发生的比例；位于对角线上表示预测风险准确。",
     ),
     "plot_curves_first": (
         "The first {drawn} of {labels} labels; all stand in the table. Left: the joint model's sensitivity over its false positive "
         "rate. Right: the share that came true over the predicted risk; on the diagonal risks are right.",
         "{labels} 个标签中的前 {drawn} 个，全部见表。"
-        "左：联合模型的灵敏度与假阳性率。右：预测风险与实际比例；位于对角线上表示风险准确。",
+        "左：联合模型的灵敏度与假阳性率。右：预测风险与实际发生的比例；位于对角线上表示预测风险准确。",
     ),
     "plot_roc": ("ROC curve", "ROC 曲线"),
     "plot_calibration": ("Calibration", "校准"),
@@ -215,13 +220,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "model_alone": ("{site} alone", "{site} 单独"),
     "quality_all": (
         "Every model on the same patients: all hospitals' that no model had seen",
-        "各模型在同一批患者上：全部医院中各模型均未见过的患者",
+        "各模型在同一批患者上的表现：来自全部医院，且各模型均未见过",
     ),
     "quality_all_of": (
         "Every model on the same {count} patients: all hospitals' that no model had seen",
-        "各模型在同一批 {count} 名患者上：全部医院中各模型均未见过的患者",
+        "各模型在同一批 {count} 名患者上的表现：来自全部医院，且各模型均未见过",
     ),
-    "unjudged": ("{model} was not judged on the patients of {rows}: {reason}", "{model} 未能在{rows}的患者上评判：{reason}"),
+    "unjudged": ("{model} was not judged on the patients of {rows}: {reason}", "{model} 未能在{rows}的患者上评价：{reason}"),
     "all_together": ("all hospitals together", "全部医院"),
     "quality_help": ("{percent} % confidence intervals in small print.", "小字为 {percent}% 置信区间。"),
     "quality_more": (
@@ -232,7 +237,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{measure} of every model, a column for each hospital's own patients that no model had seen",
         "各模型的{measure}，每列为一家医院中各模型均未见过的患者",
     ),
-    "not_given_or_withheld": ("not estimable, or withheld", "无法估计，或保留不发"),
+    "not_given_or_withheld": ("not estimable, or withheld", "无法估计，或不予公布"),
     "axis_at_risk": ("At risk", "风险人数"),
     "axis_survival": ("Survival", "生存率"),
     "axis_log_rank": ("log-rank p {p}", "log-rank p {p}"),
@@ -240,7 +245,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # Disclosure
     "disclosure_text": (
         "{bytes} in {numbers} numbers left the hospitals. What may only ever be added to the answers of the others is an addend.",
-        "共有 {bytes}、{numbers} 个数值离开医院。只会与其他医院的答案相加的，称为加数。",
+        "共有 {numbers} 个数值（{bytes}）离开医院。其中只会与其他医院的答案相加的，称为加数。",
     ),
     "individual_none": (
         "Nothing left a hospital as an individual release.",
@@ -250,7 +255,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{numbers} numbers left as individual releases: they can be read by themselves.",
         "有 {numbers} 个数值以单独释出的方式离开医院，可被单独读取。",
     ),
-    "left_caption": ("What left each hospital", "各医院离开的信息"),
+    "left_caption": ("What left each hospital", "离开各医院的信息"),
     "left_detail": ("Part by part", "逐项明细"),
     "kind": ("Kind", "类别"),
     "kind.addend": ("addends", "加数"),
@@ -262,9 +267,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "numbers": ("Numbers", "数值个数"),
     "what": ("What", "内容"),
     "analysis": ("Analysis", "分析"),
-    "refusals": ("Refused, withheld or changed", "被拒绝、保留不发或被更改的内容"),
-    "refusals_none": ("No policy refused or withheld anything.", "没有任何策略拒绝或保留不发任何内容。"),
-    "by_whom": ("By", "由谁"),
+    "refusals": ("Refused, withheld or changed", "被拒绝、不予公布或经更改的内容"),
+    "refusals_none": ("No policy refused or withheld anything.", "各项策略均未拒绝或扣下任何内容。"),
+    "by_whom": ("By", "决定方"),
     "joint_policy": ("joint publication", "联合公布"),
     "policies": ("The hospitals' disclosure policies", "各医院的披露策略"),
     "clause": ("Clause", "条款"),
@@ -279,7 +284,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "head": ("Newest entry", "最新记录"),
     "public_key": ("Public key", "公钥"),
     "run_facts": ("This run", "本次运行"),
-    "digest": ("Digest of the study", "研究摘要值"),
+    "digest": ("Digest of the study", "研究方案摘要值"),
     "run": ("Run", "运行编号"),
     "started": ("Started", "开始时间"),
     "took": ("Time taken", "用时"),
@@ -301,6 +306,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "seconds": ("{count} s", "{count} 秒"),
     "minutes": ("{minutes} min {seconds} s", "{minutes} 分 {seconds} 秒"),
     # The terminal
+    "captioned": ("{caption}: {column}", "{caption}：{column}"),
     "term_more_sites": ("{count} more hospitals in the report", "报告中另有 {count} 家医院"),
     "term_more_columns": ("{count} more columns in the report", "报告中另有 {count} 列"),
     "term_more_rows": ("{count} more rows in the report", "报告中另有 {count} 行"),

@@ -81,7 +81,7 @@ def test_an_error_of_a_room_is_told_in_chinese(tmp_path, monkeypatch, capsys):
     code, text = said(monkeypatch, capsys, "--lang", "zh", "study", "check", str(study))
     assert code == 2
     assert "研究方案按现在的写法无法运行" in text
-    assert "发现: 未知的键" in text
+    assert "发现：未知的键" in text
 
 
 def test_a_line_is_as_wide_as_a_screen_and_a_latin_word_is_whole():

@@ -3,6 +3,7 @@
 import io
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from huizhen.data import npzmembers
 from huizhen.data.card import describe
 from huizhen.data.examples import SITE, Examples, Images, Numbers
 from huizhen.data.images import ImageFacts, as_images, disagreements, image_facts
+from huizhen.data.pixels import look
 from huizhen.data.records import open_source, table
 from huizhen.errors import DataError
 from huizhen.privacy.release import Variable
@@ -620,7 +622,35 @@ def test_a_card_tells_shape_and_type_of_images_and_reads_no_pixel(archive, monke
 def test_a_card_of_rows_in_memory_is_that_of_their_file(archive):
     path = archive(image=pixels(40, 8, 9), label=np.repeat(["a", "b"], 20))
     rows = read(path, image=IMAGE, label=CATEGORY)
-    assert describe(rows, name="west.npz") == describe(open_source(path), name="west.npz")
+    of_rows, of_file = (describe(table, name="west.npz") for table in (rows, open_source(path)))
+    assert of_file.variables[0].note == "the array's header was read, and no pixel"
+    assert replace(of_file, variables=(replace(of_file.variables[0], note=""), *of_file.variables[1:])) == of_rows
+
+
+def test_a_card_finds_the_image_that_is_damaged_or_unlike_the_others_by_headers_alone(folder, monkeypatch):
+    monkeypatch.setattr("huizhen.data.imagefiles.decode", None)  # no pixel is decoded
+    files = {f"{label}/{at:02}.png": pixels(8, 9) for label in ("benign", "malignant") for at in range(6)}
+    card = describe(open_source(folder(files)), name="scans")
+    assert (card.variables[0].name, card.variables[0].note) == ("image", "the headers of all files were read, and no pixel")
+    path = folder({"benign/03.png": b"no image", "malignant/05.png": pixels(8, 8)})
+    said = refused(lambda: describe(open_source(path), name="scans"))
+    assert said[0].startswith("scans/benign/, image 4 in order of name: found a damaged file, expected a whole PNG")
+    assert said[1].startswith(
+        "scans/malignant/, image 6 in order of name: found an image of 1 x 8 x 8, expected an image of 1 x 8 x 9"
+    )
+    assert len(said) == 2
+
+
+def test_of_many_images_a_card_looks_at_some_all_over_and_says_so(folder, monkeypatch):
+    monkeypatch.setattr("huizhen.data.imagefolder.LOOKED_AT", 5)
+    seen = []
+    monkeypatch.setattr("huizhen.data.imagefiles.look", lambda path, *rest: (seen.append(path.stem), look(path, *rest))[1])
+    path = folder({f"x/{at:02}.png": pixels(8, 9) for at in range(21)})
+    note = describe(open_source(path), name="scans").variables[0].note
+    assert note == "the headers of 5 files, evenly over all, were read, and no pixel"
+    assert seen == ["00", "05", "10", "15", "20"]
+    (path / "x" / "20.png").write_bytes(b"")
+    assert refused(lambda: describe(open_source(path), name="scans"))[0].startswith("scans/x/, image 21 in order of name")
 
 
 @pytest.mark.shared_data

@@ -42,7 +42,7 @@ class Site:
 
         question = Question("tabulate", step, {"asked": asked})
         ask = Ask("study", "run", "t", 1, "answer", question, roster, "plain", "scope")
-        side = SiteSide("a", exact, lambda: answer, self.opened.append, {}, np.random.default_rng(0), noisy)
+        side = SiteSide("a", exact, lambda: answer, self.opened.append, {}, {}, noisy)
         turn = self.scheme.at_site(ask, side)
         assert turn.answer is made[0].answer
         return made[0]
@@ -136,7 +136,7 @@ def test_a_sum_of_too_few_shares_is_neither_answered_nor_opened():
 
     scheme = replace(site.scheme, inner=Opening())
     with pytest.raises(SiteError, match="expected at least 3"):
-        scheme.at_site(None, SiteSide("a", True, answer, site.opened.append, {}, np.random.default_rng(0)))
+        scheme.at_site(None, SiteSide("a", True, answer, site.opened.append, {}, {}))
     assert site.opened == []
 
 

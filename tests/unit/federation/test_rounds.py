@@ -90,3 +90,13 @@ def test_the_same_question_of_the_same_patients_has_the_same_key_whoever_is_aske
     assert QuestionIdentity.of(question, "cohort") == QuestionIdentity.of(same, "cohort")
     assert QuestionIdentity.of(question, "cohort").key != QuestionIdentity.of(question, "another cohort").key
     assert QuestionIdentity.of(question, "cohort").digest != QuestionIdentity.of(other, "cohort").digest
+
+
+def test_facts_that_only_tell_again_make_no_other_question():
+    full = Question("boosting", "grow", {"mark": "m", "forest": np.zeros(9)}, ("age",), 3)
+    short = Question("boosting", "grow", {"mark": "m", "forest": None}, ("age",), 3)
+    other = Question("boosting", "grow", {"mark": "n", "forest": None}, ("age",), 3)
+    in_full, in_short, another = (QuestionIdentity.of(each, "cohort", frozenset({"forest"})) for each in (full, short, other))
+    assert in_full.key == in_short.key != another.key
+    assert in_full.digest != in_short.digest
+    assert QuestionIdentity.of(full, "cohort").key != QuestionIdentity.of(short, "cohort").key

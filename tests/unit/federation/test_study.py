@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.resources import files
 
 import pytest
 
 from huizhen.errors import StudyError
+from huizhen.extension import installed
 from huizhen.federation.study import Study
 
 WHOLE = {
@@ -137,3 +140,76 @@ def test_the_template_and_the_demos_are_valid_studies(tmp_path):
         path = tmp_path / "study.toml"
         path.write_text((files(package) / name).read_text(encoding="utf-8"), encoding="utf-8")
         assert Study.read(path).analyses
+
+
+AVERAGING = {"network": "resnet", "image": "scan", "outcome": "status"}
+
+
+def averaging(**more):
+    return {**WHOLE, "variables": {"scan": {"shape": [1, 28, 28]}}, "cohort": {}, "method": {"averaging": {**AVERAGING, **more}}}
+
+
+def test_a_network_that_is_not_known_is_a_mistake_of_the_study_with_the_close_name():
+    found = mistakes({**averaging(network="resnt", rounds=0), "participants": {"quorum": 0}})
+    assert set(found) == {"method.averaging.network", "method.averaging.rounds", "participants.quorum"}
+    said = found["method.averaging.network"]
+    assert "found 'resnt', expected one of: densenet, logistic, mlp" in said
+    assert said.endswith("Did you mean resnet?")
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "where", "said"),
+    [
+        ("resnet", {"depht": 18}, "depht", "a key that is not known, expected one of: depth, norm, stem. Did you mean depth?"),
+        ("resnet", {"depth": 20}, "depth", "found 20, expected 18, 34, 50, 101 or 152"),
+        ("small_cnn", {"widths": [4, 0]}, "widths[2]", "found 0, expected greater than or equal to 1"),
+        ("swin", {"heads": [3]}, "", "heads: one number for each stage"),
+        ("logistic", {"widths": [3]}, "widths", "a key that is not known, expected one of: none"),
+    ],
+)
+def test_settings_of_a_network_are_mistakes_of_the_study_each_with_its_key(network, settings, where, said):
+    found = mistakes(averaging(network=network, settings=settings, rounds=0))
+    key = "method.averaging.settings" + (f".{where}" if where else "")
+    assert set(found) == {key, "method.averaging.rounds"}
+    assert said in found[key]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"image": "", "covariates": ["age"]}, "found resnet with covariates, expected one that reads a row of features"),
+        ({"network": "unet"}, "found unet for classification, expected a network that gives outputs for a row"),
+        ({"task": "segmentation"}, "found resnet for segmentation, expected a network that gives outputs for every pixel"),
+    ],
+)
+def test_a_network_that_suits_neither_inputs_nor_task_is_a_mistake_of_the_study(change, said):
+    study = averaging(**change)
+    study["variables"] = {}
+    assert said in mistakes(study)["method.averaging"]
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Nowhere:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "monai"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Nowhere)
+from huizhen.errors import StudyError
+from huizhen.extension import installed
+from huizhen.federation.study import Study
+
+for name in installed("huizhen.networks"):
+    settings = {"network": name, "settings": {"depht": 1}, "image": "scan", "outcome": "y"}
+    try:
+        Study.parse({"method": {"averaging": settings}})
+    except StudyError as error:
+        print(name, *(each.where for each in error.problems))
+"""
+
+
+def test_a_study_of_networks_is_checked_where_torch_is_not_installed():
+    said = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == [f"{name} method.averaging.settings.depht" for name in installed("huizhen.networks")]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from huizhen.data.examples import concatenate
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
+from huizhen.methods.kaplan_meier import KAPLAN_MEIER
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.prediction import predict, variables_of
 from huizhen.methods.training.aggregation import effective_steps
@@ -310,6 +312,9 @@ def test_early_stopping_takes_the_weights_that_were_best_on_joint_validation(fed
     assert result.facts["rounds"] == len(losses) < 40
     assert result.facts["chosen_round"] == int(np.argmin(losses)) + 1 == len(losses) - 3
     assert result.facts["judged_on"] == "validation"
+    measures = result.tables["quality"].columns
+    told = dict(zip(measures["measure"], measures["estimate"]))
+    assert result.tables["learning"].columns["auc"][result.facts["chosen_round"] - 1] == told["auc"], "not of coarse bins"
 
 
 def test_weights_do_not_depend_on_the_rows_kept_aside(federate):
@@ -390,3 +395,120 @@ def test_a_network_is_judged_anew_on_the_rows_of_a_fold(federate):
     again = AVERAGING.appraise(result, spec, TERMS, concatenate(list(by_site(ROWS).values())), 2)
     assert again["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"])
     assert AVERAGING.appraise(result, spec, TERMS, by_site(ROWS)["east"], 1) == {}
+
+
+def measured(seed=8, far=1000.0, wide=200.0):
+    """Outcomes around 1,000 with a spread of 200, as of a volume in mL."""
+    rng = np.random.default_rng(seed)
+    rows = ROWS[["a", "b", "site"]].copy()
+    rows["y"] = far + wide * (0.8 * rows.a / rows.a.std() - 0.5 * rows.b / rows.b.std() + rng.normal(0, 0.2, len(rows)))
+    return rows
+
+
+NUMBER = replace(TERMS, variables={name: Variable("number") for name in "yab"})
+FITTED = {"task": "regression", "scale": "joint", "learning_rate": 0.1, "rounds": 30, "steps": 5}
+
+
+@pytest.mark.parametrize("network", ["logistic", "mlp"])
+def test_a_number_far_from_zero_is_learned_and_told_in_its_own_unit(federate, network):
+    rows = measured()
+    result = federate(AVERAGING, settings(**FITTED, network=network), NUMBER, by_site(rows))
+    found = result.tables["quality"].columns
+    told = dict(zip(found["measure"], found["estimate"]))
+    x = np.column_stack([rows.a, rows.b, np.ones(len(rows))])
+    best = np.sqrt(np.mean((rows.y - x @ np.linalg.lstsq(x, rows.y, rcond=None)[0]) ** 2))  # the pooled line's error
+    assert 0.8 * best < told["rmse"] < 1.3 * best
+    assert told["r2"] > 0.9
+    assert result.tables["learning"].columns["loss"][-1] == pytest.approx(told["rmse"] ** 2, rel=0.5)
+    assert predict(result, by_site(rows)["east"]) == pytest.approx(rows.y[rows.site == "east"].to_numpy(), abs=6 * best)
+    assert result.model["aim"]["shift"] == pytest.approx(rows.y.mean())
+    assert result.model["aim"]["scale"] == pytest.approx(rows.y.std(ddof=0))
+
+
+@pytest.mark.parametrize(("network", "inputs"), [("logistic", {}), ("mlp", {"widths": [4]})])
+def test_the_unit_of_a_number_changes_nothing_but_the_unit(federate, network, inputs):
+    spec = settings(**{**FITTED, "rounds": 3}, network=network, settings=inputs)
+    sites = {unit: by_site(measured().assign(y=lambda rows, unit=unit: 3 + rows.y * unit)) for unit in (1.0, 2.0**10)}
+    one, other = (federate(AVERAGING, spec, NUMBER, sites[unit]) for unit in sites)
+    assert other.model["weights"] == pytest.approx(one.model["weights"], abs=1e-5)
+    ours, theirs = (predict(each, sites[1.0]["west"]) for each in (one, other))
+    assert (theirs - 3) / 2**10 == pytest.approx(ours - 3, rel=1e-5)
+
+
+def test_the_files_of_a_network_give_a_number_in_its_own_unit(federate):
+    runtime = pytest.importorskip("onnxruntime")
+    import torch
+
+    from huizhen.methods.networks import Network, build
+
+    sites = by_site(measured())
+    result = federate(AVERAGING, settings(**FITTED, network="mlp", settings={"widths": [4]}), NUMBER, sites)
+    files, expected = AVERAGING.export(result), predict(result, sites["west"])
+    card = json.loads(files["json"])
+    assert card["output"] == "mean"
+    assert "shift" not in card
+    design = card["input"]["design"]
+    columns = np.column_stack([sites["west"].number("a"), sites["west"].number("b")])
+    prepared = ((columns - design["center"]) / design["scale"]).astype(np.float32)
+    (output,) = runtime.InferenceSession(files["onnx"]).run(None, {"input": prepared})
+    assert output[:, 0] == pytest.approx(expected, rel=1e-5)
+    module = build(Network.from_facts(result.model["network"])).eval()
+    weights = np.load(io.BytesIO(files["npz"]))
+    module.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
+    with torch.no_grad():
+        assert module(torch.from_numpy(prepared))[:, 0].numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_all_numbers_alike_teach_nothing(federate):
+    result = federate(AVERAGING, settings(**FITTED), NUMBER, by_site(measured(wide=0.0)))
+    assert "y: all rows have the same outcome" in result.failure
+
+
+def test_where_counts_are_rounded_so_is_the_scale_of_a_number(federate):
+    result = federate(AVERAGING, settings(**FITTED), replace(NUMBER, round_to=5), by_site(measured(far=1234.5)))
+    for name in ("shift", "scale", "center"):
+        assert result.model["aim"][name] == float(f"{result.model['aim'][name]:.2e}")
+
+
+def few(code):
+    """Codes 0 and 1, and two rows of another."""
+    return lambda rows: np.where(np.arange(len(rows)) < 2, code, np.arange(len(rows)) % 2).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (lambda rows: (rows.a > 0).astype(float), 'all rows have one of two codes.*set task = "classification"'),
+        (lambda rows: np.where(rows.a > 0, 2.0, 1.0), "all rows have one of two codes"),
+        (lambda rows: (np.arange(len(rows)) < 3).astype(float), "all rows but 1 to 4 have one code"),
+        (few(2.0), "all rows have one of three codes, and 1 to 4 rows have one of them"),
+    ],
+)
+def test_a_number_that_is_a_code_of_few_patients_is_refused(federate, outcome, said):
+    rows = measured()
+    result = federate(AVERAGING, settings(**FITTED), NUMBER, by_site(rows.assign(y=outcome(rows))))
+    assert re.search(said, result.failure), result.failure
+
+
+def test_a_number_with_two_unusual_values_is_no_code(federate):
+    rows = measured()
+    assert not federate(AVERAGING, settings(**FITTED), NUMBER, by_site(rows.assign(y=few(3.0)(rows)))).failure
+
+
+def test_a_network_of_times_tells_the_ends_that_a_curve_tells_and_no_count_between_them(federate):
+    """Cells of the union of both kinds of ends may hold one patient: so nothing that is published may count by cell."""
+    rng = np.random.default_rng(4)
+    rows = ROWS.assign(time=rng.integers(1, 60, len(ROWS)).astype(float), died=(rng.random(len(ROWS)) < 0.5).astype(float))
+    terms = replace(TERMS, variables={**TERMS.variables, "time": Variable("number"), "died": Variable("number")})
+    spec = settings(task="cox", outcome=(), time="time", event="died == 1", covariates=("a", "b"))
+    found = federate(AVERAGING, spec, terms, by_site(rows))
+    curves = federate(KAPLAN_MEIER, KAPLAN_MEIER.spec(time="time", event="died == 1"), terms, by_site(rows)).tables
+    (curve,) = [table.columns["time"] for table in curves.values() if "time" in table.columns and "at_risk" in table.columns]
+    ends = found.model["aim"]["ends"]
+    cells = np.histogram(rows.time[rows.died == 1], np.r_[-1.0, ends])[0]
+    assert ((cells > 0) & (cells < 5)).any(), "else there is nothing to hide"
+    assert set(ends) <= set(curve)
+    assert set(found.tables) == {"learning", "quality"}
+    assert found.tables["quality"].columns["measure"] == ("concordance", "concordance_error_bound")
+    assert min(found.tables["quality"].columns["smallest_group"]) >= 5
+    assert set(found.model) == {"network", "aim", "features", "aside", "drawn_by", "own_layers", "weights"}

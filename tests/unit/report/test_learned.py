@@ -17,7 +17,7 @@ from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.measure import learning, measure, quality
 from huizhen.privacy.release import Terms
 from huizhen.privacy.result import Result, Table, Withheld
-from huizhen.report import discrimination, glance, learned, story
+from huizhen.report import discrimination, glance, learned, plain, story
 from huizhen.report.content import Analysis, ReportContent, Unjudged
 from huizhen.report.page import render
 from huizhen.report.plain import tables
@@ -278,3 +278,45 @@ def test_what_there_is_no_room_for_is_said():
     tables = quality(aim, measure(aim, rng.normal(0, 1, (200, 8)), (rng.random((200, 8)) < 0.5).astype(float)))
     _, text = discrimination.curves(Analysis("films", Result("averaging", 200, SITES, tables=tables), {}), "k")
     assert text.en.startswith("The first 6 of 8 labels")
+
+
+def few(count):
+    """A model that few patients judge, so that its curve has few points."""
+    table = rows(count, 1)
+    found = quality(AIM, measure(AIM, table.number("risk")[:, None], AIM.targets(table)))
+    return Analysis("few", Result("averaging", count, SITES, tables=found), {})
+
+
+def test_where_the_line_of_few_points_lies_below_the_auc_beside_it_the_report_says_so():
+    sparse, dense = few(60), few(4000)
+    _, text = discrimination.curves(sparse, "k")
+    roc = sparse.federation.tables["roc"].columns
+    area = np.trapezoid(roc["sensitivity"], roc["false_positive_rate"])
+    assert (roc["false_positive_rate"][-1], roc["sensitivity"][-1]) == (1.0, 1.0)
+    assert abs(area - discrimination.auc_of(sparse)[0]) > 0.01
+    assert f"the area below it is {area:.3f}" in text.en
+    assert f"线下面积为 {area:.3f}" in text.zh
+    assert "area below" not in discrimination.curves(dense, "k")[1].en
+
+
+def test_the_area_beside_a_curve_is_of_the_rows_that_the_curve_is_of():
+    whole = binary()
+    own = f"{discrimination.estimated(whole.federation, 'auc')[0]:.3f}"
+    joint = f"{measured(whole, 'auc')['federation'][0]:.3f}"
+    assert own != joint
+    for curves, words, other in (
+        (whole.curves, joint, own),
+        ({**whole.curves, "": {}}, own, joint),  # no curve on the rows of all: its own is drawn
+    ):
+        analysis = replace(whole, curves=curves)
+        said = " ".join(line.en for line, _ in discrimination.auc_lines(analysis, alone=False, pooled=False))
+        assert words in said
+        assert other not in said
+    untold = replace(whole, quality=None)
+    assert discrimination.auc_lines(untold, alone=False, pooled=False) == [], "rather none than that of other rows"
+
+
+def test_trees_of_several_classes_are_told_with_what_they_are_multiplied_from():
+    facts = {"trees": 45, "classes": 3, "chosen_tree": 15}
+    said = plain.facts_line(Result("boosting", 90, SITES, facts), "en").plain
+    assert said == "Trees 45 · Classes, a tree for each in every round 3 · Rounds of trees that were kept 15"

@@ -61,6 +61,8 @@ class MaskedHub:
         entropy: that many bytes from a secure source.
     """
 
+    answers_in = "mask"
+
     def __init__(self, *, sites: int, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
         self._sites, self._bits, self._heights, self._entropy = sites, bits, dict(heights), entropy
         self._epoch: _Epoch | None = None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from huizhen.errors import MachineError, Problem, StudyError
+from huizhen.errors import MachineError, Problem, StudyError, closest
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
     from torch.nn import Module
 
 __all__ = ["Kind", "Settings", "in_memory", "require_torch"]
@@ -54,11 +55,11 @@ class Kind:
         Raises:
             StudyError: settings that are not known, more numbers than a network may hold, or inputs that it cannot read; says the
                 smallest image that it can.
-            MachineError: torch is not installed, or memory too small.
+            MachineError: torch, or monai where the network is made of its parts, is not installed, or memory too small.
         """
         checked = self.check(inputs, outputs, settings)
         with in_memory(self.name):
-            return self.make(inputs, outputs, checked)
+            return self._made(inputs, outputs, checked)
 
     def on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Module:
         """The same without memory for weights: shapes only (torch's meta device)."""
@@ -66,7 +67,7 @@ class Kind:
 
         checked = self.check(inputs, outputs, settings)
         with torch.device("meta"):
-            return self.make(inputs, outputs, checked)
+            return self._made(inputs, outputs, checked)
 
     def check(self, inputs: tuple[int, ...], outputs: int, settings: Mapping[str, Any]) -> Settings:
         """The settings in full, once it is certain that the network can be built and reads such inputs."""
@@ -86,24 +87,38 @@ class Kind:
             raise self._misfit(inputs, expected, "Choose a smaller network, or enlarge the images")
         return checked
 
-    def _settings(self, settings: Mapping[str, Any]) -> Settings:
+    def _made(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> Module:
         try:
-            return self.settings.model_validate(dict(settings))
+            return self.make(inputs, outputs, settings)
+        except ImportError as error:
+            raise _missing((error.name or "monai").partition(".")[0], f"The network {self.name} needs a package.") from None
+
+    def mistakes(self, settings: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with settings, each with its key, none if they are sound; without torch."""
+        try:
+            self.settings.model_validate(dict(settings))
         except ValidationError as error:
-            known = ", ".join(self.settings.model_fields) or "none"
             wrong = error.errors(include_url=False)
-            inner = {
-                each["loc"][:-1] for each in wrong if len(each["loc"]) > 1
-            }  # a list with a wrong entry is also called too short
-            problems = [
-                Problem(where, "a key that is not known", f"one of: {known}")
-                if each["type"] == "extra_forbidden"
-                else Problem(where, shorten(repr(each["input"]), SHOWN, placeholder="..."), _expected(each["msg"]))
-                for each in wrong
-                if each["loc"] not in inner
-                for where in [".".join([f"network.{self.name}", *map(str, each["loc"])])]
-            ]
-            raise StudyError("The network's settings are not sound.", problems) from None
+            # A list with a wrong entry is also called too short.
+            inner = {each["loc"][:-1] for each in wrong if len(each["loc"]) > 1}
+            return [self._mistake(each) for each in wrong if each["loc"] not in inner]
+        return []
+
+    def _mistake(self, found: ErrorDetails) -> Problem:
+        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).removeprefix(".")
+        if found["type"] == "extra_forbidden":
+            known = list(self.settings.model_fields)
+            close = closest(key, known)
+            remedy = f"Did you mean {close}?" if close else ""
+            return Problem(key, "a key that is not known", f"one of: {', '.join(known) or 'none'}", remedy)
+        return Problem(key, shorten(repr(found["input"]), SHOWN, placeholder="..."), _expected(found["msg"]))
+
+    def _settings(self, settings: Mapping[str, Any]) -> Settings:
+        if problems := self.mistakes(settings):
+            name = f"network.{self.name}"
+            located = [replace(each, where=f"{name}.{each.where}" if each.where else name) for each in problems]
+            raise StudyError("The network's settings are not sound.", located)
+        return self.settings.model_validate(dict(settings))
 
     def _on_paper(self, inputs: tuple[int, ...], outputs: int, settings: Settings) -> Module | None:
         """The module in shapes only; None where it cannot be built for such inputs."""
@@ -111,7 +126,7 @@ class Kind:
 
         try:
             with torch.device("meta"):
-                return self.make(inputs, outputs, settings)
+                return self._made(inputs, outputs, settings)
         except (*MISFITS, TypeError) as error:
             if "overflow" in str(error).lower():  # of the number of bytes
                 raise self._too_large("more numbers to keep than can be counted") from None
@@ -195,5 +210,9 @@ def require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError:
-        problem = Problem("torch", "not installed", "torch 2.6 or newer, and monai", "pip install 'huizhen[networks]'")
-        raise MachineError("Networks need torch.", [problem]) from None
+        raise _missing("torch", "Networks need torch.") from None
+
+
+def _missing(package: str, message: str) -> MachineError:
+    problem = Problem(package, "not installed", "torch 2.6 or newer, and monai", "pip install 'huizhen[networks]'")
+    return MachineError(message, [problem])

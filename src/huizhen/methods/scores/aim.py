@@ -31,9 +31,11 @@ class Aim:
             ``segmentation``.
         levels: ``binary``: (negative, positive); ``multiclass`` and ``segmentation``: the classes, in order of the outputs.
         event: condition under which the event came, for ``cox`` and ``discrete_time``.
-        ends: upper ends of the intervals of time, rising; for ``discrete_time``.
+        ends: upper ends of the intervals of time, rising; for ``discrete_time``. For ``cox`` those of a joint grid, events' and
+            censorings' together: between two of them may be one patient, so no count by interval may be published.
         threshold: predicted probability from which a label counts as positive.
         center: a number near the outcome, known to all sites, from which powers are taken; for ``regression``.
+        shift, scale: for ``regression``, what a network learns is (outcome - shift) / scale.
     """
 
     task: Task
@@ -43,6 +45,8 @@ class Aim:
     ends: tuple[float, ...] = ()
     threshold: float = 0.5
     center: float = 0.0
+    shift: float = 0.0
+    scale: float = 1.0
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""
@@ -62,6 +66,14 @@ class Aim:
         """
         counts = {"multiclass": len(self.levels), "segmentation": len(self.levels), "discrete_time": len(self.ends)}
         return counts.get(self.task, len(self.outcome))
+
+    def learned(self, targets: NDArray[Any]) -> NDArray[Any]:
+        """Targets on the scale that a network learns them on."""
+        return (targets - self.shift) / self.scale if self.task == "regression" else targets
+
+    def in_own_unit(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs of a network, as the outcome is read: float64 for ``regression``."""
+        return outputs.astype(np.float64) * self.scale + self.shift if self.task == "regression" else outputs
 
     def targets(self, examples: Examples) -> NDArray[Any]:
         """The outcome of each row.

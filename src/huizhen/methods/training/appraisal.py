@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from huizhen.data.examples import SITE, Examples
+from huizhen.data.folds import FOLD_NAMES
 from huizhen.errors import CallerError, Problem
 from huizhen.methods.method import Local
 from huizhen.methods.networks import Network
@@ -16,7 +17,7 @@ from huizhen.methods.scores.measure import quality
 from huizhen.methods.training.learner import learner_of
 from huizhen.methods.training.local import judge
 from huizhen.methods.training.prediction import MISSING
-from huizhen.methods.training.rows import FOLDS, prepare
+from huizhen.methods.training.rows import prepare
 from huizhen.privacy.release import Terms
 from huizhen.privacy.result import Result, Table
 
@@ -41,12 +42,12 @@ def appraise(result: Result, spec: Any, terms: Terms, examples: Examples, fold: 
         return {}
     learner = learner_of(Network.from_facts(result.model["network"]), Aim.from_facts(result.model["aim"]))
     sums = judge(learner, learner.aim, result.model["weights"], lambda _: rows, [fold])
-    of_fold = {name.removeprefix(f"{FOLDS[fold]}/"): values for name, values in sums.items()}
+    of_fold = {name.removeprefix(f"{FOLD_NAMES[fold]}/"): values for name, values in sums.items()}
     return quality(learner.aim, of_fold, confidence=spec.confidence, min_cell_count=terms.min_cell_count)
 
 
 def _judged_at_the_sites(result: Result, examples: Examples, fold: int) -> Mapping[str, Table]:
-    if result.facts["judged_on"] != FOLDS[fold]:
+    if result.facts["judged_on"] != FOLD_NAMES[fold]:
         return {}
     own = examples.category(SITE)
     if {own.levels[code] for code in np.unique(own.codes)} != set(result.roster):

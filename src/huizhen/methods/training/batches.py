@@ -31,11 +31,11 @@ def inputs_of(rows: NDArray[Any], device: Any) -> Tensor:
 
 
 def targets_of(aim: Aim, rows: NDArray[Any], device: Any) -> Tensor:
-    """Targets as the loss takes them: int64 for classes, float64 for times, float32 otherwise."""
+    """Targets as the loss takes them: int64 for classes, float64 for times, float32 otherwise; numbers on the scale of learning."""
     import torch
 
     dtype = torch.int64 if aim.task in WHOLE else torch.float64 if aim.task in DOUBLE else torch.float32
-    return torch.from_numpy(rows).to(device).to(dtype)
+    return torch.from_numpy(aim.learned(rows)).to(device).to(dtype)
 
 
 def flips_of(seeds: Draws, epochs: Ints, rows: Ints) -> NDArray[np.bool_]:

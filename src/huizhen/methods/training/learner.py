@@ -176,8 +176,9 @@ class Learner:
         steps = int(schedule.steps[0])
         return Trained(after, steps, total / seen, rows, 0 if np.isfinite(after).all() else steps)
 
-    def outputs(self, weights: Weights, inputs: Rows) -> NDArray[np.float32]:
-        """What the network gives for rows, without dropout and with running means: float32 (row, output, *space)."""
+    def outputs(self, weights: Weights, inputs: Rows) -> NDArray[Any]:
+        """What the network gives for rows, without dropout and with running means: (row, output, *space), float32; for
+        ``regression`` float64 in the outcome's own unit."""
         import torch
 
         self._refuse_strangers(inputs)
@@ -187,7 +188,8 @@ class Learner:
             self.store.module.eval()
             with torch.inference_mode():
                 pieces = [self._forward(np.array(inputs[i : i + at_once])) for i in range(0, len(inputs), at_once)]
-        return np.concatenate(pieces) if pieces else np.empty((0, self.network.outputs), np.float32)
+        found = np.concatenate(pieces) if pieces else np.empty((0, self.network.outputs), np.float32)
+        return self.aim.in_own_unit(found)
 
     def schedule(self, rows: NDArray[np.int64], recipe: Recipe) -> Schedule:
         """When which rows are taken, for sites with so many rows.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
+from huizhen.data.folds import FOLD_NAMES
 from huizhen.methods.method import Local, Step
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
@@ -22,7 +23,7 @@ from huizhen.methods.training.aggregation import effective_steps
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.own import after_training, at, named, settle
 from huizhen.methods.training.recipe import Recipe
-from huizhen.methods.training.rows import FOLDS, Rows, fold_of, forget, prepare
+from huizhen.methods.training.rows import Rows, fold_of, forget, prepare
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
@@ -47,7 +48,7 @@ def judge(
         for piece in chunks(len(targets), JUDGED) if len(targets) else [slice(0, 0)]:
             outputs = learner.outputs(weights, inputs[piece]).astype(np.float64)
             for name, value in measure(aim, outputs, targets[piece], bins=bins).items():
-                whole = f"{FOLDS[fold]}/{name}"
+                whole = f"{FOLD_NAMES[fold]}/{name}"
                 sums[whole] = sums[whole] + value if whole in sums else value
     return sums
 
@@ -66,7 +67,7 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
         sums |= _no_change(learner, facts)
     sums |= classes_of(learner.aim, rows(0).targets)
     after = Local(settled, local.memo) if _keeps(facts) else local
-    return _answer(sums, examples.rows, individual=facts["turn"] is not None), after
+    return _answer(sums, examples.rows, individual=facts["turn"] is not None, layout=learner.names), after
 
 
 def _judge(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
@@ -162,12 +163,15 @@ def _has_the_turn(facts: Mapping[str, Any], examples: Examples) -> bool:
     return facts["turn"] is None or not examples.rows or named(examples) == facts["turn"]
 
 
-def _answer(sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False) -> Answer:
+def _answer(
+    sums: Mapping[str, NDArray[Any]], rows: int, *, individual: bool = False, layout: tuple[tuple[str, tuple[int, ...]], ...] = ()
+) -> Answer:
     """In a cycle the sum of the changes is one site's own, so it is declared as what it is."""
     parts = {}
     for name, values in sums.items():
         kind: Literal["addend", "individual"] = "individual" if individual and name == "change" else "addend"
-        parts[name] = Part(values, rows, kind=kind, cells=name.rpartition("/")[2] in COUNTED)
+        told = layout if name == "change" else ()
+        parts[name] = Part(values, rows, kind=kind, cells=name.rpartition("/")[2] in COUNTED, layout=told)
     return Answer(parts, rows)
 
 

@@ -1,6 +1,6 @@
 """In which order rows are learned from: a draw by counter, so that one site or thousands are drawn alike, on any machine.
 
-A draw is a hash of (seed, purpose, counter), never a state that moves on: splitmix64 (Steele, Lea and Flood, OOPSLA 2014, fig. 15).
+A draw is a hash of (seed, purpose, counter), never a state that moves on: splitmix64, see `huizhen.data.mixing`.
 
 >>> import numpy as np
 >>> row_orders(np.array([7, 8], np.uint64), np.array([0, 0]), np.array([4, 2]))
@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.data.mixing import GAMMA, mixed
+
 __all__ = ["AUGMENT", "DROPOUT", "ORDER", "ROUND", "Schedule", "coin", "draw", "row_orders", "seed_of"]
 
 ORDER, DROPOUT, AUGMENT, ROUND = range(1, 5)  # what is drawn: streams of one seed that do not meet
 Draws = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-_GAMMA, _A, _B = (np.array([n], np.uint64) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
-_S30, _S27, _S31, _S32, _LOW, _ONE = (np.array([n], np.uint64) for n in (30, 27, 31, 32, 0xFFFFFFFF, 1))
+_S32, _LOW, _ONE = (np.array([n], np.uint64) for n in (32, 0xFFFFFFFF, 1))
 
 
 def seed_of(seed: int) -> Draws:
@@ -34,7 +35,7 @@ def draw(seeds: Draws, *counters: int | Ints | Draws) -> Draws:
     """64 bits for each combination of `seeds` and `counters`, which broadcast."""
     found = seeds
     for counter in counters:
-        found = _mix(found + _GAMMA * (np.asarray(counter).astype(np.uint64) + _ONE))
+        found = mixed(found + GAMMA * (np.asarray(counter).astype(np.uint64) + _ONE))
     return found
 
 
@@ -61,12 +62,6 @@ def row_orders(seeds: Draws, epochs: Ints, rows: Ints) -> Ints:
     keys[places[None, :] >= rows.astype(np.uint64)[:, None]] |= _LOW << _S32
     keys.sort(axis=1)
     return (keys & _LOW).astype(np.int64)
-
-
-def _mix(z: Draws) -> Draws:
-    z = (z ^ (z >> _S30)) * _A
-    z = (z ^ (z >> _S27)) * _B
-    return z ^ (z >> _S31)
 
 
 @dataclass(frozen=True, slots=True)

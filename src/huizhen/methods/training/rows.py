@@ -16,9 +16,8 @@ from huizhen.methods.method import Local
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.features import Features
 
-__all__ = ["FOLDS", "Rows", "fold_of", "forget", "prepare"]
+__all__ = ["Rows", "fold_of", "forget", "prepare"]
 
-FOLDS = ("training", "validation", "test")
 SETTING = ("features", "aim", "aside", "drawn_by")  # the facts that say what the rows are
 
 

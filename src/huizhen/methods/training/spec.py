@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from textwrap import shorten
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from huizhen.data.cohort import parse
 from huizhen.data.folds import Aside
-from huizhen.errors import HuizhenError
-from huizhen.methods.method import Names, Spec
+from huizhen.errors import HuizhenError, MachineError, Problem, closest
+from huizhen.methods.method import Names, Spec, Unsound
+from huizhen.methods.networks import kind, names
+from huizhen.methods.scores.setting import Rule, aside_mistakes, survival_of
 from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.training.aggregation import Server
 from huizhen.methods.training.recipe import Recipe
@@ -21,8 +24,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1e-12, le=1e6)]  # of learning, and tau: float32 holds what they are multiplied by
 Penalty = Annotated[float, Field(ge=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Rule = Annotated[Share | str, BeforeValidator(lambda value: float(value) if type(value) is int else value)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
+SHOWN = 80  # characters of a wrong name in a message
 SURVIVAL = ("cox", "discrete_time")
 
 
@@ -54,7 +57,7 @@ class AveragingSpec(Spec):
     """
 
     network: str = "mlp"
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     task: Literal["classification", "multilabel", "regression", "cox", "discrete_time", "segmentation"] = "classification"
     outcome: Names = ()
     time: str = ""
@@ -91,6 +94,27 @@ class AveragingSpec(Spec):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
+    @field_validator("network")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in (known := names()):
+            close = closest(name, known)
+            remedy = f"Did you mean {close}?" if close else ""
+            raise Unsound([Problem("", shorten(repr(name), SHOWN, placeholder="..."), f"one of: {', '.join(known)}", remedy)])
+        try:
+            kind(name)
+        except MachineError as error:
+            raise Unsound(error.problems) from None
+        return name
+
+    @field_validator("settings")
+    @classmethod
+    def _sound(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Sound for the network that is named; not looked at where no such network is known."""
+        if "network" in info.data and (problems := kind(info.data["network"]).mistakes(settings)):
+            raise Unsound(problems)
+        return settings
+
     @model_validator(mode="after")
     def _goes_together(self) -> AveragingSpec:
         if problems := [*_of_inputs(self), *_of_outcome(self), *_of_training(self)]:
@@ -100,9 +124,7 @@ class AveragingSpec(Spec):
     @property
     def survival(self) -> SurvivalSpec | None:
         """What the joint grid of times needs to know; None where there is no such grid."""
-        if self.task != "cox" or not (self.time and self.event):
-            return None
-        return SurvivalSpec(time=self.time, event=self.event, resolution=self.resolution)
+        return survival_of(self.task, self.time, self.event, self.resolution)
 
     @property
     def aside(self) -> Aside:
@@ -136,18 +158,14 @@ def _of_inputs(spec: AveragingSpec) -> list[str]:
     problems = []
     if bool(spec.covariates) == bool(spec.image):
         problems.append(f"covariates, image: found {'both' if spec.image else 'neither'}, expected one of them")
+    reads = kind(spec.network).space
+    if spec.covariates and 0 not in reads:
+        problems.append(f"network: found {spec.network} with covariates, expected one that reads a row of features")
+    if spec.image and not any(reads):
+        problems.append(f"network: found {spec.network} with an image, expected one that reads images")
     if spec.image and spec.scale == "site":
         problems.append("scale: found site with an image, expected joint or none")
-    try:
-        _ = spec.aside.uses
-    except HuizhenError as error:
-        problems.append(f"validation, test: {error}")
-    shares = [rule for rule in (spec.validation, spec.test) if isinstance(rule, float)]
-    if sum(shares) >= 1:
-        problems.append("validation, test: found shares that leave nothing to train on, expected less than 1 together")
-    if spec.early_stopping and not spec.validation:
-        problems.append("early_stopping: found no validation, expected a share or a condition to judge by")
-    return problems
+    return problems + aside_mistakes(spec.aside, spec.early_stopping)
 
 
 def _of_outcome(spec: AveragingSpec) -> list[str]:
@@ -170,6 +188,9 @@ def _of_outcome(spec: AveragingSpec) -> list[str]:
         problems.append(f"outcome: found {len(spec.outcome)} variables, expected one")
     if spec.task == "segmentation" and not spec.image:
         problems.append("image: a segmentation needs one")
+    if (spec.task == "segmentation") != kind(spec.network).dense_output:
+        expected = "outputs for every pixel" if spec.task == "segmentation" else "outputs for a row"
+        problems.append(f"network: found {spec.network} for {spec.task}, expected a network that gives {expected}")
     return problems
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from huizhen.data.examples import Examples
-from huizhen.data.folds import TEST, TRAINING, VALIDATION, Aside
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION, Aside
 from huizhen.errors import NotEstimable
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.local import COUNTED, classes_of
-from huizhen.methods.training.rows import FOLDS, fold_of
+from huizhen.methods.training.rows import fold_of
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = ["START_STEPS", "agree_rows"]
@@ -41,14 +41,14 @@ def agree_rows(
         if rule and rows[fold] >= least:
             judged.append(fold)
         elif rule and (fold == VALIDATION or len(terms.roster) > 1):
-            raise NotEstimable(f"fewer than {least} rows are for {FOLDS[fold]}: expected more; change validation or test")
+            raise NotEstimable(f"fewer than {least} rows are for {FOLD_NAMES[fold]}: expected more; change validation or test")
     return judged or [TRAINING]
 
 
 def _count_rows(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     """Rows by fold, and those to train on by class."""
     folds, aim = fold_of(question.facts, examples), Aim.from_facts(question.facts["aim"])
-    sums = {"folds": np.bincount(folds, minlength=len(FOLDS))} | classes_of(aim, aim.targets(examples)[folds == TRAINING])
+    sums = {"folds": np.bincount(folds, minlength=len(FOLD_NAMES))} | classes_of(aim, aim.targets(examples)[folds == TRAINING])
     return Answer({name: Part(values, examples.rows, cells=name in COUNTED) for name, values in sums.items()}, examples.rows), local
 
 

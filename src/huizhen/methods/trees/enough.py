@@ -10,16 +10,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
-from huizhen.methods.description.codes import refuse_rare, unlike
+from huizhen.methods.description.codes import refuse_codes, unlike
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.trees.rows import Outcome
 
 __all__ = ["by_fold", "by_weight", "refuse_few", "refuse_heavy", "weighings"]
 
 EVERY_FOLD = (TRAINING, VALIDATION, TEST)
-FOLD_NAMES = ("training", "validation", "test")
 Counts = NDArray[np.int64]
 
 
@@ -77,7 +76,7 @@ def refuse_few(aim: Aim, counted: Counts, least: int) -> None:
         NotEstimable: there is one; or all outcomes are two codes, which is a classification.
     """
     if aim.task == "regression":
-        _refuse_codes(aim.outcome[0], counted, least)
+        refuse_codes(aim.outcome[0], counted, least)
         return
     for fold, rows in enumerate(counted):
         if 0 < rows[0] < least:
@@ -92,17 +91,6 @@ def refuse_few(aim: Aim, counted: Counts, least: int) -> None:
         raise NotEstimable(
             f"{aim.outcome[0]}: 1 to {least - 1} rows for {FOLD_NAMES[fold]} have some class, so that losses and measures would "
             "tell of these few; change validation or test, or choose an outcome that more patients had"
-        )
-
-
-def _refuse_codes(name: str, counted: Counts, least: int) -> None:
-    for rows in counted:
-        refuse_rare(name, float(rows[0]), rows[1:], least)
-    rows, *unlike_codes = counted.sum(axis=0).tolist()
-    having = sorted(rows - count for count in unlike_codes)
-    if rows and sum(having[-2:]) == rows and having[-2] > 0:
-        raise NotEstimable(
-            f'{name}: all rows have one of two codes, so that its mean is a number of patients; set task = "classification"'
         )
 
 

@@ -20,7 +20,9 @@ from huizhen.data.folds import VALIDATION
 from huizhen.methods.trees.binning import Binning
 from huizhen.methods.trees.forest import Forest, Tree, trees_facts
 
-__all__ = ["Growth"]
+__all__ = ["TELLING", "Growth", "mark_of", "next_mark"]
+
+TELLING = frozenset({"setting", "forest", "from", "before", "keep"})  # the facts beside the mark, which names them all
 
 OFTEN = 16  # rounds of trees after which a site keeps the forest anew, at least: each time it writes all of it
 
@@ -82,7 +84,7 @@ class Growth:
         """With one more round of trees, before which the loss was this."""
         kept = (self.rounds, self.mark) if self._is_to_keep else self.kept
         forest = replace(self.forest, trees=(*self.forest.trees, *trees))
-        mark = _next_mark(self.mark, trees)
+        mark = next_mark(self.mark, trees)
         return replace(self, forest=forest, losses=(*self.losses, loss), mark=mark, before=self.mark, kept=kept)
 
     def told(self) -> dict[str, Any]:
@@ -98,9 +100,8 @@ class Growth:
         """What a question tells that needs nothing kept: setting and all trees, or those of the first rounds."""
         trees, outputs, mark = self.forest.trees, len(self.forest.base), self.mark
         if rounds is not None and rounds < self.rounds:
-            trees, mark = trees[: rounds * outputs], self.setting["key"]
-            for first in range(0, len(trees), outputs):
-                mark = _next_mark(mark, trees[first : first + outputs])
+            trees = trees[: rounds * outputs]
+            mark = mark_of(self.setting["key"], trees, outputs)
         marks = {"from": "", "before": self.before, "mark": mark}
         return {"setting": self.setting, "forest": trees_facts(trees), **marks, "keep": False}
 
@@ -109,5 +110,13 @@ class Growth:
         return self.kept is None or self.rounds - self.kept[0] >= max(OFTEN, math.isqrt(self.rounds))
 
 
-def _next_mark(mark: str, trees: Sequence[Tree]) -> str:
+def mark_of(mark: str, trees: Sequence[Tree], outputs: int) -> str:
+    """The mark of a forest after more rounds of trees, each of one tree for every output."""
+    for first in range(0, len(trees), outputs):
+        mark = next_mark(mark, trees[first : first + outputs])
+    return mark
+
+
+def next_mark(mark: str, trees: Sequence[Tree]) -> str:
+    """The mark of a forest after one more round of trees."""
     return canonical.digest([mark, trees_facts(trees)])

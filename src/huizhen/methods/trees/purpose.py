@@ -6,8 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 from huizhen.errors import NotEstimable
-from huizhen.methods.description.levels import agree_levels
 from huizhen.methods.scores.aim import Aim
+from huizhen.methods.scores.classes import agree_classes
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import agree_exits
 from huizhen.methods.trees.spec import BoostingSpec
@@ -27,10 +27,7 @@ def agree_aim(method: str, spec: BoostingSpec, terms: Terms) -> Generator[Questi
         return Aim("cox", (spec.time,), event=spec.event)
     if spec.task == "regression":
         return Aim("regression", (spec.outcome,))
-    levels = (yield from agree_levels(method, [spec.outcome], terms))[spec.outcome]
-    if len(levels) < 2:
-        raise NotEstimable(f"{spec.outcome}: all rows have the same outcome, so nothing can be learnt about what it depends on")
-    return Aim("binary" if len(levels) == 2 else "multiclass", (spec.outcome,), levels)
+    return (yield from agree_classes(method, spec.outcome, terms))
 
 
 def agree_grid(method: str, spec: BoostingSpec, terms: Terms) -> Generator[Question, Total, tuple[dict[str, Any], tuple[str, ...]]]:

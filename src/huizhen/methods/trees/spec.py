@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from huizhen.data.examples import SITE
 from huizhen.data.folds import Aside
 from huizhen.errors import StudyError
 from huizhen.methods.method import Names, Spec, Use
 from huizhen.methods.scores.aim import outcome_uses
+from huizhen.methods.scores.setting import Rule, aside_mistakes, survival_of
 from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.trees.growing import Shape
 
 __all__ = ["BoostingSpec", "drawn_from", "needs", "reads"]
 
 LEAVES = 2**24  # of all trees together: some gigabyte of forest
-Rule = Annotated[float, Field(ge=0, lt=1)] | str
 
 
 class BoostingSpec(Spec):
@@ -68,11 +68,6 @@ class BoostingSpec(Spec):
     test: Rule = 0.0
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
-    @field_validator("validation", "test", mode="before")
-    @classmethod
-    def _share_as_float(cls, value: Any) -> Any:
-        return float(value) if type(value) is int else value
-
     @model_validator(mode="after")
     def _consistent(self) -> BoostingSpec:
         problems = []
@@ -91,12 +86,9 @@ class BoostingSpec(Spec):
             problems.append(
                 f"trees, depth: found up to {leaves:,} leaves, expected at most {LEAVES:,}; grow fewer trees, or shallower ones"
             )
-        if self.early_stopping and not self.validation:
-            problems.append("early_stopping: expected rows to look at; set validation, say to 0.2")
-        if all(isinstance(rule, float) for rule in (self.validation, self.test)) and self.validation + self.test >= 1:  # type: ignore[operator]
-            problems.append("validation, test: their shares leave no rows to learn from")
+        problems += aside_mistakes(self.aside, self.early_stopping)
         try:
-            _ = self.aside.uses, self.survival
+            _ = self.survival
         except StudyError as error:
             problems.append(str(error))
         if problems:
@@ -110,9 +102,7 @@ class BoostingSpec(Spec):
     @property
     def survival(self) -> SurvivalSpec | None:
         """What the joint grid of times needs to know."""
-        if self.task != "cox" or not (self.time and self.event):
-            return None
-        return SurvivalSpec(time=self.time, event=self.event, strata=self.strata, resolution=self.resolution)
+        return survival_of(self.task, self.time, self.event, self.resolution, self.strata)
 
     @property
     def shape(self) -> Shape:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples
-from huizhen.data.folds import TEST, TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TEST, TRAINING, VALIDATION
 from huizhen.errors import NotEstimable
 from huizhen.methods.method import Local, Step
 from huizhen.methods.scores.aim import Aim
@@ -29,7 +29,6 @@ __all__ = ["ROWS", "START_STEPS", "Start", "agree_start"]
 ROWS, SUMS, RESIDUALS = "boosting.rows", "boosting.sums", "boosting.residuals"
 MOST = 2.0**126  # of a sum of squares: a forest's numbers are float32
 PACKED = 61  # bits that the hessians of all rows and their number share
-FOLD_NAMES = ("training", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from huizhen.data.folds import TRAINING, VALIDATION
+from huizhen.data.folds import FOLD_NAMES, TRAINING, VALIDATION
 from huizhen.methods.trees.forest import LEAF, Forest
 from huizhen.methods.trees.growth import Growth
 from huizhen.privacy.result import Table
 
-__all__ = ["FOLD_NAMES", "importance_table", "learning_table"]
-
-FOLD_NAMES = ("training", "validation", "test")
+__all__ = ["importance_table", "learning_table"]
 
 
 def learning_table(growth: Growth) -> Table:

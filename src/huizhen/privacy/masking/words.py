@@ -22,7 +22,7 @@ __all__ = ["Coding", "Outline", "Words", "add_words", "decode", "encode", "outli
 
 Outline = tuple[tuple[str, str, str, tuple[int, ...], bool], ...]  # of each part: name, kind, dtype, shape, whether counts
 Array = NDArray[Any]
-KINDS = {"int64": "whole", "float64": "real", "float32": "short"}
+KINDS = {"int64": "whole", "float64": "real", "float32": "short", "int16": "level"}
 MOST_NUMBERS = 2**28  # of one kind in one answer
 
 
@@ -51,21 +51,23 @@ class Words:
         real: uint64 (8, n): all real numbers (`wide`).
         short: by part, uint16 or uint32 (n,).
         sizes: by part, its thermometers, uint16.
+        level: by part, whole numbers of 16 bits (n,), whose sum fits into as many.
     """
 
     whole: Array
     real: Array
     short: Mapping[str, Array]
     sizes: Mapping[str, Array]
+    level: Mapping[str, Array]
 
     @property
     def arrays(self) -> tuple[Array, ...]:
         """All of them, in the order in which they are masked."""
-        return (self.whole, self.real, *self.short.values(), *self.sizes.values())
+        return (self.whole, self.real, *self.short.values(), *self.sizes.values(), *self.level.values())
 
     def facts(self) -> dict[str, Any]:
         """As canonical values."""
-        return {"whole": self.whole, "real": self.real, "short": dict(self.short), "sizes": dict(self.sizes)}
+        return {"whole": self.whole, "real": self.real} | {name: dict(getattr(self, name)) for name in BY_PART}
 
     @classmethod
     def from_facts(cls, facts: Any, outline: Outline, coding: Coding) -> Words | None:
@@ -73,12 +75,10 @@ class Words:
         expected = empty(outline, coding)
         if not isinstance(facts, Mapping) or set(facts) != set(expected.facts()):
             return None
-        if not all(
-            isinstance(facts[name], Mapping) and set(facts[name]) == set(getattr(expected, name)) for name in ("short", "sizes")
-        ):
+        if not all(isinstance(facts[name], Mapping) and set(facts[name]) == set(getattr(expected, name)) for name in BY_PART):
             return None
-        short_ = {name: facts["short"][name] for name in expected.short}
-        found = cls(facts["whole"], facts["real"], short_, {name: facts["sizes"][name] for name in expected.sizes})
+        by_part = ({part: facts[name][part] for part in getattr(expected, name)} for name in BY_PART)
+        found = cls(facts["whole"], facts["real"], *by_part)
         alike = all(
             isinstance(one, np.ndarray) and (one.shape, one.dtype) == (other.shape, other.dtype)
             for one, other in zip(found.arrays, expected.arrays, strict=True)
@@ -87,8 +87,11 @@ class Words:
 
     def copy(self) -> Words:
         """Words of one's own, to be added to."""
-        short_, sizes = ({name: np.array(one) for name, one in each.items()} for each in (self.short, self.sizes))
-        return Words(np.array(self.whole), np.array(self.real), short_, sizes)
+        by_part = ({part: np.array(one) for part, one in getattr(self, name).items()} for name in BY_PART)
+        return Words(np.array(self.whole), np.array(self.real), *by_part)
+
+
+BY_PART = ("short", "sizes", "level")
 
 
 def outline_of(answer: Answer) -> Outline:
@@ -124,12 +127,15 @@ def outline_from(facts: Any) -> Outline | None:
 def empty(outline: Outline, coding: Coding) -> Words:
     """Words of zeros."""
     counts = {kind: sum(prod(shape) for _, _, dtype, shape, _ in outline if KINDS[dtype] == kind) for kind in ("whole", "real")}
-    changes = {name: prod(shape) for name, _, dtype, shape, _ in outline if KINDS[dtype] == "short"}
+    changes, levels = (
+        {name: prod(shape) for name, _, dtype, shape, _ in outline if KINDS[dtype] == kind} for kind in ("short", "level")
+    )
     return Words(
         np.zeros(1 + counts["whole"], np.uint64),
         np.zeros((wide.LIMBS, counts["real"]), np.uint64),
         {name: np.zeros(size, _ring(name, size, coding)) for name, size in changes.items()},
         {name: np.zeros(short.runs(size) * short.CELLS, np.uint16) for name, size in changes.items()},
+        {name: np.zeros(size, np.uint16) for name, size in levels.items()},
     )
 
 
@@ -165,7 +171,10 @@ def encode(answer: Answer, outline: Outline, coding: Coding, entropy: Callable[[
             changes[name] = np.empty(flat.size, _ring(name, flat.size, coding))
             own = short.encode(flat, _heights(name, flat.size, coding), sites=coding.sites, out=changes[name])
             sizes[name] = short.fill(own, entropy)
-    return Words(whole, real, changes, sizes)
+    levels = {
+        name: answer.parts[name].values.reshape(-1).view(np.uint16).copy() for name, _, d, _, _ in outline if KINDS[d] == "level"
+    }
+    return Words(whole, real, changes, sizes, levels)
 
 
 def add_words(each: Sequence[Words]) -> Words:
@@ -173,10 +182,7 @@ def add_words(each: Sequence[Words]) -> Words:
     total = each[0].copy()
     for words in each[1:]:
         wide.add(total.real, words.real)
-        for one, other in (
-            (total.whole, words.whole),
-            *zip((*total.short.values(), *total.sizes.values()), _narrow(words), strict=True),
-        ):
+        for one, other in zip(_flat(total), _flat(words), strict=True):
             np.add(one, other, out=one)
     return total
 
@@ -194,6 +200,8 @@ def decode(total: Words, outline: Outline, coding: Coding, roster: tuple[str, ..
         size = prod(shape)
         if KINDS[dtype] == "whole":
             sums[name], at = whole[at : at + size].reshape(shape), at + size
+        elif KINDS[dtype] == "level":
+            sums[name] = total.level[name].view(np.int16).astype(np.int64).reshape(shape)
         elif KINDS[dtype] == "real":
             sums[name], place = real[place : place + size].reshape(shape), place + size
         else:
@@ -231,5 +239,6 @@ def _known(name: str, size: int, coding: Coding) -> NDArray[np.int8] | None:
     return known if known is not None and known.shape == (short.runs(size),) else None
 
 
-def _narrow(words: Words) -> tuple[Array, ...]:
-    return (*words.short.values(), *words.sizes.values())
+def _flat(words: Words) -> tuple[Array, ...]:
+    """All but the real numbers, whose ring has an addition of its own."""
+    return (words.whole, *words.arrays[2:])

@@ -69,7 +69,7 @@ class Play:
             answer=lambda: self.answers[site],
             reveal=lambda roster: self.revealed.setdefault(site, []).append(roster),
             kept=self.kept[site],
-            rng=np.random.default_rng(0),
+            lasting={},
         )
         return self.schemes[site].at_site(self.ask(stage, site, notice, boxes), side)
 

@@ -1,5 +1,7 @@
 """Every network builds for the inputs it reads, learns a step, costs what its paper says, and refuses the rest in plain words."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,7 +85,7 @@ LARGE = [
         "mlp",
         (2,),
         {"widths": [2**70]},
-        "network.mlp.widths.0: found 1180591620717411303424, expected less than or equal to 1048576",
+        "network.mlp.widths[1]: found 1180591620717411303424, expected less than or equal to 1048576",
     ),
     ("mlp", (2,), {"widths": [4] * 5000}, "expected Tuple should have at most 256 items after validation, not 5000"),
 ]
@@ -156,7 +158,7 @@ def test_a_name_that_nobody_offers_is_refused_with_those_that_there_are():
 
 
 def test_without_torch_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MachineError, match=r"pip install 'huizhen\[networks\]'"):
         build(Network("logistic", (3,), 1))
 
@@ -173,3 +175,13 @@ def test_a_network_is_the_same_after_its_facts_are_encoded(name, inputs, outputs
     again = Network.from_facts(decode(encode(network.facts())))
     assert again == network
     assert hash(again) == hash(network)
+
+
+@pytest.mark.parametrize("name", ["resnet", "densenet", "unet", "swin"])
+def test_without_monai_the_error_names_the_extra(monkeypatch, name):
+    for each in [each for each in sys.modules if each.partition(".")[0] == "monai"]:
+        monkeypatch.delitem(sys.modules, each)
+    monkeypatch.setitem(sys.modules, "monai", None)
+    for made in (build, lambda network: describe(network.name, network.inputs, network.outputs, network.settings)):
+        with pytest.raises(MachineError, match=r"monai: found not installed.*pip install 'huizhen\[networks\]'"):
+            made(Network(name, (1, 64, 64), 1))

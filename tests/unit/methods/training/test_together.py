@@ -23,8 +23,8 @@ def apart(learner, starts, sites, recipe, seeds, drifts=None):
     ]
 
 
-def same(found, expected):
-    np.testing.assert_allclose(found.weights, [each.weights for each in expected], atol=CLOSE, rtol=CLOSE)
+def same(found, expected, close=CLOSE):
+    np.testing.assert_allclose(found.weights, [each.weights for each in expected], atol=close, rtol=close)
     np.testing.assert_allclose(found.losses, [each.loss for each in expected], rtol=1e-4, atol=CLOSE)
     assert found.steps.tolist() == [each.steps for each in expected]
     assert not found.diverged.any()
@@ -69,7 +69,8 @@ def test_together_is_as_apart(recipe, counts, network, task, features, drifting,
     drifts = rng.normal(size=(len(counts), learner.parameters)).astype(np.float32) / 10 if drifting else None
     seeds = site_seeds(seed, 0, len(counts))
     found = train_many(learner, starts, Sites(sites), recipe, seeds=seeds, drifts=drifts)
-    same(found, apart(learner, starts, sites, recipe, seeds, drifts))
+    # Normalising few rows divides by how little they differ, which makes much of a rounding.
+    same(found, apart(learner, starts, sites, recipe, seeds, drifts), 1e-3 if "norm" in network[1] else CLOSE)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from huizhen import canonical
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import DataError, SiteError
+from huizhen.federation.rounds import QuestionIdentity
 from huizhen.methods import prediction
 from huizhen.methods.alone import alone
 from huizhen.methods.boosting import BOOSTING, BoostingSpec
@@ -314,6 +315,12 @@ def test_growth_stops_when_the_validation_loss_no_longer_falls_and_the_best_fore
     assert result.facts["stopped_early"]
     assert len(losses) == best + 4
     assert result.facts["trees"] == result.facts["chosen_tree"] == best == len(forest_of(result).trees)
+    assert "classes" not in result.facts
+
+
+def test_trees_of_several_classes_are_told_by_round(boost, table):
+    facts = boost({"all": table}, outcome="kind", trees=2).facts
+    assert (facts["trees"], facts["classes"], facts["chosen_tree"]) == (6, 3, 2)
 
 
 def test_the_loss_in_the_table_is_that_of_the_trees_so_far(boost, table):
@@ -495,6 +502,54 @@ def test_a_site_that_lost_what_it_kept_says_so_and_is_told_all_when_the_run_begi
         np.testing.assert_array_equal(part.values, again.parts[name].values)
 
 
+def test_a_question_is_the_same_question_however_much_of_the_forest_it_tells(table, terms):
+    """Else one put in full and one in short, to rosters that differ by a site, would give that site's answer away."""
+    spec, keys, put = BoostingSpec(**SPEC), {}, {}
+    for asked, state, _ in asked_of(spec, terms(), table):
+        if state.milestone is None or asked.step != "boosting.grow":
+            continue
+        begun = BOOSTING.begin(spec, terms(), state.milestone)
+        for total in state.totals:
+            begun = BOOSTING.fold(begun, total)
+        short, full = asked, BOOSTING.ask(begun)
+        assert short.facts["setting"] is None
+        assert full.facts["setting"]
+        mine, again = (QuestionIdentity.of(each, "cohort", BOOSTING.telling) for each in (short, full))
+        assert mine.key == again.key
+        assert mine.digest != again.digest, "the ledger says how it was put"
+        keys[mine.key] = put[short.facts["mark"], short.facts["level"]] = True
+    assert len(keys) == len(put) > 3, "and another forest, or level, is another question"
+
+
+@pytest.mark.parametrize("kept", ["memo", "checkpoint", "nothing"])
+def test_a_question_whose_mark_names_another_forest_is_not_answered(table, terms, kept):
+    """A mark of one's own choice would make a new question of an old one."""
+    spec = BoostingSpec(**SPEC)
+    tried = 0
+    for asked, state, knew in asked_of(spec, terms(), table):
+        if asked.step != "boosting.grow" or not len(asked.facts["forest"]["nodes"]):
+            continue
+        tried += 1
+        if kept == "nothing":
+            begun = BOOSTING.begin(spec, terms(), state.milestone)
+            for total in state.totals:
+                begun = BOOSTING.fold(begun, total)
+            asked = whole = BOOSTING.ask(begun)
+        local = {"memo": Local(knew.kept, dict(knew.memo)), "checkpoint": Local(knew.kept), "nothing": Local()}[kept]
+        values = np.asarray(asked.facts["forest"]["value"])
+        for change in (
+            {"mark": "f" * 64},
+            {"forest": {**asked.facts["forest"], "value": values + np.float32(0.5)}, "mark": "e" * 64},
+        ):
+            with pytest.raises(SiteError, match="another than its mark names"):
+                BOOSTING.answer(replace(asked, facts={**asked.facts, **change}), table, local, rng=np.random.default_rng(0))
+    assert tried > 3
+    if kept == "nothing":
+        setting = {**whole.facts["setting"], "base": np.asarray(whole.facts["setting"]["base"]) + 0.25}
+        with pytest.raises(SiteError, match="another than its mark names"):
+            BOOSTING.answer(replace(whole, facts={**whole.facts, "setting": setting}), table, Local(), rng=np.random.default_rng(0))
+
+
 def test_without_numba_the_forest_is_the_same(table, split, terms, bytes_of, monkeypatch):
     from huizhen.methods.trees import binning
 
@@ -616,10 +671,10 @@ def test_a_category_cannot_be_monotone(boost, table):
     [
         ({"outcome": ""}, "outcome: found none"),
         ({"task": "cox"}, "time: found none"),
-        ({"early_stopping": 3}, "expected rows to look at"),
+        ({"early_stopping": 3}, "found no validation"),
         ({"monotone": {"height": 1}}, "height is not among the covariates"),
         ({"covariates": ("age", "died")}, "died is not to be learnt from"),
-        ({"validation": 0.5, "test": 0.5}, "leave no rows to learn from"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
         ({"validation": "age >"}, "condition"),
         ({"strata": "site"}, "has no meaning"),
         ({"bins": 257}, "256"),
