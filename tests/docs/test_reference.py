@@ -18,6 +18,7 @@ from huizhen.data import cohort
 from huizhen.data.condition import OPERATORS
 from huizhen.data.grammar import WORDS
 from huizhen.embedded.findings import Finding
+from huizhen.federation.noise import NoiseSection
 from huizhen.federation.study import METHODS, SECTIONS, Study, VariableSection
 from huizhen.methods.design import formula
 from huizhen.policy.disclosure import DisclosurePolicy
@@ -82,6 +83,11 @@ def test_every_key_of_the_study_file_is_in_the_reference_with_its_default(name, 
     fields = SECTIONS[name].model_fields
     keys = book.page("docs/reference/study-file.md").table(f"`[{name}]`")
     assert keys == shown(fields, as_written)
+
+
+def test_every_key_of_the_noise_is_in_the_reference_with_its_default(book, as_written):
+    keys = book.page("docs/reference/study-file.md").table("`[protection.noise]`")
+    assert keys == shown(NoiseSection.model_fields, as_written)
 
 
 def test_every_key_of_a_variable_is_in_the_reference(book, as_written):

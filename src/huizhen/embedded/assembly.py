@@ -15,17 +15,20 @@ from huizhen.clock import Clock
 from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.eventlog import EventLog
 from huizhen.embedded.ledgers import Signed, open_ledgers
-from huizhen.embedded.schemes import lane_of, schemes
+from huizhen.embedded.noise import with_noise
+from huizhen.embedded.schemes import lane_of, noisy_schemes, schemes
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.inprocess import InProcessEngine
+from huizhen.federation.noised import plan_of, reserve, settle
 from huizhen.federation.participant import Participant
 from huizhen.federation.study import Study
 from huizhen.ids import new_id
 from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.policy.gate import Gate
+from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.release import Terms, Variable
 from huizhen.report.content import LedgerHead, Left
 
@@ -71,7 +74,8 @@ class Federation:
         """What the participants can agree to."""
         policies = [self.policies[site] for site in roster]
         terms = strictest(policies, lane=lane_of(self.study), variables=self.variables, roster=roster)
-        return replace(terms, seed=self.study.about.seed)
+        noise = self.study.protection.noise
+        return replace(terms, seed=self.study.about.seed, noise="" if noise is None else noise.level)
 
     def checkpoints(self) -> Checkpoints:
         """Where this study's totals, local states and finished comparisons are kept."""
@@ -90,17 +94,23 @@ class Federation:
         """The whole study. Ctrl-C ends it between two entries of each ledger, and is recorded there."""
         with ExitStack() as stack:
             data = "" if self.folder is None else _fingerprint(self.tables)
+            plan = plan_of(self.study, len(self.tables))
             ledgers = open_ledgers(self.tables, self.folder, stack)
             gates = {site: Gate(site, self.policies[site], ledgers[site].ledger, self.clock) for site in self.tables}
+            if plan is not None:
+                reserve(gates, self.study, plan, self.checkpoints(), data)
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
             collected, tally = _Collected(), Tally()
             readers = [collected.watch, *stack.enter_context(self.readers(watch))]
             try:
-                outcomes = self._events_to(stack, gates, ledgers, readers, data, tally)
+                outcomes = self._events_to(stack, gates, ledgers, readers, data, plan, tally)
             except KeyboardInterrupt:
                 _record(gates, "interrupted", about)
                 raise
+            if plan is not None:
+                settle(gates, self.study)
+                outcomes = tuple(with_noise(outcome, plan) for outcome in outcomes)
             answered = {outcome.label: not outcome.result.failure for outcome in outcomes}
             _record(gates, "finished", {**about, "analyses": answered})
             stores = {site: each.ledger for site, each in ledgers.items()}
@@ -114,19 +124,29 @@ class Federation:
         ledgers: Mapping[str, Signed],
         readers: list[Watch],
         data: str,
+        plan: NoisePlan | None,
         tally: Tally,
     ) -> tuple[Outcome, ...]:
         scheme, at_sites = schemes(self.study, {site: each.key for site, each in ledgers.items()}, tally)
         checkpoints = self.checkpoints()
+        at_sites, counted = noisy_schemes(self.study, at_sites, plan, checkpoints, data)
         engine = InProcessEngine(
             {
-                site: Participant(site, self.study, examples, gate=gates[site], scheme=at_sites[site], checkpoints=checkpoints)
+                site: Participant(
+                    site,
+                    self.study,
+                    examples,
+                    gate=gates[site],
+                    scheme=at_sites[site],
+                    counted=counted[site],
+                    checkpoints=checkpoints,
+                )
                 for site, examples in self.tables.items()
             },
             settle=lambda site: ledgers[site].ledger.settle(),
         )
         stack.callback(engine.close)
-        events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data))
+        events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data, plan))
         while True:
             try:
                 event = next(events)

@@ -34,6 +34,9 @@ RESUMED = "The run was interrupted and resumed: what left before stands in the l
 CUT_SHORT = (
     "The comparison with each site alone and the pooled rows was cut short; the same run in the same folder goes on with it."
 )
+NOT_COMPARED = (
+    "Nothing was compared with each site alone and the pooled rows: exact numbers beside noisy ones would undo the noise."
+)
 
 
 def run(
@@ -57,7 +60,8 @@ def run(
         policies: disclosure policies by site.
         out: a folder for the sites' ledgers, the event log and the run's checkpoints; a run that was interrupted goes on when it
             is run again with the same folder. Without it ledgers and checkpoints live in memory.
-        compare: also compute every site alone and the pooled rows (which only one process can). Ctrl-C while this is done
+        compare: also compute every site alone and the pooled rows (which only one process can, and which is not done for a study
+            with noise). Ctrl-C while this is done
             gives up the rest of it alone: what the federation found is returned, and a note says so.
         watch: is called with every event, e.g. to show progress.
 
@@ -106,7 +110,8 @@ def run_tables(
     federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
     told = federation.conduct(watch)
-    if compare:
+    noisy = study.protection.noise is not None
+    if compare and not noisy:
         findings, cut = _beside(federation, told, watch=watch, started_s=start_s)
     else:
         findings, cut = {outcome.label: Finding(outcome, {}) for outcome in told.outcomes}, ()
@@ -120,7 +125,12 @@ def run_tables(
         left=told.left,
         policies=each_policy,
         ledgers=told.ledgers,
-        notes=(*notes_of(study, told.tally), *((RESUMED,) if told.resumed else ()), *cut),
+        notes=(
+            *notes_of(study, told.tally),
+            *((RESUMED,) if told.resumed else ()),
+            *((NOT_COMPARED,) if noisy and compare else ()),
+            *cut,
+        ),
         cut_short=bool(cut),
     )
 

@@ -7,19 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from huizhen.errors import FederationError, Problem
+from huizhen.federation.checkpoint import Checkpoints
 from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.encrypted.scheme import EncryptedSum
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.masked.site import SiteIdentity
+from huizhen.federation.noised import Noised
 from huizhen.federation.rounds import Lane
 from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import Study
 from huizhen.ledger.keys import SigningKey
 from huizhen.privacy.masking.graph import FEWEST
+from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.paillier.arithmetic import fastest, slowness
 
-__all__ = ["check_enough", "lane_of", "notes_of", "schemes"]
+__all__ = ["check_enough", "lane_of", "noisy_schemes", "notes_of", "schemes"]
 
 EMBEDDED = "One process held all sites: the policies judged the totals of their answers."
 MASKED = (
@@ -57,6 +60,22 @@ def _sums(study: Study, keys: Mapping[str, SigningKey], tally: Tally) -> tuple[S
         return hub, {site: replace(hub, identity=SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
     sites = {site: MaskedSum(entropy, SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
     return MaskedSum(entropy), sites
+
+
+def noisy_schemes(
+    study: Study, at_sites: Mapping[str, Scheme], plan: NoisePlan | None, kept: Checkpoints, data: str
+) -> tuple[Mapping[str, Scheme], Mapping[str, Scheme]]:
+    """Each site's scheme, and how it tells the number of its rows: with noise where the study asks for it.
+
+    Args:
+        kept: where noisy answers are kept; data: fingerprint of the rows.
+    """
+    counted: Scheme = PlainSum(lane_of(study))
+    if plan is None:
+        return at_sites, dict.fromkeys(at_sites, counted)
+    entropy = secrets.token_bytes
+    noisy = {site: Noised(scheme, plan, entropy, kept, data) for site, scheme in at_sites.items()}
+    return noisy, dict.fromkeys(at_sites, Noised(counted, plan, entropy, kept, data))
 
 
 def check_enough(study: Study, sites: Sequence[str]) -> None:

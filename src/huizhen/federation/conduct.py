@@ -18,6 +18,7 @@ from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
+from huizhen.federation.noised import NoisedHub
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Silent
 from huizhen.federation.scheme import ONLY, HubSide, PlainSum, Scheme
 from huizhen.federation.selection import MUSTER, muster_question, scope_of
@@ -25,6 +26,7 @@ from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Finished
 from huizhen.policy.disclosure import judge_total
 from huizhen.policy.publication import publish
+from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result
 
@@ -40,6 +42,7 @@ class Run:
         terms: the strictest of a roster's policies.
         checkpoints: where totals are kept, to be resumed from.
         data: fingerprint of the rows, where one process knows them all; totals of other rows are not resumed from.
+        noise: the noise that the sites' answers hold; None: none.
     """
 
     identifier: str
@@ -50,6 +53,7 @@ class Run:
     clock: Clock
     checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
     data: str = ""
+    noise: NoisePlan | None = None
 
 
 def conduct(run: Run) -> Generator[Event, None, tuple[Outcome, ...]]:
@@ -123,7 +127,7 @@ class _Conduct:
             terms = self.run.terms(self.roster)
             course = self._course()
             state = course.begin(terms)
-            self.round, self.summing = course.round, self.run.scheme.at_hub(self.roster, course.protection)
+            self.round, self.summing = course.round, self._hub_side(course)
             if course.resumed:
                 yield self._event("resumed", detail=f"after round {self.round}")
             while not isinstance(asked := method.ask(state), Finished):
@@ -135,6 +139,10 @@ class _Conduct:
             else:
                 published = publish(asked.result, terms)
         return published
+
+    def _hub_side(self, course: Course) -> HubSide:
+        inner = self.run.scheme.at_hub(self.roster, course.protection)
+        return inner if self.run.noise is None else NoisedHub(inner, self.run.noise, self.analysis.label)
 
     def _course(self) -> Course:
         """What is kept of this analysis with the roster as it is now."""

@@ -7,6 +7,7 @@ leaves is an `Answer` that the gate has released.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from huizhen.errors import FederationError, HuizhenError
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply
-from huizhen.federation.scheme import PlainSum, Scheme, SiteSide
+from huizhen.federation.scheme import Noisy, PlainSum, Scheme, SiteSide
 from huizhen.federation.selection import MUSTER, Selected, muster, select
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Local
@@ -27,8 +28,6 @@ from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Answer
 
 __all__ = ["Participant"]
-
-COUNTED = PlainSum()  # how many rows a site has is asked in the clear, so that a site with too few can be left out by name
 
 
 @dataclass(slots=True)
@@ -54,6 +53,7 @@ class Participant:
         examples: the site's rows, with every variable that the study reads.
         gate: the one door out.
         scheme: how addends are protected.
+        counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
     """
 
@@ -65,6 +65,7 @@ class Participant:
         *,
         gate: Gate,
         scheme: Scheme,
+        counted: Scheme | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self.site = site
@@ -72,6 +73,7 @@ class Participant:
         self._examples = examples
         self._gate = gate
         self._scheme = scheme
+        self._counted = counted or PlainSum()
         self._checkpoints = checkpoints or MemoryCheckpoints()
         self._work: dict[str, _Work] = {}
         self._draws = _Draws()
@@ -103,11 +105,12 @@ class Participant:
             site=self.site,
             exact=work.analysis.method.exact,
             answer=lambda: self._judged_answer(ask, work, rng),
+            noisy=lambda noise: self._judged_answer(ask, work, rng, noise),
             reveal=lambda roster: self._reveal(ask, roster),
             kept=work.kept,
             lasting=work.lasting,
         )
-        scheme = COUNTED if ask.question.step == MUSTER else self._scheme
+        scheme = self._counted if ask.question.step == MUSTER else self._scheme
         before = dict(work.lasting)
         turn = scheme.at_site(ask, side)
         if any(work.lasting[name] is not before.get(name) for name in work.lasting):
@@ -147,10 +150,15 @@ class Participant:
         """By roster, as the hub keeps its totals: both go on from the same course, or neither does."""
         return f"{self.site}.{ask.analysis}.{canonical.digest(list(ask.roster))[:12]}"
 
-    def _judged_answer(self, ask: Ask, work: _Work, rng: np.random.Generator) -> Answer:
+    def _judged_answer(
+        self, ask: Ask, work: _Work, rng: np.random.Generator, noise: Callable[[Answer], Noisy] | None = None
+    ) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
+            if (noise is None) != (self._study.protection.noise is None):
+                raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
             answer, local = self._compute(ask, work, rng)
+            noisy = Noisy(answer) if noise is None else noise(answer)
             identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
             decision = self._gate.release(
                 ask.question,
@@ -163,11 +171,15 @@ class Participant:
                 question_key=identity.key,
                 question_digest=identity.digest,
                 in_clear=ask.lane == "masked" and ask.question.step == MUSTER,
+                spends=noisy.spends,
+                draw=noisy.draw,
+                tells_rows_only=noisy.tells_rows_only,
+                leaving=noisy.answer,
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))
             self._remember(ask, work.local, local)
-            work.answer, work.local = answer, local
+            work.answer, work.local = noisy.answer, local
         return work.answer
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:

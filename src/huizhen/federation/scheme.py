@@ -11,12 +11,34 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from huizhen.federation.rounds import Answered, Ask, Box, Lane, add_up
+from huizhen.privacy.accounting.events import PrivacyEvent
 from huizhen.privacy.release import EMPTY, Answer, Total
 
-__all__ = ["ONLY", "HubSide", "PlainSum", "Scheme", "SiteSide", "SiteTurn", "Summed"]
+__all__ = ["ONLY", "HubSide", "Noisy", "PlainSum", "Scheme", "SiteSide", "SiteTurn", "Summed"]
 
 
 ONLY = "only"  # in a notice: what one site alone is told besides, by its name
+
+
+@dataclass(frozen=True, slots=True)
+class Noisy:
+    """An answer as it may leave a site.
+
+    Attributes:
+        answer: with its noise.
+        spends: what the noise costs; None where the answer holds none.
+        draw: names the draw of the noise; the same draw has the same name.
+        tells_rows_only: whether it tells no more than how many rows the site has.
+    """
+
+    answer: Answer
+    spends: PrivacyEvent | None = None
+    draw: str = ""
+    tells_rows_only: bool = False
+
+
+def _no_noise(_: Callable[[Answer], Noisy]) -> Answer:
+    raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +49,7 @@ class SiteSide:
         site: its name.
         exact: whether the answers of all participants make the sum, or none do.
         answer: this round's answer, computed and judged once.
+        noisy: the same with what a function makes of the answer before it is charged and leaves; the policy judges it as it was.
         reveal: asks the site's gate whether the sum of these sites may be seen, and has it recorded; raises where it may not.
         kept: what the scheme remembers of this analysis, in memory only; the scheme's own, to be changed.
         lasting: the same in canonical values, checkpointed at the site.
@@ -38,6 +61,7 @@ class SiteSide:
     reveal: Callable[[tuple[str, ...]], None]
     kept: dict[str, Any]
     lasting: dict[str, Any]
+    noisy: Callable[[Callable[[Answer], Noisy]], Answer] = _no_noise
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from huizhen.data.cohort import choose
 from huizhen.data.examples import SITE, Examples, Images
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Analysis, Study
-from huizhen.privacy.release import Answer, Part, Question
+from huizhen.privacy.release import Answer, Part, Question, Sensitivity
 
 __all__ = ["MUSTER", "Selected", "muster", "muster_question", "scope_of", "select"]
 
@@ -55,7 +55,9 @@ def muster_question(study: Study, analysis: Analysis) -> Question:
 def muster(selected: Selected) -> Answer:
     """The rows of a site."""
     rows = selected.examples.rows
-    return Answer({"rows": Part(np.array([rows], np.int64), rows, cells=True, unit="patients")}, rows)
+    return Answer(
+        {"rows": Part(np.array([rows], np.int64), rows, cells=True, sensitivity=Sensitivity(1.0, 1.0), unit="patients")}, rows
+    )
 
 
 def scope_of(study: Study, analysis: Analysis) -> str:

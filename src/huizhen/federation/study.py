@@ -30,12 +30,15 @@ from huizhen.data.cohort import Condition
 from huizhen.data.examples import show_number
 from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
+from huizhen.federation.noise import NoiseSection, check_noise, stated
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
 from huizhen.privacy.compression import spec
 from huizhen.privacy.compression.combining import conflicts
 from huizhen.privacy.compression.spec import Compress
 from huizhen.privacy.masking.graph import FEWEST
+from huizhen.privacy.noisysteps import NoisyStep
+from huizhen.privacy.release import Variable
 
 __all__ = ["METHODS", "Analysis", "Study"]
 
@@ -137,6 +140,7 @@ class Protection(Section):
     sum: Literal["plain", "masked", "paillier"] = "plain"
     key_holder: str = ""
     key_bits: Literal[2048, 3072] = 2048
+    noise: NoiseSection | None = None
     compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
 
     @property
@@ -247,6 +251,14 @@ class Study:
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
         _check_protection(sections["protection"], sections["participants"], analyses, mistakes)
         mistakes.stop(CANNOT_RUN)
+        protection, participants = sections["protection"], sections["participants"]
+        assert isinstance(protection, Protection)
+        assert isinstance(participants, Participants)
+        if protection.noise is not None:
+            check_noise(protection.noise, protection.sum, protection.compression.kind, len(participants.sites), mistakes)
+            for analysis in analyses:
+                stated(analysis.method, analysis.spec, _declared(variables), protection.noise.level, analysis.label, mistakes)
+        mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
 
@@ -284,11 +296,29 @@ class Study:
                 kinds[name] = variable.type
         return kinds
 
+    @property
+    def noisy_steps(self) -> Mapping[str, tuple[NoisyStep, ...]]:
+        """What each analysis states that it asks in a study with noise, by label; nothing where the study asks for none."""
+        noise, variables = self.protection.noise, _declared(self.variables)
+        if noise is None:
+            return {}
+        return {one.label: stated(one.method, one.spec, variables, noise.level, one.label, Mistakes()) for one in self.analyses}
+
     def needs(self, analysis: Analysis) -> tuple[str, ...]:
         """The variables that a row must not miss to take part in an analysis, by the study's rule for missing values."""
         if self.missing.rule != "study":
             return analysis.method.complete(analysis.spec)
         return tuple(dict.fromkeys(name for each in self.analyses for name in each.method.complete(each.spec)))
+
+
+def _declared(variables: Mapping[str, VariableSection]) -> dict[str, Variable]:
+    """The variables as declared, without what only data tell."""
+    declared = {}
+    for name, said in variables.items():
+        bounds = (float(said.range[0]), float(said.range[1])) if said.range else None
+        kind: Literal["number", "category", "image"] = said.type or ("category" if said.levels else "number")
+        declared[name] = Variable(kind, said.labels, said.unit, bounds, tuple(said.shape))
+    return declared
 
 
 def _label(level: str | int | float) -> str:

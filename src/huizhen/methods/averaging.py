@@ -8,14 +8,14 @@ FedAvg (McMahan et al. 2017) and its kin, composed of independent choices: what 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
 from huizhen.data.folds import FOLD_NAMES, TRAINING, VALIDATION
-from huizhen.errors import NotEstimable
+from huizhen.errors import NotEstimable, Problem, StudyError
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
@@ -33,17 +33,24 @@ from huizhen.methods.training.local import TRAINING_STEPS
 from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
-from huizhen.privacy.release import Progress, Question, Terms, Total
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.release import Progress, Question, Terms, Total, Variable
 from huizhen.privacy.result import Result
 
 __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
+NOT_NOISED = "Noise cannot be added."
+LARGEST = 2**28  # weights of a network, more than any has here; what noise costs hardly depends on it
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
 BLIND = "Early stopping had nothing to judge by: no measure of the validation rows could be told; the last weights are taken."
 OWN = (
     "Every site keeps its own normalisation layers; the joint weights hold those that the network began with, and are judged with "
     "the sites' own."
+)
+UNJUDGED = (
+    "With noise by site the losses and measures stay at the sites, for none of them can carry it: judge the weights on rows of "
+    "your own."
 )
 Script = Generator[Question | Milestone, Any, Result]
 
@@ -102,7 +109,7 @@ def _rounds(
         if watched and done:
             _note(spec, terms, learner.aim, course, joint, total)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
-        course.add(_loss(total, learner.aim), here=total.roster, roster=terms.roster)
+        course.add({} if terms.noise else _loss(total, learner.aim), here=total.roster, roster=terms.roster)
         yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
     return (yield from _judged(spec, terms, learner, setting, joint, course))
 
@@ -144,6 +151,8 @@ def _judged(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
     """The last question: how good are the weights on rows that they have not seen?"""
+    if terms.noise:
+        return _unjudged(spec, terms, learner, setting, joint, course)
     if not any("loss" in one for one in course.rounds):
         raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
     facts = {**setting, **_so_far(course), "weights": joint.weights, "of_round": course.done, "turn": _turn(spec, terms, 0)}
@@ -159,6 +168,14 @@ def _judged(
         total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
         _retell(terms, learner.aim, course, total)
     return _result(spec, terms, learner, setting, weights, course, total)
+
+
+def _unjudged(
+    spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
+) -> Result:
+    """What noise leaves: the weights, and nothing of how good they are."""
+    facts = {"network": spec.network, "parameters": learner.parameters, "rounds": course.done, "judged_on": "nothing"}
+    return Result(NAME, 0, terms.roster, facts, model={**setting, "weights": joint.weights}, notes=(UNJUDGED,))
 
 
 def _result(
@@ -233,6 +250,42 @@ def _drawn_by(spec: AveragingSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([*inputs, *(use.name for use in uses if use.kind != "image")]))
 
 
+def _noised(spec: AveragingSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
+    """With noise by site: every round's change, of equal weight. The first question tells rows alone, the last is not asked.
+
+    Noise by patient belongs inside training, where each patient's gradient can be clipped; it is the setting ``private`` that would
+    state here what a round spends, and what of its answer may leave beside the change.
+    """
+    if level == "patient":
+        found = "noise by patient on a change of weights, which one patient may turn as far as any"
+        expected = "noise inside training (private), which bounds each patient's gradient"
+        raise StudyError(NOT_NOISED, [Problem("private", found, expected, "Set level = 'site'")])
+    told = {
+        "scale": (spec.scale == "joint", "'joint', which adds up inputs", "Set scale = 'site' or 'none'"),
+        "validation": (
+            bool(spec.validation or spec.test),
+            "rows kept aside, which are counted and judged",
+            "Set validation and test to 0",
+        ),
+        "order": (spec.order != "together", "'cyclic', which shows one site's change", "Set order = 'together'"),
+        "control": (spec.control or spec.normalise, "sums beside the change", "Set control and normalise to false"),
+        "outcome": (spec.task == "regression", "a number, whose scale the sites agree on", "Use task = 'classification'"),
+        "task": (spec.task == "cox" and not spec.ends, "times that the sites agree on", "Use task = 'discrete_time' with ends"),
+    }
+    problems = [Problem(key, found, "nothing beside the change", remedy) for key, (holds, found, remedy) in told.items() if holds]
+    uses = [use.name for use in formula_of(spec.covariates).uses()] if spec.covariates else []
+    labels = [*(spec.outcome if spec.task == "classification" else ()), *(name for name in uses if name not in variables)]
+    for name in labels:
+        if name not in variables or not (variables[name].levels or (name in uses and variables[name].kind == "number")):
+            remedy = f"Say type = 'number', or type = 'category' and levels, in [variables.{name}]"
+            problems.append(Problem(name, "a variable that the sites would have to agree on", "a declared variable", remedy))
+    if problems:
+        raise StudyError(NOT_NOISED, problems)
+    change = {"change": NoisyPart("change", size=LARGEST)}
+    train = NoisyStep("train", spec.rounds, change, ones=("weight",), rest="withheld")
+    return NoisyStep("rows", 1, rows=("folds",), rest="withheld"), train
+
+
 def _needs(spec: AveragingSpec) -> tuple[Use, ...]:
     inputs = (Use(spec.image, "image"),) if spec.image else formula_of(spec.covariates).uses()
     uses = outcome_uses(spec.task, (spec.time,) if spec.time else spec.outcome, spec.event)
@@ -259,4 +312,5 @@ AVERAGING = ScriptedMethod(
     export=to_files,
     exact=False,
     appraise=appraise,
+    noised=_noised,
 )

@@ -33,7 +33,7 @@ from huizhen.methods.hazards.site import COX_STEPS
 from huizhen.methods.hazards.spec import CoxSpec, reads
 from huizhen.methods.hazards.tables import baseline_table, hazard_ratios
 from huizhen.methods.hazards.transform import JOINT, TransformName, of_grid
-from huizhen.methods.method import ScriptedMethod
+from huizhen.methods.method import ScriptedMethod, without_noise
 from huizhen.methods.survival.groups import Groups
 from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.privacy.release import Question, Terms, Total
@@ -82,7 +82,9 @@ def estimate(spec: CoxSpec, terms: Terms) -> Generator[Question, Total, Result]:
 
 
 STEPS = {**DESIGN_STEPS, **GRID_STEPS, **COX_STEPS, **CONCORDANCE_STEPS}
-COX = ScriptedMethod(NAME, CoxSpec, estimate, STEPS, reads)
+COX = ScriptedMethod(
+    NAME, CoxSpec, estimate, STEPS, reads, noised=without_noise("Use averaging with a network, or leave [protection.noise] out")
+)
 
 
 def _covariance(spec: CoxSpec, setting: Setting, design: Design, best: Maximum) -> Generator[Question, Total, Floats]:

@@ -31,7 +31,7 @@ from huizhen.methods.linear.fitted import Fitted, glm_result
 from huizhen.methods.linear.model import RESPONSE, Model, ask_response, response
 from huizhen.methods.linear.prediction import linear_predictor, predict
 from huizhen.methods.linear.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
-from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.methods.method import ScriptedMethod, Spec, Use, without_noise
 from huizhen.privacy.release import Question, Terms, Total
 from huizhen.privacy.result import Result
 
@@ -204,4 +204,5 @@ GLM = ScriptedMethod(
     program=_program,
     steps={**DESIGN_STEPS, **SCORING_STEPS, RESPONSE: response},
     reads=_reads,
+    noised=without_noise("Use averaging with network = 'logistic', or leave [protection.noise] out"),
 )

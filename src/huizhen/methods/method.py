@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,7 +24,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
 from huizhen.errors import MachineError, NotEstimable, Problem, StudyError
-from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total
+from huizhen.privacy.noisysteps import NoisyStep
+from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total, Variable
 from huizhen.privacy.result import Result, Table
 
 __all__ = [
@@ -36,12 +37,14 @@ __all__ = [
     "Method",
     "Milestone",
     "Names",
+    "Noised",
     "Program",
     "ScriptedMethod",
     "Spec",
     "Step",
     "Unsound",
     "Use",
+    "without_noise",
 ]
 
 
@@ -150,7 +153,20 @@ Script = Generator[Question | Milestone, Any, Result]  # is sent the total of ea
 Program = Callable[[Any, Terms], Generator[Any, Any, Result]]
 Appraise = Callable[[Result, Any, Terms, Examples, int], Mapping[str, Table]]
 Export = Callable[[Result], Mapping[str, bytes]]
+Noised = Callable[[Any, Mapping[str, Variable], Literal["patient", "site"]], tuple[NoisyStep, ...]]
 Step = Callable[[Question, Examples, Local, np.random.Generator], tuple[Answer, Local]]
+
+
+def without_noise(remedy: str) -> Noised:
+    """What a method states whose sums cannot carry noise, with what to do instead."""
+
+    def refuse(_spec: Any, _variables: Mapping[str, Variable], _level: str) -> NoReturn:
+        expected = "a method whose every answer can carry noise"
+        raise StudyError(
+            "Noise cannot be added.", [Problem("", "sums that one patient may change without bound", expected, remedy)]
+        )
+
+    return refuse
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -183,6 +199,8 @@ class ScriptedMethod:
         appraise: how good a learned model is on the rows of a fold (`data.folds`) among these, from its result, the spec and the
             terms: tables as `methods.scores.measure.quality` gives them, none where there are no such rows. For methods that learn.
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
+        noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides;
+            it raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
         telling: see `Method.telling`.
     """
 
@@ -196,6 +214,7 @@ class ScriptedMethod:
     resume: Callable[[Any, Terms, Any], Generator[Any, Any, Result]] | None = None
     appraise: Appraise | None = None
     export: Export | None = None
+    noised: Noised | None = None
     telling: frozenset[str] = frozenset()
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +26,22 @@ from huizhen.errors import NotEstimable
 from huizhen.methods.description.bracket import Bracket, cut_points, first_bracket, narrow, shortest
 from huizhen.methods.description.levels import LEVELS_STEPS, agree_levels, coder, read_by
 from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.methods.description.noised import each_of, levels_declared, ranges_declared, ranges_of
+from huizhen.methods.description.noisyquantile import BINS, Quantile, noisy_quantile
 from huizhen.methods.method import Local, Names, ScriptedMethod, Spec, Step, Use
 from huizhen.methods.summary import labels
-from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
 from huizhen.privacy.result import Result, Table
 
 __all__ = ["QUANTILE", "QUANTILE_STEPS", "Quantile", "QuantileSpec", "joint_quantiles", "quantile_columns", "quantile_notes"]
 
 MOST_ROUNDS = 64
 RELATIVE_TOLERANCE = 1e-9  # of the joint standard deviation
+FROM_HISTOGRAM = (
+    "Quantiles are read off noisy histograms of 64 even bins over the declared ranges; low and high enclose the bins that they are "
+    "read from, and know nothing of the noise."
+)
 
 
 class QuantileSpec(Spec):
@@ -55,24 +61,6 @@ class QuantileSpec(Spec):
     ] = (0.25, 0.5, 0.75)
     by: str = ""
     tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Quantile:
-    """A quantile or the interval that it is known to lie in; all None where there are no rows, or too few to say.
-
-    Attributes:
-        value: None where it would be one patient's own value.
-        low, high: limits; not a confidence interval.
-        tolerance: the largest possible distance of `value` from the pooled quantile.
-        support: patients behind it: rows in the (smaller) bracket.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    tolerance: float | None
-    support: int
 
 
 Place = tuple[int, int]  # variable, group
@@ -148,6 +136,8 @@ def quantile_notes(found: Mapping[tuple[int, int, float], Quantile], at_least: i
 
 def _program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Total, Result]:
     """Two rounds of moments, then about seven of counts. Table ``quantiles``."""
+    if terms.noise:
+        return (yield from _noisy_program(spec, terms))
     names, probabilities = tuple(dict.fromkeys(spec.variables)), tuple(dict.fromkeys(spec.probabilities))
     levels = yield from agree_levels("quantile", [spec.by] if spec.by else [], terms)
     groups = levels[spec.by] if spec.by else ()
@@ -166,6 +156,26 @@ def _program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Total, Res
     rows = int((moments.n + moments.missing)[:, 0].sum())
     notes = quantile_notes(found, terms.min_cell_count)
     return Result("quantile", rows, terms.roster, tables={"quantiles": table}, notes=notes)
+
+
+def _noisy_program(spec: QuantileSpec, terms: Terms) -> Generator[Question, Total, Result]:
+    """One round: a noisy histogram over each variable's declared range."""
+    names, probabilities = tuple(dict.fromkeys(spec.variables)), tuple(dict.fromkeys(spec.probabilities))
+    levels = yield from agree_levels("quantile", [spec.by] if spec.by else [], terms)
+    groups = levels[spec.by] if spec.by else ()
+    ranges = ranges_of(names, terms.variables)
+    edges = np.linspace(ranges[:, 0], ranges[:, 1], BINS + 1, axis=1)  # (variable, edge)
+    cuts = np.repeat(edges[:, None, 1:-1], len(groups) or 1, axis=1)
+    facts = {"variables": list(names), "by": spec.by, "groups": list(groups), "cuts": cuts}
+    total = yield Question("quantile", "between", facts, read_by([*names, spec.by]))
+    bins = total.sums["between"]
+    found = {
+        (v, g, p): noisy_quantile(edges[v], bins[v, g], p, at_least=terms.min_cell_count)
+        for v, g in np.ndindex(*bins.shape[:2])
+        for p in probabilities
+    }
+    table = quantile_columns(names, spec.by, groups, probabilities, found)
+    return Result("quantile", 0, terms.roster, tables={"quantiles": table}, notes=(FROM_HISTOGRAM,))
 
 
 def _first_brackets(
@@ -232,10 +242,20 @@ def _answer_between(question: Question, examples: Examples, local: Local, _rng: 
             for g in range(len(groups)):
                 place = np.searchsorted(cuts[v, g], values[seen & (where == g)])
                 bins[v, g] += np.bincount(place, minlength=bins.shape[2])
-    return Answer({"between": Part(bins, examples.rows, cells=True)}, examples.rows), local
+    one = each_of(len(facts["variables"]))
+    return Answer({"between": Part(bins, examples.rows, cells=True, sensitivity=one)}, examples.rows), local
 
 
 QUANTILE_STEPS: Mapping[str, Step] = {"between": _answer_between}
+
+
+def _noised(spec: QuantileSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
+    """One histogram of each variable by group."""
+    names = tuple(dict.fromkeys(spec.variables))
+    ranges_declared(names, variables, level)
+    groups = levels_declared([spec.by], variables, level)[spec.by] if spec.by else 1
+    part = NoisyPart("histogram", (each_of(len(names)),), len(names) * groups * BINS)
+    return (NoisyStep("between", 1, {"between": part}),)
 
 
 def _needs(spec: QuantileSpec) -> list[str]:
@@ -252,4 +272,5 @@ QUANTILE = ScriptedMethod(
         *(Use(name, "any") for name in read_by([spec.by])),
     ],
     needs=_needs,
+    noised=_noised,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,13 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 from huizhen.data.examples import SITE
-from huizhen.methods.description.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, read_by
-from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments
+from huizhen.errors import Problem, StudyError
+from huizhen.methods.description.levels import LEVELS_STEPS, Counts, agree_levels, cross_counts, noisy_cells, read_by
+from huizhen.methods.description.moments import MOMENTS_STEPS, Moments, joint_moments, noisy_moments
+from huizhen.methods.description.noised import levels_declared, ranges_declared, ranges_of
 from huizhen.methods.method import Names, ScriptedMethod, Spec, Use
-from huizhen.privacy.release import Question, Terms, Total
+from huizhen.privacy.noisysteps import NoisyStep
+from huizhen.privacy.release import Question, Terms, Total, Variable
 from huizhen.privacy.result import CellTable, Result, Table, Withheld, listed
 
 __all__ = ["SUMMARY", "SummarySpec", "category_cells", "labels", "presence", "rare_numbers"]
@@ -22,6 +25,10 @@ __all__ = ["SUMMARY", "SummarySpec", "category_cells", "labels", "presence", "ra
 FEW_APART = (
     "The rows that miss none of the numbers are few, or leave out few of one variable's rows, or hold a code that few patients "
     "have: beside the other moments that would tell of these few."
+)
+CUT_TO_RANGES = (
+    "Values beyond a variable's declared range counted as its ends. Standard errors and limits do not know of the noise: they are "
+    "less certain than they look."
 )
 
 
@@ -63,7 +70,8 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
     rows, roster = 0, terms.roster
     withheld: list[Withheld] = []
     if numbers:
-        moments = yield from joint_moments("summary", numbers, by=spec.by, groups=groups, shape=spec.shape)
+        ranges = ranges_of(numbers, terms.variables) if terms.noise else None
+        moments = yield from joint_moments("summary", numbers, by=spec.by, groups=groups, shape=spec.shape, ranges=ranges)
         tables["numbers"] = _numbers(spec, numbers, groups, moments, terms.min_cell_count)
         withheld += rare_numbers(numbers, moments, terms.min_cell_count)
         rows = int((moments.n + moments.missing)[:, 0].sum())
@@ -85,7 +93,7 @@ def _program(spec: SummarySpec, terms: Terms) -> Generator[Question, Total, Resu
         tables=tables,
         cells=cells,
         arrays=arrays,
-        notes=_notes(spec, arrays),
+        notes=(*_notes(spec, arrays), *((CUT_TO_RANGES,) if terms.noise and numbers else ())),
         withheld=tuple(withheld),
     )
 
@@ -175,6 +183,20 @@ def _notes(spec: SummarySpec, arrays: Mapping[str, NDArray[np.float64]]) -> tupl
     return tuple(notes)
 
 
+def _noised(spec: SummarySpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
+    """Moments of the numbers within their declared ranges, counts of the categories at their declared levels."""
+    if spec.correlation:
+        found, remedy = "products of variables, which noise does not cover", "Leave correlation out"
+        raise StudyError("Noise cannot be added.", [Problem("correlation", found, "no correlation", remedy)])
+    names = tuple(dict.fromkeys(spec.variables))
+    categories = [name for name in names if name == SITE or (name in variables and variables[name].kind == "category")]
+    numbers = [name for name in names if name not in categories]
+    sizes = levels_declared([*categories, *([spec.by] if spec.by else [])], variables, level)
+    groups = sizes[spec.by] if spec.by else 1
+    steps = noisy_moments(ranges_declared(numbers, variables, level), groups, shape=spec.shape) if numbers else ()
+    return (*steps, *((noisy_cells({name: sizes[name] for name in categories}, groups),) if categories else ()))
+
+
 def _needs(spec: SummarySpec) -> list[str]:
     return list(read_by([spec.by]))
 
@@ -186,4 +208,5 @@ SUMMARY = ScriptedMethod(
     steps={**LEVELS_STEPS, **MOMENTS_STEPS},
     reads=lambda spec: [Use(name, "any") for name in read_by([*spec.variables, spec.by])],
     needs=_needs,
+    noised=_noised,
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from math import prod
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from pydantic import Field
 from huizhen.data.examples import SITE, Examples, chunks
 from huizhen.methods.description.contingency import Alternative, Estimate, fisher, odds_ratio, pearson, risk_difference, risk_ratio
 from huizhen.methods.description.levels import LEVELS_STEPS, Coder, agree_levels, coder, label_counts, read_by
+from huizhen.methods.description.noised import ONE_CELL, levels_declared
 from huizhen.methods.description.stratified import (
     cochran_mantel_haenszel,
     homogeneity,
@@ -20,10 +23,13 @@ from huizhen.methods.description.stratified import (
     stratum_terms,
 )
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
-from huizhen.privacy.release import Answer, Part, Question, Terms, Total
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.release import Answer, Part, Question, Terms, Total, Variable
 from huizhen.privacy.result import CellTable, Result, Table
 
 __all__ = ["TABULATE", "TabulateSpec"]
+
+NAIVE = "Tests, estimates and their limits take the noisy counts for exact ones: they are less certain than they look."
 
 
 class TabulateSpec(Spec):
@@ -74,7 +80,8 @@ def _program(spec: TabulateSpec, terms: Terms) -> Generator[Question, Total, Res
                 found |= homogeneity((yield asked).sums)
             else:
                 found |= homogeneity(homogeneity_terms(tables, common.value))
-    return _result(spec, total, counts, levels, found, estimates)
+    result = _result(spec, total, counts, levels, found, estimates)
+    return replace(result, notes=(*result.notes, NAIVE)) if terms.noise and spec.columns else result
 
 
 def _crude(counts: NDArray[np.int64], spec: TabulateSpec) -> tuple[dict[str, Any], list[Estimate]]:
@@ -133,7 +140,7 @@ def _notes(spec: TabulateSpec, counts: NDArray[np.int64], found: Mapping[str, An
 def _answer_tables(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     tables = _tables(question, examples)
     if question.facts["strata"] != SITE:
-        return Answer({"tables": Part(tables, examples.rows, cells=True)}, examples.rows), local
+        return Answer({"tables": Part(tables, examples.rows, cells=True, sensitivity=ONE_CELL)}, examples.rows), local
     parts = {"tables": Part(tables.sum(axis=0, keepdims=True), examples.rows, cells=True)}
     parts |= {name: Part(values, examples.rows) for name, values in stratum_terms(tables).items()}
     return Answer(parts, examples.rows), local
@@ -161,6 +168,13 @@ def _tables(question: Question, examples: Examples) -> NDArray[np.int64]:
     return counts.reshape(shape)
 
 
+def _noised(spec: TabulateSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
+    """One table: a patient stands in one of its cells, or in none."""
+    names = [name for name in (spec.rows, spec.columns, spec.strata if spec.columns else "") if name]
+    sizes = levels_declared(names, variables, level)
+    return (NoisyStep("tables", 1, {"tables": NoisyPart("counts", (ONE_CELL,), prod(sizes[name] for name in names))}),)
+
+
 def _reads(spec: TabulateSpec) -> list[Use]:
     return [Use(name, "any") for name in read_by((spec.rows, spec.columns, spec.strata))]
 
@@ -171,4 +185,5 @@ TABULATE = ScriptedMethod(
     program=_program,
     steps={**LEVELS_STEPS, "tables": _answer_tables, "homogeneity": _answer_homogeneity},
     reads=_reads,
+    noised=_noised,
 )

@@ -34,6 +34,8 @@ class Budget(BaseModel):
             patients may have a name, and so a budget, of their own. A name, and not the fingerprint of the data: else one added row
             would begin a new budget for the same patients.
         allow_exact: whether answers without noise may leave beside those with noise. They are in no epsilon.
+        allow_row_counts: whether the exact number of rows that take part in an analysis may be told all the same, which studies
+            with noise by site ask for. It is in no epsilon either.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -42,6 +44,7 @@ class Budget(BaseModel):
     delta: float = Field(gt=0, lt=1, allow_inf_nan=False)
     dataset: str = Field(default=EVERYTHING, min_length=1, max_length=200)
     allow_exact: bool = False
+    allow_row_counts: bool = False
 
     def __str__(self) -> str:
         return f"epsilon {self.epsilon:g} at delta {self.delta:g}"

@@ -47,7 +47,7 @@ def public_labels(variable: str, terms: Terms) -> frozenset[str]:
 
 
 def _suppress(table: CellTable, terms: Terms, rows: int, hidden: Known) -> Suppression:
-    others = rows - int(table.counts.sum())
+    others = 0 if terms.noise else rows - int(table.counts.sum())  # of two noisy numbers the difference tells of nobody
     of_rows = np.array([one in hidden for one in _totals(table.row_variable, table.rows, table.counts.sum(axis=1))])
     of_columns = np.array([one in hidden for one in _totals(table.column_variable, table.columns, table.counts.sum(axis=0))])
     if min(table.counts.shape) >= 2:

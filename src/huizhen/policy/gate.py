@@ -34,6 +34,11 @@ __all__ = ["REFUSED", "RELEASED", "REVEALED", "Gate"]
 RELEASED, REFUSED, REVEALED = "released", "refused", "revealed"
 REMEMBERED = 4096  # judgements and descriptions of parts kept; they depend on question and policy only
 
+ROWS_TOLD = (
+    "this site has a privacy budget, and the study tells its exact number of rows; ask for noise by patient, or ask the site for "
+    "allow_row_counts = true"
+)
+
 Seen = dict[str, tuple[frozenset[str], ...]]  # masked rosters answered, by question key
 
 
@@ -88,6 +93,9 @@ class Gate:
         question_digest: str,
         in_clear: bool = False,
         spends: PrivacyEvent | None = None,
+        draw: str = "",
+        tells_rows_only: bool = False,
+        leaving: Answer | None = None,
     ) -> Decision:
         """Decide about one answer and record it; the answer may be handed on only if the decision allows it.
 
@@ -101,6 +109,9 @@ class Gate:
             question_digest: digest of the question as it was put.
             in_clear: whether the hub sees this answer as the site's own, whatever the lane (how many rows a site has).
             spends: what the noise in the answer costs, to be charged to what the study reserved; None: there is none.
+            draw: names the draw of that noise; the same noisy answer, released again, costs nothing.
+            tells_rows_only: whether what leaves tells no more than how many rows the answer rests on.
+            leaving: what leaves in the answer's place, with its noise, to be described in the record; the policy judges `answer`.
 
         Returns:
             Allowed, or refused with every reason. Refused with the clause ``ledger`` where the record cannot be written.
@@ -111,7 +122,7 @@ class Gate:
             refusals = [self._admits(question, lane), judge_rows(self.policy, answer.rows)]
             decision = Decision.all_of([*refusals, *judge_answer(self.policy, question, answer, context)])
             if decision.allowed:  # what is refused anyway costs nothing
-                decision = self._charge(study, spends)
+                decision = self._charge(study, spends, draw, tells_rows_only)
             fact = {
                 "study": study,
                 "run": run,
@@ -123,7 +134,7 @@ class Gate:
                 "roster": roster,
                 "lane": lane,
                 "enough_rows": answer.rows >= self.policy.min_rows,
-                "parts": {name: self._describe(name, part) for name, part in answer.parts.items()},
+                "parts": {name: self._describe(name, part) for name, part in (leaving or answer).parts.items()},
             }
             if spends is not None:
                 fact["spends"] = described([spends])
@@ -167,13 +178,16 @@ class Gate:
             raise ValueError(f"an entry of kind {kind!r} is written by releasing alone")
         return self._ledger.append(kind, payload, self._clock.now())
 
-    def _charge(self, study: str, spends: PrivacyEvent | None) -> Decision:
+    def _charge(self, study: str, spends: PrivacyEvent | None, draw: str, tells_rows_only: bool) -> Decision:
         if self.purse is None:
             return ALLOWED
         if spends is not None:
-            return self.purse.charge(study, spends)
-        if self.purse.budget.allow_exact:
+            return self.purse.charge(study, spends, draw=draw)
+        budget = self.purse.budget
+        if budget.allow_exact or (tells_rows_only and budget.allow_row_counts):
             return ALLOWED
+        if tells_rows_only:
+            return Decision.refuse("budget", f"budget: {ROWS_TOLD}")
         reason = (
             "this site has a privacy budget, and the answer holds no noise; ask for noise, or ask the site for allow_exact = true"
         )

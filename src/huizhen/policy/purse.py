@@ -4,6 +4,7 @@ States of a reservation: reserved -> charged, any number of times -> settled. Ru
 - What is reserved counts as spent, whole, until it is settled: two studies at once cannot both be given the last of it.
 - A reservation is on the ledger before its study starts, a charge before its release leaves: a crash in between leaves it spent.
 - A charge takes from what was reserved, event by event: a study cannot release more often, or with less noise, than it reserved.
+- A charge names the draw of its noise, and one draw is charged once: what is sent again after a crash is the very same answer.
 - Settling counts what was charged, from the ledger, not from what anyone says: never less than was released.
 - What was spent is read from the ledger, at opening and again before every judgement; the earlier entry goes first: two purses on
   one ledger cannot overspend.
@@ -68,6 +69,7 @@ class Purse:
         self._lock = threading.Lock()
         self._reservations: dict[int, _Reservation] = {}
         self._granted: dict[str, int] = {}  # studies that may charge, judged in this purse's own life
+        self._draws: dict[tuple[str, str], tuple[int, Counter[Leaf]]] = {}  # by study and draw: the reservation, what was charged
         self._read = 0
         for entry in linked(ledger.entries()):
             self._take(entry)
@@ -79,13 +81,16 @@ class Purse:
             self._catch_up()
             return self._spent()
 
-    def reserve(self, study: str, events: Iterable[PrivacyEvent]) -> Decision:
+    def reserve(self, study: str, events: Iterable[PrivacyEvent], *, draws: Iterable[str] = ()) -> Decision:
         """Set aside what a study will spend, before it starts.
 
         A study that was interrupted reserves the same again and goes on with its reservation, and what it charged before is gone.
 
         Args:
             study: digest of the study, or whatever else names its execution.
+            events: all that it releases.
+            draws: names of draws of noise that the study has kept and releases again; what was charged for them in a reservation
+                that is settled is not set aside anew.
 
         Returns:
             Allowed, or refused with the clause ``budget`` (it would overspend, and what would fit) or ``ledger``.
@@ -93,10 +98,11 @@ class Purse:
         Raises:
             MachineError: the package dp-accounting is not installed.
         """
-        wanted = leaves(events)
-        facts = described(_events(wanted))
+        everything = leaves(events)
         with self._lock:
             self._catch_up()
+            wanted = everything - self._settled(study, draws)
+            facts = described(_events(wanted))
             held = next((one for one in self._reservations.values() if one.is_open and one.study == study), None)
             if held is not None and held.reserved != wanted:
                 return _refuse("this study has reserved other noise before; settle it first, or go on with the same noise")
@@ -117,8 +123,11 @@ class Purse:
             self._granted[study] = held.number
             return ALLOWED
 
-    def charge(self, study: str, event: PrivacyEvent) -> Decision:
+    def charge(self, study: str, event: PrivacyEvent, *, draw: str = "") -> Decision:
         """Take one release from what a study reserved; the release may leave only if this allows it.
+
+        Args:
+            draw: names the draw of the noise, at random; the same noisy answer, released again, is not charged again. "": unnamed.
 
         Returns:
             Allowed, or refused with the clause ``budget`` (nothing is reserved, or not this) or ``ledger``.
@@ -126,12 +135,15 @@ class Purse:
         wanted = leaves([event])
         with self._lock:
             self._catch_up()
+            if draw and (study, draw) in self._draws and self._draws[study, draw][1] == wanted:
+                return ALLOWED
             held = self._reservations.get(self._granted.get(study, -1))
             if held is None or not held.is_open:
                 return _refuse("this study has nothing reserved; reserve what it will spend before it starts")
             if not held.charged + wanted <= held.reserved:
                 return _refuse(TOO_MUCH)
-            entry = self._append(CHARGED, study, {"reservation": held.number, "events": described(_events(wanted))})
+            fact = {"reservation": held.number, "events": described(_events(wanted))} | ({"draw": draw} if draw else {})
+            entry = self._append(CHARGED, study, fact)
             if isinstance(entry, Decision):
                 return entry
             self._catch_up()
@@ -148,6 +160,15 @@ class Purse:
                     return entry
             self._granted.pop(study, None)
             return ALLOWED
+
+    def _settled(self, study: str, draws: Iterable[str]) -> Counter[Leaf]:
+        """What was charged for these draws in reservations that are settled."""
+        before: Counter[Leaf] = Counter()
+        for draw in set(draws):
+            number, charged = self._draws.get((study, draw), (-1, before))
+            if number >= 0 and not self._reservations[number].is_open:
+                before.update(charged)
+        return before
 
     def _spent(self, *, but: _Reservation | None = None, until: int | None = None) -> Counter[Leaf]:
         total: Counter[Leaf] = Counter()
@@ -182,7 +203,10 @@ class Purse:
                 reserved = leaves(recorded(fact["events"]))
                 self._reservations[entry.sequence] = _Reservation(entry.sequence, fact["study"], reserved)
             elif entry.kind == CHARGED:
-                self._reservations[fact["reservation"]].charged.update(leaves(recorded(fact["events"])))
+                charged = leaves(recorded(fact["events"]))
+                self._reservations[fact["reservation"]].charged.update(charged)
+                if "draw" in fact:
+                    self._draws[fact["study"], fact["draw"]] = (fact["reservation"], charged)
             else:
                 self._reservations[fact["reservation"]].is_open = False
         except (KeyError, TypeError, ValueError, AttributeError):

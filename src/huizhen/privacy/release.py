@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "Part", "Progress", "Question", "Terms", "Total", "Variable"]
+__all__ = ["Answer", "Part", "Progress", "Question", "Sensitivity", "Terms", "Total", "Variable"]
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -51,6 +51,7 @@ class Terms:
         variables: every variable that the study reads, by name.
         roster: the participants, in order; fixed for the run of an exact method.
         seed: the study's, from which a method that draws starts.
+        noise: whom the noise in the answers hides: a ``patient`` or a ``site``; "" where there is none.
     """
 
     min_cell_count: int = 5
@@ -61,6 +62,7 @@ class Terms:
     variables: Mapping[str, Variable] = field(default_factory=lambda: EMPTY)
     roster: tuple[str, ...] = ()
     seed: int = 0
+    noise: Literal["", "patient", "site"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """The most that one patient, by being there or not, changes an array by.
+
+    Attributes:
+        l1: in the sum of absolute changes, in the unit of the entries.
+        l2: in the Euclidean norm of the change, in the unit of the entries.
+        entries: how many entries at most differ.
+    """
+
+    l1: float
+    l2: float
+    entries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One array of an answer.
 
@@ -109,7 +126,8 @@ class Part:
         kind: ``addend`` or ``individual``.
         cells: True where every entry is a number of patients (a policy judges each entry).
         keys: labels of a *keyed* addend, whose sum runs over the union of all sites' keys (say, category levels).
-        bound: the most that one patient can change one entry by, where the method declares it; for noise.
+        sensitivity: what one patient changes, where the method declares it: of the whole array, or of each slice along its last
+            axis. None: not known, so that no noise can hide a patient in it.
         layout: of a vector of weights: name and shape of each tensor, one behind the other; () where it has none to tell.
         unit: unit of the entries, for a reader.
     """
@@ -119,7 +137,7 @@ class Part:
     kind: Literal["addend", "individual"] = "addend"
     cells: bool = False
     keys: tuple[str, ...] | None = None
-    bound: float | None = None
+    sensitivity: Sensitivity | tuple[Sensitivity, ...] | None = None
     layout: tuple[tuple[str, tuple[int, ...]], ...] = ()
     unit: str = "1"
 

@@ -265,7 +265,7 @@ def test_all_mistakes_of_a_budget_are_told_at_once_with_their_places():
         "policy.budget.delta",
         "policy.budget.per_year",
     ]
-    assert caught.value.problems[3].expected == "one of: epsilon, delta, dataset, allow_exact"
+    assert caught.value.problems[3].expected == "one of: epsilon, delta, dataset, allow_exact, allow_row_counts"
 
 
 @pytest.fixture
@@ -327,3 +327,37 @@ def test_numbers_from_arrays_are_plain_numbers_on_the_ledger(purse, ledger):
 def test_what_no_ledger_can_hold_is_refused(purse, ledger):
     assert purse.reserve("a" * 300_000, TEN).clauses == ("ledger",)  # a ledger takes 262,144 characters
     assert list(ledger.entries()) == []
+
+
+def test_one_draw_of_noise_is_charged_once_also_by_a_purse_that_was_opened_anew(purse, ledger):
+    """A site that crashed after charging sends the very same noisy answer again."""
+    assert purse.reserve("study a", TEN).allowed
+    assert purse.charge("study a", STEP, draw="first").allowed
+    reopened = Purse(ledger, ManualClock(), TOTAL)
+    assert reopened.charge("study a", STEP, draw="first").allowed
+    assert kinds(ledger) == [RESERVED, CHARGED]
+    assert not reopened.charge("study a", STEP, draw="second").allowed, "nothing is reserved in this purse's own life"
+    assert not reopened.charge("study b", STEP, draw="first").allowed
+    assert not reopened.charge("study a", GaussianEvent(10.0), draw="first").allowed, "another noise under the same name"
+    assert reopened.reserve("study a", TEN).allowed
+    assert reopened.settle("study a").allowed
+    assert reopened.spent == {STEP: 1}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_exact_number_of_rows_leaves_beside_noise_only_if_the_budget_says_so(question, answer, allowed):
+    budget = Budget(epsilon=2.0, delta=1e-6, allow_row_counts=allowed)
+    gate = Gate("west", DisclosurePolicy(budget=budget), MemoryLedger(new_key()), ManualClock())
+    ask = {
+        "study": "s",
+        "run": "r",
+        "round": 1,
+        "lane": "embedded",
+        "roster": ("west",),
+        "question_key": "k",
+        "question_digest": "d",
+    }
+    told = gate.release(question, answer(), **ask, tells_rows_only=True)
+    assert told.allowed is allowed
+    assert allowed or "allow_row_counts = true" in told.reasons[0]
+    assert not gate.release(question, answer(), **ask).allowed

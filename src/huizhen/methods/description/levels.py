@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE, Examples, Numbers, chunks, show_number
 from huizhen.errors import DataError, NotEstimable
+from huizhen.methods.description.noised import ONE_CELL
 from huizhen.methods.method import Local, Step
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
 from huizhen.privacy.release import Answer, Part, Question, Terms, Total
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "in_order",
     "label_counts",
     "locate",
+    "noisy_cells",
     "read_by",
     "refuse_rare",
 ]
@@ -207,9 +210,15 @@ def _answer_cells(question: Question, examples: Examples, local: Local, _rng: np
     group = coder(examples, facts["by"], groups)
     for name, levels in facts["levels"].items():
         counts = cross_tabulate(examples, coder(examples, name, levels), group, (len(levels), len(groups)))
-        parts[f"counts {name}"] = Part(counts[:-1, :-1].copy(), examples.rows, cells=True)
-        parts[f"missing {name}"] = Part(counts[-1, :-1].copy(), examples.rows, cells=True)
+        parts[f"counts {name}"] = Part(counts[:-1, :-1].copy(), examples.rows, cells=True, sensitivity=ONE_CELL)
+        parts[f"missing {name}"] = Part(counts[-1, :-1].copy(), examples.rows, cells=True, sensitivity=ONE_CELL)
     return Answer(parts, examples.rows), local
+
+
+def noisy_cells(sizes: Mapping[str, int], groups: int) -> NoisyStep:
+    """What `cross_counts` asks in a study with noise, by number of levels."""
+    parts = {f"counts {name}": NoisyPart("counts", (ONE_CELL,), size * groups) for name, size in sizes.items()}
+    return NoisyStep("cells", 1, parts | {f"missing {name}": NoisyPart("counts", (ONE_CELL,), groups) for name in sizes})
 
 
 LEVELS_STEPS: Mapping[str, Step] = {"levels": _answer_levels, "cells": _answer_cells}

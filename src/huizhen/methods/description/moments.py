@@ -8,7 +8,7 @@ all digits that the rows have.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,10 +19,12 @@ from huizhen.data.examples import Examples, chunks
 from huizhen.errors import DataError
 from huizhen.methods.description.codes import CODES
 from huizhen.methods.description.levels import coder, read_by
+from huizhen.methods.description.noised import each_of
 from huizhen.methods.method import Local, Step
-from huizhen.privacy.release import Answer, Part, Question, Total
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.release import Answer, Part, Question, Sensitivity, Total
 
-__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments"]
+__all__ = ["MOMENTS_STEPS", "Moments", "joint_moments", "noisy_moments"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def joint_moments(
     shape: bool = False,
     absolute: bool = False,
     products: bool = False,
+    ranges: NDArray[np.float64] | None = None,
 ) -> Generator[Question, Total, Moments]:
     """Joint moments of `variables` within each of the `groups` of `by` (one group where `by` is ""); two rounds.
 
@@ -108,9 +111,14 @@ def joint_moments(
         shape: also third and fourth powers.
         absolute: also absolute distances.
         products: also products of each pair of variables, over the rows that miss none of them.
+        ranges: float64 (variable, 2), in a study with noise: values beyond are cut to these, and distances are taken from their
+            middle, so that noise can hide a patient. Then `Moments.unlike` is 0, for noise hides the few; and where the noise
+            exceeds a variance, that is NaN.
     """
     read = read_by([*variables, by])
     facts: dict[str, Any] = {"variables": list(variables), "by": by, "groups": list(groups), "products": products}
+    if ranges is not None:
+        return (yield from _noisy_moments(method, facts | {"ranges": ranges}, read, shape=shape))
     sums = (yield Question(method, "sums", facts, read)).sums
     mean = _divide(sums["sum"], sums["n"], empty=0.0)
     facts |= {"mean": mean, "shape": shape, "absolute": absolute}
@@ -118,6 +126,19 @@ def joint_moments(
         facts["complete_mean"] = _divide(sums["complete_sum"], sums["complete"][:, None], empty=0.0)
     centred = (yield Question(method, "centred", facts, read)).sums
     return _settle(sums, mean, centred)
+
+
+def _noisy_moments(
+    method: str, facts: dict[str, Any], read: tuple[str, ...], *, shape: bool
+) -> Generator[Question, Total, Moments]:
+    counts = (yield Question(method, "sums", facts, read)).sums
+    middle = np.broadcast_to(facts["ranges"].mean(axis=1), counts["n"].shape)
+    facts |= {"mean": np.array(middle), "shape": shape, "absolute": False}
+    centred = (yield Question(method, "centred", facts, read)).sums
+    n = counts["n"]
+    sums = {**counts, "sum": n * middle + centred["power1"], "unlike": np.zeros((len(CODES), *n.shape), np.int64)}
+    moments = _settle(sums, middle, centred)
+    return replace(moments, powers={**moments.powers, 2: np.where(moments.powers[2] > 0, moments.powers[2], np.nan)})
 
 
 def _settle(sums: Mapping[str, NDArray[Any]], mean: NDArray[np.float64], centred: Mapping[str, NDArray[Any]]) -> Moments:
@@ -172,12 +193,14 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
                 complete_sum[:, j] += _by_group(where[whole], groups, values[whole])
                 complete_unlike[:, :, j] += _unlike(values[whole], where[whole], groups)
     _check_finite(total, names)
+    one = each_of(len(names))
     parts = {
-        "n": Part(n.astype(np.int64), examples.rows, cells=True),
-        "missing": Part(missing.astype(np.int64), examples.rows, cells=True),
-        "unlike": Part(unlike, examples.rows, cells=True),
-        "sum": Part(total, examples.rows),
+        "n": Part(n.astype(np.int64), examples.rows, cells=True, sensitivity=one),
+        "missing": Part(missing.astype(np.int64), examples.rows, cells=True, sensitivity=one),
     }
+    if "ranges" in question.facts:  # sums come with the powers, from the middle of the ranges
+        return Answer(parts, examples.rows), local
+    parts |= {"unlike": Part(unlike, examples.rows, cells=True), "sum": Part(total, examples.rows)}
     if question.facts["products"]:
         parts["complete"] = Part(complete.astype(np.int64), examples.rows, cells=True)
         parts["complete_unlike"] = Part(complete_unlike, examples.rows, cells=True)
@@ -188,7 +211,8 @@ def _answer_sums(question: Question, examples: Examples, local: Local, _rng: np.
 def _answer_centred(question: Question, examples: Examples, local: Local, _rng: np.random.Generator) -> tuple[Answer, Local]:
     facts = question.facts
     names, groups, group = _reading(question, examples)
-    mean = facts["mean"]
+    ranges = facts.get("ranges")
+    mean = facts["mean"] if ranges is None else np.broadcast_to(ranges.mean(axis=1), (groups, len(names)))  # whatever is asked
     exponents = (1, 2, 3, 4) if facts["shape"] else (1, 2)
     sums = {f"power{exponent}": np.zeros((groups, len(names))) for exponent in exponents}
     if facts["absolute"]:
@@ -199,7 +223,7 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
         for rows in chunks(examples.rows):
             where = group(rows)
             for j, name in enumerate(names):
-                distance = examples.number(name)[rows] - mean[where, j]
+                distance = _within(examples.number(name)[rows], ranges, j) - mean[where, j]
                 seen = ~np.isnan(distance)
                 place, distance = where[seen], distance[seen]
                 power = np.ones_like(distance)
@@ -211,7 +235,31 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
             if facts["products"]:
                 _add_products(sums, examples, rows, names, where, facts["complete_mean"])
     _check_finite(sums[f"power{exponents[-1]}"], names)
-    return Answer({name: Part(values, examples.rows) for name, values in sums.items()}, examples.rows), local
+    parts = {name: Part(values, examples.rows) for name, values in sums.items()}
+    if ranges is not None:
+        half = (ranges[:, 1] - ranges[:, 0]) / 2
+        for exponent in exponents:
+            name = f"power{exponent}"
+            parts[name] = replace(parts[name], sensitivity=_reach(half**exponent))
+    return Answer(parts, examples.rows), local
+
+
+def noisy_moments(ranges: Sequence[tuple[float, float]], groups: int, *, shape: bool) -> tuple[NoisyStep, ...]:
+    """What `joint_moments` asks in a study with noise."""
+    limits, one = np.array(ranges, float).reshape(-1, 2), each_of(len(ranges))
+    counts = {name: NoisyPart("counts", (one,), groups * len(ranges)) for name in ("n", "missing")}
+    half = (limits[:, 1] - limits[:, 0]) / 2
+    powers = {f"power{e}": NoisyPart("reals", _reach(half**e), groups) for e in ((1, 2, 3, 4) if shape else (1, 2))}
+    return NoisyStep("sums", 1, counts), NoisyStep("centred", 1, powers)
+
+
+def _reach(most: NDArray[np.float64]) -> tuple[Sensitivity, ...]:
+    """A patient adds to one entry of each variable, at most so much."""
+    return tuple(Sensitivity(float(one), float(one)) for one in most)
+
+
+def _within(values: NDArray[np.float64], ranges: NDArray[np.float64] | None, j: int) -> NDArray[np.float64]:
+    return values if ranges is None else np.clip(values, ranges[j, 0], ranges[j, 1])
 
 
 MOMENTS_STEPS: Mapping[str, Step] = {"sums": _answer_sums, "centred": _answer_centred}
