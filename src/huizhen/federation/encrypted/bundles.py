@@ -5,7 +5,7 @@ weights at the scales of the round before. What they are added in are integers a
 
     whole      the rows, then all counts: 64 bits each
     real       384 bits each: as whole multiples of 2^-224
-    short.NAME changes of weights: as many bits as the largest whole number that a site may send
+    short.NAME changes of weights: as many bits as the largest whole number that a site may send; 64 in the first round
     sizes.NAME cells of thermometers: 1 where the site's is filled; the key holder reads how many are, and passes on whether any is
     level.NAME levels of compressed changes, 16 bits each
 """
@@ -30,7 +30,7 @@ COUNT_BITS, CELL_BITS, LEVEL_BITS = 64, 2, 16
 # The lowest 128 bits of masked reals stay behind: five to a number of 2048 bits and not three. Numbers of size 4e-52 and more keep
 # all 53 bits, and a sum of sites is off by at most 4e-68 for each.
 REAL_BITS, LEFT_BEHIND = 384, 8 * wide.BYTES - 384
-SIGNED = {2: np.int16, 4: np.int32}
+SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ def bundles_of(outline: Outline, coding: Coding, key_bits: int) -> dict[str, Bun
     for name, changes in blank.short.items():
         if changes.size:
             bits = short.levels(8 * changes.itemsize, sites).bit_length() + 1
-            found[f"short.{name}"] = Bundle(Slots(bits, sites, key_bits), changes.size)
+            slots = WideSlots(COUNT_BITS, sites, key_bits) if changes.itemsize == 8 else Slots(bits, sites, key_bits)
+            found[f"short.{name}"] = Bundle(slots, changes.size)
             found[f"sizes.{name}"] = Bundle(Slots(CELL_BITS, sites, key_bits), blank.sizes[name].size)
     for name, levels in blank.level.items():
         if levels.size:
@@ -76,7 +77,8 @@ def values_of(coded: Words) -> dict[str, Any]:
         values["real"] = [int.from_bytes(number.tobytes(), "little", signed=True) >> LEFT_BEHIND for number in numbers]
     for name, changes in coded.short.items():
         if changes.size:
-            values[f"short.{name}"] = changes.view(SIGNED[changes.itemsize]).astype(np.int64)
+            signed = changes.view(SIGNED[changes.itemsize])
+            values[f"short.{name}"] = signed.tolist() if changes.itemsize == 8 else signed.astype(np.int64)
             values[f"sizes.{name}"] = (coded.sizes[name] != 0).astype(np.int64)
     for name, levels in coded.level.items():
         if levels.size:
@@ -94,7 +96,8 @@ def words_of(opened: Mapping[str, Any], outline: Outline, coding: Coding) -> Wor
         total.real[:] = np.frombuffer(encoded, "<u8").reshape(-1, wide.LIMBS).T
     for name, changes in total.short.items():
         if changes.size:
-            changes[:] = opened[f"short.{name}"].astype(changes.dtype)  # negative numbers become their two's complement
+            # Negative numbers become their two's complement.
+            changes[:] = np.asarray(opened[f"short.{name}"], np.int64).astype(changes.dtype)
             total.sizes[name][:] = opened[f"sizes.{name}"] > 0
     for name, levels in total.level.items():
         if levels.size:

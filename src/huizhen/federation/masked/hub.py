@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from huizhen.errors import FederationError, Problem
-from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, promise
+from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, bound, promise
 from huizhen.federation.rounds import Answered
 from huizhen.federation.scheme import Summed
 from huizhen.privacy.masking import words
@@ -21,6 +21,7 @@ from huizhen.privacy.release import EMPTY, Total
 __all__ = ["MaskedHub"]
 
 KEYS, ROUND = ("advertise", "share"), ("mask", "confirm", "unmask")
+CONTEXT_BYTES = 32
 UNFIT = "what it sent does not fit the protocol of masked sums"
 
 
@@ -43,6 +44,7 @@ class _Round:
     place: int
     step: str = ""
     outline: words.Outline | None = None
+    context: bytes = b""
     coding: words.Coding = field(default_factory=lambda: words.Coding(FEWEST))
     masked: dict[str, words.Words] = field(default_factory=dict)
     individual: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -124,7 +126,8 @@ class MaskedHub:
         shape = (now.outline, now.coding.bits, {name: len(each) for name, each in now.coding.heights.items()})
         if self._room is None or self._room[0] != shape:
             self._room = (shape, words.empty(now.outline, now.coding))
-        total = words.add_words([now.masked[site] for site in now.survivors], *self._left_over(), self._room[1])
+        seeds = bound(*self._left_over(), now.context)
+        total = words.add_words([now.masked[site] for site in now.survivors], *seeds, self._room[1])
         joint, self._heights[now.step] = words.decode(total, now.outline, now.coding, now.survivors)
         names = now.individual[now.survivors[0]]
         individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
@@ -156,8 +159,10 @@ class MaskedHub:
         return True
 
     def _take_words(self, site: str, packet: Mapping[str, Any]) -> bool:
-        now, outline = self._round, words.outline_from(packet.get("outline"))
+        now, outline, context = self._round, words.outline_from(packet.get("outline")), packet.get("context")
         if outline is None or (now.outline is not None and outline != now.outline):
+            return False
+        if not isinstance(context, bytes) or len(context) != CONTEXT_BYTES or (now.context and context != now.context):
             return False
         masked = words.Words.from_facts(packet.get("words"), outline, now.coding)
         individual = packet.get("individual")
@@ -165,7 +170,7 @@ class MaskedHub:
             return False
         if now.individual and set(individual) != set(next(iter(now.individual.values()))):
             return False
-        now.outline, now.masked[site], now.individual[site] = outline, masked, individual
+        now.outline, now.context, now.masked[site], now.individual[site] = outline, context, masked, individual
         return True
 
     def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:

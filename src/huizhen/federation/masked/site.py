@@ -5,6 +5,8 @@ Rules, each with what it stops:
 - adverts count only with their site's signature over this very epoch: the hub cannot put its own keys between two sites, and an old
   advert is of no use;
 - an epoch is entered once, and a seed masks one round only: no two answers go out under one mask;
+- masks hang on all that the hub tells of a round, question, outline and scales: if it tells one site other scales, so that the
+  others' numbers vanish beside this one's, or asks it something else, the masks do not cancel;
 - one list of survivors is signed a round, and shares leave only when enough have signed that very list: the hub cannot ask some for
   a site's self mask and others for its pair masks;
 - of an exact method the list must be the roster: no sum of fewer sites is opened;
@@ -22,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from huizhen import canonical
 from huizhen.errors import Problem, SiteError
-from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, advert_purpose, promise, survivors_message
+from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, advert_purpose, bound, context_of, promise, survivors_message
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.ledger.keys import SigningKey
@@ -158,13 +160,15 @@ def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     outline = words.outline_of(answer)
     hidden = mine.room = words.encode(answer, outline, coding, identity.entropy, mine.room)
     mine.masked.add(place)
+    context = context_of(ask, mine.identifier, place, members=members, outline=outline, coding=coding)
     plus, minus = [_self_seed(mine, place)], list[bytes]()
     for other in epoch.neighbours[side.site]:
         if other in members:
             (plus if epoch.dealer(side.site, other) == side.site else minus).append(_seed(mine, other, place))
-    apply_masks(hidden.arrays, plus, minus)
+    apply_masks(hidden.arrays, *bound(plus, minus, context))
     individual = {name: part.values for name, part in answer.parts.items() if part.kind == "individual"}
-    return SiteTurn(packet={"outline": [list(each) for each in outline], "words": hidden.facts(), "individual": individual})
+    packet = {"outline": [list(each) for each in outline], "words": hidden.facts(), "individual": individual, "context": context}
+    return SiteTurn(packet=packet)
 
 
 def _confirm(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:

@@ -20,12 +20,16 @@ from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
 __all__ = ["FIRST", "RUN", "decode", "encode", "fill", "heights_of", "levels", "read", "runs"]
 
 RUN = 4096
-LOWEST, HIGHEST = -30, 10  # sizes from 2^LOWEST to 2^HIGHEST are told apart
+LOWEST, HIGHEST = -30, 34  # sizes from 2^LOWEST to 2^HIGHEST are told apart: rows times a change may be large
 CELLS = HIGHEST - LOWEST
 AT_ONCE = 16  # runs worked on at once; they stay in the processor's cache
-_SIGNED = {2: np.int16, 4: np.int32}
-_ROOM = {2: np.float32, 4: np.float64}  # in which whole numbers of so many bytes are exact
-FIRST = 6  # in the first round changes up to 2^6, told apart to 2^-22 with five sites
+_SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
+_ROOM = {
+    2: np.float32,
+    4: np.float64,
+    8: np.float64,
+}  # in which whole numbers of so many bytes are exact, or far finer than a change
+FIRST = HIGHEST  # in the first round changes up to 2^34, told apart to 2^-26 with five sites
 MARGIN = 1
 Heights = NDArray[np.int8]
 
@@ -46,7 +50,7 @@ def encode(values: NDArray[np.float32], heights: Heights, *, sites: int, out: ND
     Args:
         values: flat float32 (n,), finite.
         heights: of each run (int8): numbers below 2^height fit.
-        out: flat uint16 or uint32 (n,), the ring.
+        out: flat uint16, uint32 or uint64 (n,), the ring.
 
     Returns:
         int8 (run,): the smallest power of two, as exponent, above every entry of the run.

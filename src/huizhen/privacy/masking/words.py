@@ -34,7 +34,7 @@ class Coding:
     Attributes:
         sites: how many may be added.
         bits: 16 or 32, of a change of weights.
-        heights: by part, the scale of each run (`short`); a part without, or with another number of runs, goes in 32 bits at the
+        heights: by part, the scale of each run (`short`); a part without, or with another number of runs, goes in 64 bits at the
             fixed scale.
     """
 
@@ -58,7 +58,7 @@ class Words:
     Attributes:
         whole: uint64 (1 + n,): the rows, then all counts.
         real: uint64 (8, n): all real numbers (`wide`).
-        short: by part, uint16 or uint32 (n,).
+        short: by part, uint16, uint32 or, in the first round, uint64 (n,).
         sizes: by part, its thermometers, uint16.
         level: by part, whole numbers of 16 bits (n,), whose sum fits into as many.
     """
@@ -244,7 +244,9 @@ def _size(values: Array) -> int:
 
 
 def _ring(name: str, size: int, coding: Coding) -> Any:
-    return np.uint16 if coding.bits == 16 and _known(name, size, coding) is not None else np.uint32
+    if _known(name, size, coding) is None:
+        return np.uint64
+    return np.uint16 if coding.bits == 16 else np.uint32
 
 
 def _heights(name: str, size: int, coding: Coding) -> NDArray[np.int8]:

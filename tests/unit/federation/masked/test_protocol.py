@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huizhen.errors import FederationError, SiteError
-from huizhen.federation.masked.epoch import ROUNDS
+from huizhen.federation.masked.epoch import ROUNDS, bound
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Answered, Ask, Box
@@ -195,7 +195,7 @@ def test_masked_numbers_tell_nothing_of_what_is_behind_them():
         play.round(change=remember)
     one, other = seen
     assert (one["real"] != other["real"]).all()
-    changes = np.concatenate([each["short"]["change"] for each in seen]).astype(np.float64) / 2**32
+    changes = np.concatenate([each["short"]["change"] for each in seen]).astype(np.float64) / 2**64
     counts, _ = np.histogram(changes, 16, (0, 1))
     assert ((counts - len(changes) / 16) ** 2 / (len(changes) / 16)).sum() < 50, "chi-square, 15 degrees of freedom"
 
@@ -330,8 +330,8 @@ def test_the_late_packet_of_a_dropped_site_stays_shut():
     from huizhen.privacy.masking.streams import apply_masks
 
     known = {site: hub._round.opened[site]["pairs"]["site-03"] for site in hub._round.survivors}
-    first = [known[site] for site in known if site < "site-03"]
-    apply_masks((bare["whole"], bare["real"]), first, [known[site] for site in known if site > "site-03"])
+    first, others = ([known[site] for site in known if (site < "site-03") == early] for early in (True, False))
+    apply_masks((bare["whole"], bare["real"]), *bound(first, others, late["context"]))
     shown = wide.decode(bare["real"])
     assert np.abs(shown).min() > 1e30, "nothing like the answer of some millions"
 
@@ -361,6 +361,36 @@ def test_a_stage_without_keys_says_what_to_do():
         play.turn("mask", "site-00", play.hub.notice("mask"))
 
 
+def test_a_hub_that_tells_one_site_finer_scales_learns_nothing_of_it():
+    """The others' numbers would vanish beside that site's; but the masks hang on the scales, and do not cancel."""
+    play = Play(3)
+    play.round()  # so that scales are known
+    stages = play.hub.stages("sums")
+    notice = dict(play.hub.notice("mask"))
+    assert stages == STAGES[2:]
+    coarse = {**notice, "heights": {"change": np.full(2, 40, np.int8)}}
+    turns = {site: play.turn("mask", site, notice if site == "site-01" else coarse) for site in play.roster}
+    assert len({turn.packet["context"] for turn in turns.values()}) == 2
+    total = sum(turn.packet["words"]["short"]["change"].astype(np.int64) for turn in turns.values()) % 2**16
+    own = np.sort(total)
+    assert own[len(own) // 4] < 2**14 + 2**11, "evenly drawn over the ring, and not the small numbers of one site"
+    assert own[3 * len(own) // 4] > 3 * 2**14 - 2**11
+    replies = {site: Answered(turn.answer, turn.boxes, turn.packet) for site, turn in turns.items()}
+    with pytest.raises(FederationError, match="at least 3"):
+        play.hub.take("mask", replies)
+
+
+def test_large_changes_are_not_cut():
+    """Ten thousand rows times a change of 0.3: in the first round and later."""
+    play = Play(3)
+    for site in play.roster:
+        large = Part(np.full(4200, 3000.0, np.float32), 20)
+        play.answers[site] = replace(play.answers[site], parts={**play.answers[site].parts, "change": large})
+    for _ in range(3):
+        play.round()
+        assert play.hub.summed().total.sums["change"] == pytest.approx(9000, rel=1e-3)
+
+
 # --- a site that lies ----------------------------------------------------------------------------------------------------
 
 
@@ -375,7 +405,9 @@ def spoilt(stage: str, site: str, **packet: Any):
 
 def test_a_box_that_was_changed_on_the_way_is_named():
     play = prepared(until="share")
-    play.boxes = [replace(box, sealed=box.sealed[:-1] + b"?") if box.sender == "site-02" else box for box in play.boxes]
+    play.boxes = [
+        replace(box, sealed=box.sealed[:-1] + bytes([box.sealed[-1] ^ 1])) if box.sender == "site-02" else box for box in play.boxes
+    ]
     with pytest.raises(SiteError, match="no box that opens, of site-02"):
         play.turn("mask", "site-00", play.hub.notice("mask"))
 

@@ -21,7 +21,7 @@ def summed(each, heights, dtype):
     return short.decode(total, heights, sites=len(each))
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
 @given(st.integers(1, 9), st.integers(0, 2**31))
 def test_a_sum_is_right_to_half_a_step_of_each_site(dtype, sites, seed):
     rng = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def test_the_thermometers_tell_the_largest_size_of_all_sites(each):
     for heads in each:
         values = np.zeros(size, np.float32)
         values[:: short.RUN] = heads
-        own.append(short.encode(values, np.full(3, 10, np.int8), sites=sites, out=np.empty(size, np.uint32)))
+        own.append(short.encode(values, np.full(3, short.FIRST, np.int8), sites=sites, out=np.empty(size, np.uint64)))
     total = sum((short.fill(sizes, secrets.token_bytes) for sizes in own), np.zeros(3 * short.CELLS, np.uint16))
     found, largest = short.read(total), np.max(own, axis=0)
     assert ((found == largest) | (found < largest) & (found >= largest - 2)).all(), "a filled cell may sum to 0, once in 65,536"
@@ -61,4 +61,4 @@ def test_a_thermometer_shows_no_more_than_a_size():
 
 
 def test_the_next_scale_has_one_bit_to_spare():
-    assert short.heights_of(np.array([-3, 10], np.int8)).tolist() == [-2, 10]
+    assert short.heights_of(np.array([-3, 34], np.int8)).tolist() == [-2, 34]

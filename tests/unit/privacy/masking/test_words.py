@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huizhen.errors import FederationError, SiteError
@@ -40,6 +40,7 @@ def joint(answers, coding, masks=True):
 
 
 @given(st.integers(2, 6), st.integers(0, 2**31))
+@settings(deadline=None)
 def test_a_masked_sum_is_the_sum(sites, seed):
     answers = [answer(seed + k, rows=10 + k) for k in range(sites)]
     total, heights = joint(answers, Coding(sites))
@@ -119,6 +120,7 @@ def test_words_of_another_shape_or_ring_are_not_believed():
         {**sound, "real": sound["real"].ravel()},
         {**sound, "short": {}},
         {**sound, "short": {"change": sound["short"]["change"].astype(np.uint16)}},
+        {**sound, "short": {"change": sound["short"]["change"].astype(np.uint32)}},
         {**sound, "more": 1},
         {**sound, "sizes": None},
         None,
