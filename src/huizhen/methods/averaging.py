@@ -30,6 +30,7 @@ from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.privately import why_not_private
 from huizhen.methods.training.rows import FOLDS
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
@@ -57,6 +58,8 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         raise NotEstimable(
             "own_layers: the network has no batch normalisation; choose norm = 'batch' in settings, or own_layers = false"
         )
+    if spec.private and (reason := why_not_private(learner)):
+        raise NotEstimable(reason)
     setting = {
         "network": network.facts(),
         "aim": aim.facts(),
@@ -123,7 +126,7 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
 
 def _loss(total: Total) -> dict[str, float]:
     rows = float(total.sums["weight"][0])
-    return {"loss": float(total.sums["loss"][0]) / rows} if rows else {}
+    return {"loss": float(total.sums["loss"][0]) / rows} if rows and "loss" in total.sums else {}
 
 
 def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Joint, total: Total) -> None:
@@ -135,7 +138,7 @@ def _judged(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
     """The last question: how good are the weights on rows that they have not seen?"""
-    if not any("loss" in one for one in course.rounds):
+    if not _has_trained(spec, terms, learner, joint, course):
         raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
     facts = {**setting, **_so_far(course), "weights": joint.weights, "of_round": course.done, "turn": _turn(spec, terms, 0)}
     facts["folds"] = course.judged
@@ -149,6 +152,12 @@ def _judged(
         facts |= {"best": course.best_round, "weights": weights, "of_round": course.best_round}
         total = yield Question(NAME, "judge", facts, _variables(spec), progress=progress)
     return _result(spec, terms, learner, setting, weights, course, total)
+
+
+def _has_trained(spec: AveragingSpec, terms: Terms, learner: Learner, joint: Joint, course: Course) -> bool:
+    if spec.private:  # no loss is told, but noise has moved the weights
+        return not np.array_equal(joint.weights, learner.initial(terms.seed))
+    return any("loss" in one for one in course.rounds)
 
 
 def _result(

@@ -14,10 +14,11 @@ from huizhen.methods.scores.aim import Aim
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Loss", "loss_of"]
+__all__ = ["ROWS_MEET", "Loss", "loss_of"]
 
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]  # outputs (row, output, *space), targets, weights (row,) -> ()
 SMOOTH = 1e-5  # added above and below in Dice: a class that is neither there nor foretold counts as found
+ROWS_MEET = ("cox",)  # tasks whose loss is no mean over rows of what each has by itself
 LEAST_WEIGHT = 1e-30  # log of it is finite, and it is nothing beside any weight in use
 
 
