@@ -8,6 +8,7 @@ is no larger than its output. Of other networks the gradients of a few rows are 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from huizhen.methods.training.losses import Loss
@@ -15,23 +16,23 @@ from huizhen.methods.training.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import LayerNorm, Linear, Module
+    from torch.nn import Module
 
 __all__ = ["ClippedSum", "FusedSum", "RowByRowSum", "clipped_sum_of"]
 
 AT_ONCE = 2**24  # numbers held for the rows whose gradients are formed together: 64 MiB
-BELOW = 1 - 2**-18  # of the clip: float32 loses less in a norm and in a row's share of the sum
+BELOW = 1 - 2**-17  # of the clip: float32 loses less in a norm and in a row's share of the sum
 POINTWISE = ("ReLU", "GELU", "ELU", "Tanh", "Sigmoid", "Dropout")
 CALM = 1e18  # up to here the squares of two factors neither overflow nor is one so small that it was lost
 
 
 class ClippedSum(Protocol):
-    """Takes rows with their targets, leaves the sum of their clipped gradients in the store's gradient.
+    """Takes rows with their targets, and adds the sum of their clipped gradients, over a number, to the store's gradient.
 
     A row of which the gradient is not finite counts for nothing.
     """
 
-    def __call__(self, x: Tensor, y: Tensor, clip: float) -> None: ...
+    def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None: ...
 
 
 def clipped_sum_of(store: Store, loss: Loss) -> ClippedSum:
@@ -44,41 +45,110 @@ def clipped_sum_of(store: Store, loss: Loss) -> ClippedSum:
 
 
 class FusedSum:
-    """Of a chain of linear layers, layer normalisations, activations and dropout."""
+    """Of a chain of linear layers, layer normalisations, activations and dropout.
+
+    The gradient of a row is made of pieces: a vector on the left, from the pull on a layer's output, times what stands on its
+    right, which is the layer's input, for the weights of a linear layer, or 1. The vectors of all pieces stand side by side.
+    """
 
     def __init__(self, store: Store, loss: Loss) -> None:
-        self._layers, self._loss = tuple(store.module.children()), loss
-
-    def __call__(self, x: Tensor, y: Tensor, clip: float) -> None:
         import torch
 
-        parts, outputs, h = list[_Part](), list["Tensor"](), x
+        self._layers, self._loss = tuple(store.module.children()), loss
+        self._pieces = tuple(piece for layer in self._layers for piece in _pieces_of(layer))
+        self._widths = [piece.width for piece in self._pieces]
+        device = store.flat.device
+        self._places = torch.block_diag(*(torch.ones(1, width) for width in self._widths)).to(device)  # (piece, entry)
+        self._ones = torch.tensor([[float(piece.by_one is not None)] for piece in self._pieces], device=device)
+
+    def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None:
+        import torch
+
+        given: list[tuple[Module, Tensor]] = []
+        outputs: list[Tensor] = []
+        h = x
         for layer in self._layers:
             before, h = h, layer(h)
-            if isinstance(layer, torch.nn.Linear):
-                parts.append(_Affine(layer, before))
-            elif isinstance(layer, torch.nn.LayerNorm):
-                parts.append(_Normal(layer, before))
-            else:
-                continue
-            outputs.append(h)
-        loss = self._loss(h, y, h.new_ones(len(x)))
-        pulls = torch.autograd.grad(loss, outputs, loss.new_tensor(float(len(x))))
+            if isinstance(layer, torch.nn.Linear | torch.nn.LayerNorm):
+                given.append((layer, before))
+                outputs.append(h)
+        pulls = torch.autograd.grad(self._loss(h, y, h.new_ones(len(x))), outputs)  # of the mean: each row's, over the rows
         with torch.no_grad():
-            self._add_up(parts, pulls, clip)
+            sides = [each for (layer, before), pull in zip(given, pulls) for each in _sides_of(layer, before, pull)]
+            self._add_up(torch.cat([left for left, _ in sides], 1), [right for _, right in sides], clip=clip, over=over)
 
-    def _add_up(self, parts: list[_Part], pulls: tuple[Tensor, ...], clip: float) -> None:
+    def _add_up(self, left: Tensor, rights: list[Tensor | None], *, clip: float, over: float) -> None:
         import torch
 
-        factors = torch.stack([torch.stack(part.squares(pull)) for part, pull in zip(parts, pulls)])  # (part, 2, row)
-        squares, kept = factors.prod(1).sum(0), None
-        if not factors.max() < CALM:  # nor where one is not a number
-            parts, pulls = [part.in_double() for part in parts], tuple(pull.double() for pull in pulls)
-            squares = torch.stack([torch.mul(*part.squares(pull)) for part, pull in zip(parts, pulls)]).sum(0)
-            kept = squares.isfinite()
-        shares = _shares(squares, clip)
-        for part, pull in zip(parts, pulls):
-            part.sum_up(pull, shares, kept)
+        ours, theirs = self._squares(left, rights)
+        if not torch.maximum(ours, theirs).max() < CALM:  # nor where one is no number
+            left, rights = left.double(), [None if right is None else right.double() for right in rights]
+            ours, theirs = self._squares(left, rights)
+        squares = ours.mul_(theirs).sum(0)
+        if left.dtype == torch.float64:
+            kept = squares.isfinite()[:, None]
+            left, rights = left.where(kept, 0), [None if right is None else right.where(kept, 0) for right in rights]
+        # The least of 1 and clip / norm, where the norm is that of the row itself: as many times what is in the mean as rows.
+        shares = squares.rsqrt_().mul_(BELOW * clip / over).clamp_max_(len(left) / over)
+        left = left.mul_(shares[:, None])
+        sums = left.sum(0).split(self._widths)
+        for piece, own, right, total in zip(self._pieces, left.split(self._widths, 1), rights, sums):
+            piece.add(own, right, total)
+
+    def _squares(self, left: Tensor, rights: list[Tensor | None]) -> tuple[Tensor, Tensor]:
+        """Of the norms on both sides, (piece, row) each."""
+        import torch
+
+        nothing = left.new_zeros(0 if None not in rights else len(left))
+        norms = torch.stack([nothing if right is None else torch.linalg.vector_norm(right, dim=1) for right in rights])
+        return self._places.to(left.dtype) @ left.square().T, norms.square_().add_(self._ones)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """What a layer learns from one vector on the left.
+
+    Attributes:
+        width: of the vector.
+        by_input: the parameter that takes it times the layer's input.
+        by_one: the parameter that takes it as it is.
+    """
+
+    width: int
+    by_input: Tensor | None
+    by_one: Tensor | None
+
+    def add(self, left: Tensor, right: Tensor | None, total: Tensor) -> None:
+        """Add the sum over rows: (row, width), (row, input) and (width,)."""
+        if self.by_one is not None:
+            _gradient(self.by_one).add_(total)
+        if self.by_input is None or right is None:
+            return
+        place = _gradient(self.by_input)
+        if left.dtype == place.dtype:
+            place.addmm_(left.T, right)
+        else:
+            place.add_(left.T @ right)
+
+
+def _pieces_of(layer: Module) -> list[_Piece]:
+    from torch import nn
+
+    if isinstance(layer, nn.Linear):
+        return [_Piece(layer.out_features, layer.weight, layer.bias)]
+    if isinstance(layer, nn.LayerNorm):
+        return [_Piece(each.numel(), None, each) for each in (layer.weight, layer.bias) if each is not None]
+    return []
+
+
+def _sides_of(layer: Module, before: Tensor, pull: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+    """Left and right of the pieces of `_pieces_of`, (row, width) and (row, input) or None for 1."""
+    from torch import nn
+
+    if not isinstance(layer, nn.LayerNorm):
+        return [(pull, before)]
+    normal = nn.functional.layer_norm(before, layer.normalized_shape, eps=layer.eps)
+    return [(pull * normal, None), (pull, None)][: len(_pieces_of(layer))]
 
 
 class RowByRowSum:
@@ -94,97 +164,27 @@ class RowByRowSum:
         self._store, self._at_once = store, 0
         self._gradients = vmap(grad(one), in_dims=(None, 0, 0), randomness="different")
 
-    def __call__(self, x: Tensor, y: Tensor, clip: float) -> None:
+    def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None:
         import torch
 
         learned = dict(self._store.module.named_parameters())
         weights = {name: each.detach() for name, each in learned.items()}
         self._at_once = self._at_once or max(1, AT_ONCE // (self._store.parameters + _numbers_held(self._store.module, x[:1])))
-        self._store.gradient.zero_()
         for first in range(0, len(x), self._at_once):
             which = slice(first, first + self._at_once)
             found = {name: each.flatten(1) for name, each in self._gradients(weights, x[which], y[which]).items()}
             norms = [torch.linalg.vector_norm(each, dim=1, dtype=torch.float64) for each in found.values()]
             squares = torch.stack(norms).square_().sum(0)
             kept = squares.isfinite()
-            shares = _shares(squares, clip).where(kept, 0).float()
+            shares = squares.rsqrt().mul_(BELOW * clip / over).clamp_max_(1 / over).where(kept, 0).float()
             for name, each in found.items():
                 each = each if kept.all() else each.where(kept[:, None], 0)
-                place = learned[name].grad
-                assert place is not None
-                place.view(-1).addmv_(each.T, shares)
+                _gradient(learned[name]).view(-1).addmv_(each.T, shares)
 
 
-def _shares(squares: Tensor, clip: float) -> Tensor:
-    """What is left of each row's gradient, from the squares of their norms."""
-    return squares.rsqrt().mul_(BELOW * clip).clamp_max_(1.0)
-
-
-class _Part(Protocol):
-    """A layer that learns, and one factor of its rows' gradients; the other is the pull on its output."""
-
-    def squares(self, pull: Tensor) -> tuple[Tensor, Tensor]:
-        """Two numbers for each row, (row,) each: their product is the square of the norm of its gradient."""
-
-    def sum_up(self, pull: Tensor, shares: Tensor, kept: Tensor | None) -> None:
-        """Put the sum of the rows' gradients, each times its share, in its place; rows not kept count for nothing."""
-
-    def in_double(self) -> _Part:
-        """The same in double precision."""
-
-
-class _Affine:
-    def __init__(self, layer: Linear, before: Tensor) -> None:
-        self._layer, self._before = layer, before
-
-    def squares(self, pull: Tensor) -> tuple[Tensor, Tensor]:
-        own = _square(self._before)
-        return own if self._layer.bias is None else own + 1, _square(pull)
-
-    def sum_up(self, pull: Tensor, shares: Tensor, kept: Tensor | None) -> None:
-        scaled, before = _scaled(pull, shares, kept), self._before if kept is None else self._before.where(kept[:, None], 0)
-        _put(self._layer.weight, scaled.T @ before)
-        _put(self._layer.bias, scaled.sum(0))
-
-    def in_double(self) -> _Part:
-        return _Affine(self._layer, self._before.double())
-
-
-class _Normal:
-    def __init__(self, layer: LayerNorm, before: Tensor) -> None:
-        self._layer, self._before = layer, before
-
-    def squares(self, pull: Tensor) -> tuple[Tensor, Tensor]:
-        own = _square(pull * self._normal())
-        return own.new_ones(len(own)), own if self._layer.bias is None else own + _square(pull)
-
-    def sum_up(self, pull: Tensor, shares: Tensor, kept: Tensor | None) -> None:
-        scaled, normal = _scaled(pull, shares, kept), self._normal()
-        _put(self._layer.weight, (scaled * (normal if kept is None else normal.where(kept[:, None], 0))).sum(0))
-        _put(self._layer.bias, scaled.sum(0))
-
-    def in_double(self) -> _Part:
-        return _Normal(self._layer, self._before.double())
-
-    def _normal(self) -> Tensor:
-        from torch.nn.functional import layer_norm
-
-        return layer_norm(self._before, self._layer.normalized_shape, eps=self._layer.eps)
-
-
-def _square(rows: Tensor) -> Tensor:
-    return rows.square().sum(1)
-
-
-def _scaled(pull: Tensor, shares: Tensor, kept: Tensor | None) -> Tensor:
-    scaled = pull * shares[:, None]
-    return scaled if kept is None else scaled.where(kept[:, None], 0)
-
-
-def _put(parameter: Tensor | None, found: Tensor) -> None:
-    if parameter is not None:
-        assert parameter.grad is not None
-        parameter.grad.copy_(found)
+def _gradient(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _is_chain(module: Module) -> bool:

@@ -88,17 +88,16 @@ def train_privately(
         flips = seed_of(secret.seed()) if recipe.augment == "flip" else None
         clipped_sum = clipped_sum_of(store, learner.loss)
         optimiser = Optimiser(recipe, store.flat, None if drift is None else store.placed(drift))
+        noise = store.gradient.cpu()  # the gradient itself, where there is no other device
         for step in range(spending.steps):
-            chosen = secret.chosen(rows, spending.rate)
-            if len(chosen):
+            secret.fill(noise, private.noise * private.clip / expected)
+            if noise is not store.gradient:
+                store.gradient.copy_(noise)
+            if len(chosen := secret.chosen(rows, spending.rate)):
                 x, y = inputs_of(inputs[chosen], learner.device), targets_of(learner.aim, targets[chosen], learner.device)
                 if flips is not None:
                     x, y = _mirrored(learner, x, y, flips_of(flips, np.array([step]), chosen[None])[0])
-                clipped_sum(x, y, private.clip)
-            else:
-                store.gradient.zero_()
-            noise = secret.normals(learner.parameters).to(learner.device)
-            store.gradient.add_(noise, alpha=private.noise * private.clip).div_(expected)
+                clipped_sum(x, y, clip=private.clip, over=expected)
             optimiser.step(store.gradient)
         after = store.weights()
     if not np.isfinite(after).all():  # which the weights show, so that to say it tells no more
