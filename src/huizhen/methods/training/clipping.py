@@ -11,19 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from huizhen.methods.training.losses import Loss
+import numpy as np
+from numpy.typing import NDArray
+
+from huizhen.methods.training.losses import RowLoss
 from huizhen.methods.training.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-__all__ = ["ClippedSum", "FusedSum", "RowByRowSum", "clipped_sum_of"]
+__all__ = ["ClippedSum", "FusedSum", "RowByRowSum", "clipped_sum_of", "shares_of"]
 
+Doubles = NDArray[np.float64]
 AT_ONCE = 2**24  # numbers held for the rows whose gradients are formed together: 64 MiB
 BELOW = 1 - 2**-17  # of the clip: float32 loses less in a norm and in a row's share of the sum
 POINTWISE = ("ReLU", "GELU", "ELU", "Tanh", "Sigmoid", "Dropout")
-CALM = 1e18  # up to here the squares of two factors neither overflow nor is one so small that it was lost
+CALM = 1e9  # up to here no square of a norm has overflowed, nor does one matter that has underflowed
 
 
 class ClippedSum(Protocol):
@@ -35,11 +39,11 @@ class ClippedSum(Protocol):
     def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None: ...
 
 
-def clipped_sum_of(store: Store, loss: Loss) -> ClippedSum:
+def clipped_sum_of(store: Store, loss: RowLoss) -> ClippedSum:
     """The cheapest way for a network.
 
     Args:
-        loss: a mean over rows of what each row has by itself (`huizhen.methods.training.losses.ROWS_MEET` are not).
+        loss: of each row by itself.
     """
     return FusedSum(store, loss) if _is_chain(store.module) else RowByRowSum(store, loss)
 
@@ -51,15 +55,11 @@ class FusedSum:
     right, which is the layer's input, for the weights of a linear layer, or 1. The vectors of all pieces stand side by side.
     """
 
-    def __init__(self, store: Store, loss: Loss) -> None:
-        import torch
-
+    def __init__(self, store: Store, loss: RowLoss) -> None:
         self._layers, self._loss = tuple(store.module.children()), loss
         self._pieces = tuple(piece for layer in self._layers for piece in _pieces_of(layer))
         self._widths = [piece.width for piece in self._pieces]
-        device = store.flat.device
-        self._places = torch.block_diag(*(torch.ones(1, width) for width in self._widths)).to(device)  # (piece, entry)
-        self._ones = torch.tensor([[float(piece.by_one is not None)] for piece in self._pieces], device=device)
+        self._ones = np.array([[float(piece.by_one is not None)] for piece in self._pieces])
 
     def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None:
         import torch
@@ -72,36 +72,52 @@ class FusedSum:
             if isinstance(layer, torch.nn.Linear | torch.nn.LayerNorm):
                 given.append((layer, before))
                 outputs.append(h)
-        pulls = torch.autograd.grad(self._loss(h, y, h.new_ones(len(x))), outputs)  # of the mean: each row's, over the rows
+        pulls = torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(len(x)))
         with torch.no_grad():
             sides = [each for (layer, before), pull in zip(given, pulls) for each in _sides_of(layer, before, pull)]
-            self._add_up(torch.cat([left for left, _ in sides], 1), [right for _, right in sides], clip=clip, over=over)
+            self._add_up([left for left, _ in sides], [right for _, right in sides], clip=clip, over=over)
 
-    def _add_up(self, left: Tensor, rights: list[Tensor | None], *, clip: float, over: float) -> None:
+    def _add_up(self, lefts: list[Tensor], rights: list[Tensor | None], *, clip: float, over: float) -> None:
         import torch
 
-        ours, theirs = self._squares(left, rights)
-        if not torch.maximum(ours, theirs).max() < CALM:  # nor where one is no number
-            left, rights = left.double(), [None if right is None else right.double() for right in rights]
-            ours, theirs = self._squares(left, rights)
-        squares = ours.mul_(theirs).sum(0)
-        if left.dtype == torch.float64:
-            kept = squares.isfinite()[:, None]
-            left, rights = left.where(kept, 0), [None if right is None else right.where(kept, 0) for right in rights]
-        # The least of 1 and clip / norm, where the norm is that of the row itself: as many times what is in the mean as rows.
-        shares = squares.rsqrt_().mul_(BELOW * clip / over).clamp_max_(len(left) / over)
-        left = left.mul_(shares[:, None])
+        norms = _norms(lefts, rights)
+        if not norms.max() < CALM:  # nor where one is no number
+            lefts, rights = [left.double() for left in lefts], [None if right is None else right.double() for right in rights]
+            norms = _norms(lefts, rights)
+        ours, theirs = np.square(norms, out=norms).reshape(2, len(lefts), -1)
+        shares, kept = shares_of((ours * (theirs + self._ones)).sum(0), clip=clip, over=over)
+        left = torch.cat(lefts, 1)
+        if kept is not None:
+            keep = torch.from_numpy(kept).to(left.device)[:, None]
+            left, rights = left.where(keep, 0), [None if right is None else right.where(keep, 0) for right in rights]
+        left.mul_(torch.from_numpy(shares.astype(np.float32)).to(left.device)[:, None])
         sums = left.sum(0).split(self._widths)
         for piece, own, right, total in zip(self._pieces, left.split(self._widths, 1), rights, sums):
             piece.add(own, right, total)
 
-    def _squares(self, left: Tensor, rights: list[Tensor | None]) -> tuple[Tensor, Tensor]:
-        """Of the norms on both sides, (piece, row) each."""
-        import torch
 
-        nothing = left.new_zeros(0 if None not in rights else len(left))
-        norms = torch.stack([nothing if right is None else torch.linalg.vector_norm(right, dim=1) for right in rights])
-        return self._places.to(left.dtype) @ left.square().T, norms.square_().add_(self._ones)
+def shares_of(squares: Doubles, *, clip: float, over: float) -> tuple[Doubles, NDArray[np.bool_] | None]:
+    """What is left of each row's gradient, the least of 1 and clip / norm, over a number; from the squares of the norms, (row,).
+
+    Returns:
+        The shares, (row,), and which rows have a norm that is finite, of the others nothing being left; None: all have.
+    """
+    kept = None
+    if not np.isfinite(squares.sum()):
+        kept = np.isfinite(squares)
+        squares = np.where(kept, squares, 1)
+    shares = BELOW * clip / over / np.sqrt(np.maximum(squares, np.finfo(np.float64).tiny))
+    np.minimum(shares, 1 / over, out=shares)
+    return shares if kept is None else shares * kept, kept
+
+
+def _norms(lefts: list[Tensor], rights: list[Tensor | None]) -> Doubles:
+    """Of the left sides, then of the right ones (of 1: 0, see `_ones`), float64 (2 * piece, row)."""
+    import torch
+
+    nothing = lefts[0].new_zeros(len(lefts[0]) if None in rights else 0)
+    norms = [nothing if each is None else torch.linalg.vector_norm(each, dim=1) for each in (*lefts, *rights)]
+    return torch.stack(norms).cpu().numpy().astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,12 +170,12 @@ def _sides_of(layer: Module, before: Tensor, pull: Tensor) -> list[tuple[Tensor,
 class RowByRowSum:
     """Of any network: a few rows at a time, each by itself, so that no row can act on another."""
 
-    def __init__(self, store: Store, loss: Loss) -> None:
+    def __init__(self, store: Store, loss: RowLoss) -> None:
         from torch.func import functional_call, grad, vmap
 
         def one(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             outputs = functional_call(store.module, weights, (x[None],))
-            return loss(outputs, y[None], outputs.new_ones(1))
+            return loss(outputs, y[None])[0]
 
         self._store, self._at_once = store, 0
         self._gradients = vmap(grad(one), in_dims=(None, 0, 0), randomness="different")
@@ -175,11 +191,12 @@ class RowByRowSum:
             found = {name: each.flatten(1) for name, each in self._gradients(weights, x[which], y[which]).items()}
             norms = [torch.linalg.vector_norm(each, dim=1, dtype=torch.float64) for each in found.values()]
             squares = torch.stack(norms).square_().sum(0)
-            kept = squares.isfinite()
-            shares = squares.rsqrt().mul_(BELOW * clip / over).clamp_max_(1 / over).where(kept, 0).float()
+            shares, kept = shares_of(squares.cpu().numpy(), clip=clip, over=over)
+            scale = torch.from_numpy(shares.astype(np.float32)).to(x.device)
             for name, each in found.items():
-                each = each if kept.all() else each.where(kept[:, None], 0)
-                _gradient(learned[name]).view(-1).addmv_(each.T, shares)
+                if kept is not None:
+                    each = each.where(torch.from_numpy(kept).to(x.device)[:, None], 0)
+                _gradient(learned[name]).view(-1).addmv_(each.T, scale)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

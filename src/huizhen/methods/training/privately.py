@@ -17,7 +17,7 @@ from huizhen.methods.networks import kind
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
 from huizhen.methods.training.clipping import clipped_sum_of
 from huizhen.methods.training.learner import Learner, Rows, Trained, Weights
-from huizhen.methods.training.losses import ROWS_MEET
+from huizhen.methods.training.losses import ROWS_MEET, row_loss_of
 from huizhen.methods.training.optimiser import Optimiser
 from huizhen.methods.training.order import seed_of
 from huizhen.methods.training.recipe import Recipe
@@ -86,14 +86,15 @@ def train_privately(
         store.load(weights)
         store.module.train()
         flips = seed_of(secret.seed()) if recipe.augment == "flip" else None
-        clipped_sum = clipped_sum_of(store, learner.loss)
+        clipped_sum = clipped_sum_of(store, row_loss_of(learner.aim))
         optimiser = Optimiser(recipe, store.flat, None if drift is None else store.placed(drift))
         noise = store.gradient.cpu()  # the gradient itself, where there is no other device
-        for step in range(spending.steps):
+        samples = secret.samples(rows, spending.rate)
+        for step, chosen in zip(range(spending.steps), samples):
             secret.fill(noise, private.noise * private.clip / expected)
             if noise is not store.gradient:
                 store.gradient.copy_(noise)
-            if len(chosen := secret.chosen(rows, spending.rate)):
+            if len(chosen):
                 x, y = inputs_of(inputs[chosen], learner.device), targets_of(learner.aim, targets[chosen], learner.device)
                 if flips is not None:
                     x, y = _mirrored(learner, x, y, flips_of(flips, np.array([step]), chosen[None])[0])

@@ -11,8 +11,9 @@ Against who reads those digits the noise proves nothing (Mironov 2012, who shows
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import ceil, log1p, pi, sqrt
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from math import ceil, log1p, pi
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,7 @@ Entropy = Callable[[int], bytes]  # so many bytes, which nobody can foretell
 KEY, BLOCK = 16, 16  # bytes
 PIECE = 2**15  # pairs drawn at once: fewer wait for torch to begin each operation, more leave the second-level cache
 LONG, SHORT = 8, 4  # bytes of the words behind a radius and an angle
-ZEROS = bytes(PIECE * (LONG + SHORT))
+AHEAD = 16  # samples drawn at once, or so
 LEAST = 2.0**-53  # of a uniform: never 0, whose logarithm is not finite
 
 
@@ -51,8 +52,10 @@ class Secret:
         if len(key) != KEY:
             raise MachineError("The secure source gave another number of bytes than it was asked for, so nothing is trained.")
         self._stream = Cipher(algorithms.AES128(key), modes.CTR(bytes(BLOCK))).encryptor()
+        self._room = bytearray(PIECE * (LONG + SHORT) + BLOCK)  # `update_into` wants room for one block more
+        self._inside = memoryview(self._room)
         self._wide, self._radii, self._angles = torch.empty(PIECE, dtype=torch.float64), torch.empty(PIECE), torch.empty(PIECE)
-        self._room = bytearray(len(ZEROS) + BLOCK)  # `update_into` wants room for one block more
+        self._ready = torch.empty(0)
 
     def seed(self) -> int:
         """A seed for what needs no more than that nobody knows it, from 0 to 2**63 - 1."""
@@ -63,35 +66,48 @@ class Secret:
         """Put independent normals of mean 0 and standard deviation `scale` into a vector, float32 (entry,)."""
         import torch
 
+        if len(out) > PIECE // 4:
+            self._normals(out, scale)
+            return
+        if len(self._ready) < len(out):  # few numbers take as long as many: those of several steps are drawn at once
+            self._normals(whole := torch.empty(2 * PIECE), 1.0)
+            self._ready = whole
+        torch.mul(self._ready[: len(out)], scale, out=out)
+        self._ready = self._ready[len(out) :]
+
+    def samples(self, rows: int, rate: float) -> Iterator[NDArray[np.int64]]:
+        """Poisson samples without end: each of the rows 0 ... rows - 1 with probability `rate` by itself, rising, (count,).
+
+        Rows of one sample after another are one long series of trials. Drawn are the gaps between those that succeed, which are
+        geometric: P(gap >= k) = P(uniform <= (1 - rate)**k).
+        """
+        if rate >= 1:
+            yield from repeat(np.arange(rows))
+        place, ahead = -1, np.empty(0, np.int64)  # the last trial that succeeded, and the first ones that did, from this sample on
+        while True:
+            while place < rows:
+                gaps = np.log(self._uniforms(min(PIECE, AHEAD * ceil(rows * rate) + AHEAD))) / log1p(-rate)
+                fresh = np.cumsum(gaps.astype(np.int64) + 1) + place
+                ahead, place = np.concatenate([ahead, fresh]), int(fresh[-1])
+            count = int(np.searchsorted(ahead, rows))
+            yield ahead[:count]
+            ahead, place = ahead[count:] - rows, place - rows
+
+    def _normals(self, out: Tensor, scale: float) -> None:
+        import torch
+
         half = torch.tensor(0.5 + LEAST, dtype=torch.float64)
         for first in range(0, len(out), 2 * PIECE):
             piece = out[first : first + 2 * PIECE]
             pairs, rest = (len(piece) + 1) // 2, len(piece) // 2
             self._draw(pairs * (LONG + SHORT))
-            uniform, r, a = self._wide[:pairs], self._radii[:pairs], self._angles[:pairs]
+            uniform, radius, angle = self._wide[:pairs], self._radii[:pairs], self._angles[:pairs]
             uniform.copy_(torch.frombuffer(self._room, dtype=torch.int64, count=pairs))
             torch.add(half, uniform, alpha=2.0**-64, out=uniform)  # from LEAST to 1
-            r.copy_(uniform.log_().mul_(-2 * scale**2)).sqrt_()
-            a.copy_(torch.frombuffer(self._room, dtype=torch.int32, count=pairs, offset=pairs * LONG)).mul_(pi * 2.0**-31)
-            torch.cos(a, out=piece[:pairs]).mul_(r)
-            torch.sin(a[:rest], out=piece[pairs:]).mul_(r[:rest])
-
-    def chosen(self, rows: int, rate: float) -> NDArray[np.int64]:
-        """A Poisson sample: each of the rows 0 ... rows - 1 with probability `rate` by itself, rising, (count,).
-
-        Drawn by the gaps between them, which are geometric: P(gap >= k) = P(uniform <= (1 - rate)**k).
-        """
-        if rate >= 1:
-            return np.arange(rows)
-        places, last = [], -1.0
-        while last < rows:
-            left = (rows - last) * rate
-            gaps = np.log(self._uniforms(min(PIECE, ceil(left + 6 * sqrt(left)) + 8)))
-            gaps /= log1p(-rate)
-            places.append(np.cumsum(np.floor(gaps, out=gaps) + 1) + last)
-            last = float(places[-1][-1])
-        found = places[0] if len(places) == 1 else np.concatenate(places)
-        return found[: np.searchsorted(found, rows)].astype(np.int64)
+            radius.copy_(uniform.log_().mul_(-2 * scale**2)).sqrt_()
+            angle.copy_(torch.frombuffer(self._room, dtype=torch.int32, count=pairs, offset=pairs * LONG)).mul_(pi * 2.0**-31)
+            torch.cos(angle, out=piece[:pairs]).mul_(radius)
+            torch.sin(angle[:rest], out=piece[pairs:]).mul_(radius[:rest])
 
     def _uniforms(self, count: int) -> NDArray[np.float64]:
         """From `LEAST` to 1, (count,)."""
@@ -100,5 +116,5 @@ class Secret:
         return words * 2.0**-64 + (0.5 + LEAST)
 
     def _draw(self, size: int) -> None:
-        """So many fresh bytes at the beginning of the room."""
-        self._stream.update_into(memoryview(ZEROS)[:size], self._room)
+        """So many fresh bytes at the beginning of the room: the stream, on top of what stood there."""
+        self._stream.update_into(self._inside[:size], self._room)
