@@ -27,7 +27,7 @@ Doubles = NDArray[np.float64]
 AT_ONCE = 2**24  # numbers held for the rows whose gradients are formed together: 64 MiB
 BELOW = 1 - 2**-17  # of the clip: float32 loses less in a norm and in a row's share of the sum
 POINTWISE = ("ReLU", "GELU", "ELU", "Tanh", "Sigmoid", "Dropout")
-CALM = 1e9  # up to here no square of a norm has overflowed, nor does one matter that has underflowed
+CALM = 1e18  # up to here no square of a norm has overflowed, nor does one matter that has underflowed
 
 
 class ClippedSum(Protocol):
@@ -56,8 +56,11 @@ class FusedSum:
     """
 
     def __init__(self, store: Store, loss: RowLoss) -> None:
-        self._layers, self._loss = tuple(store.module.children()), loss
-        self._pieces = tuple(piece for layer in self._layers for piece in _pieces_of(layer))
+        from torch import nn
+
+        self._loss = loss
+        self._layers = tuple((layer, isinstance(layer, nn.Linear | nn.LayerNorm)) for layer in store.module.children())
+        self._pieces = tuple(piece for layer, _ in self._layers for piece in _pieces_of(layer))
         self._widths = [piece.width for piece in self._pieces]
         self._ones = np.array([[float(piece.by_one is not None)] for piece in self._pieces])
 
@@ -67,32 +70,34 @@ class FusedSum:
         given: list[tuple[Module, Tensor]] = []
         outputs: list[Tensor] = []
         h = x
-        for layer in self._layers:
+        for layer, learns in self._layers:
             before, h = h, layer(h)
-            if isinstance(layer, torch.nn.Linear | torch.nn.LayerNorm):
+            if learns:
                 given.append((layer, before))
                 outputs.append(h)
         pulls = torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(len(x)))
         with torch.no_grad():
-            sides = [each for (layer, before), pull in zip(given, pulls) for each in _sides_of(layer, before, pull)]
-            self._add_up([left for left, _ in sides], [right for _, right in sides], clip=clip, over=over)
+            lefts, rights = _sides(given, pulls)
+            self._add_up(lefts, rights, clip=clip, over=over)
 
     def _add_up(self, lefts: list[Tensor], rights: list[Tensor | None], *, clip: float, over: float) -> None:
         import torch
 
-        norms = _norms(lefts, rights)
-        if not norms.max() < CALM:  # nor where one is no number
+        squares = _squares(lefts, rights)
+        if not squares.max() < CALM:  # nor where one is no number
             lefts, rights = [left.double() for left in lefts], [None if right is None else right.double() for right in rights]
-            norms = _norms(lefts, rights)
-        ours, theirs = np.square(norms, out=norms).reshape(2, len(lefts), -1)
-        shares, kept = shares_of((ours * (theirs + self._ones)).sum(0), clip=clip, over=over)
+            squares = _squares(lefts, rights)
+        ours, theirs = squares[: len(lefts)], squares[len(lefts) :]
+        theirs += self._ones
+        shares, kept = shares_of((ours * theirs).sum(0), clip=clip, over=over)
         left = torch.cat(lefts, 1)
         if kept is not None:
             keep = torch.from_numpy(kept).to(left.device)[:, None]
             left, rights = left.where(keep, 0), [None if right is None else right.where(keep, 0) for right in rights]
-        left.mul_(torch.from_numpy(shares.astype(np.float32)).to(left.device)[:, None])
-        sums = left.sum(0).split(self._widths)
-        for piece, own, right, total in zip(self._pieces, left.split(self._widths, 1), rights, sums):
+        scale = torch.from_numpy(shares).to(left)
+        sums = torch.split(scale @ left, self._widths)
+        left.mul_(scale[:, None])
+        for piece, own, right, total in zip(self._pieces, torch.split(left, self._widths, 1), rights, sums):
             piece.add(own, right, total)
 
 
@@ -111,13 +116,15 @@ def shares_of(squares: Doubles, *, clip: float, over: float) -> tuple[Doubles, N
     return shares if kept is None else shares * kept, kept
 
 
-def _norms(lefts: list[Tensor], rights: list[Tensor | None]) -> Doubles:
-    """Of the left sides, then of the right ones (of 1: 0, see `_ones`), float64 (2 * piece, row)."""
-    import torch
-
-    nothing = lefts[0].new_zeros(len(lefts[0]) if None in rights else 0)
-    norms = [nothing if each is None else torch.linalg.vector_norm(each, dim=1) for each in (*lefts, *rights)]
-    return torch.stack(norms).cpu().numpy().astype(np.float64)
+def _squares(lefts: list[Tensor], rights: list[Tensor | None]) -> Doubles:
+    """Of the norms of the left sides, then of the right ones (of 1: 0, see `_ones`), float64 (2 * piece, row)."""
+    found = np.zeros((2 * len(lefts), len(lefts[0])))
+    for place, each in enumerate((*lefts, *rights)):
+        if each is not None and each.is_cpu:
+            np.vecdot(rows := each.numpy(), rows, out=found[place])
+        elif each is not None:
+            found[place] = each.square().sum(1).cpu().numpy()
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,14 +164,21 @@ def _pieces_of(layer: Module) -> list[_Piece]:
     return []
 
 
-def _sides_of(layer: Module, before: Tensor, pull: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+def _sides(given: list[tuple[Module, Tensor]], pulls: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor | None]]:
     """Left and right of the pieces of `_pieces_of`, (row, width) and (row, input) or None for 1."""
     from torch import nn
 
-    if not isinstance(layer, nn.LayerNorm):
-        return [(pull, before)]
-    normal = nn.functional.layer_norm(before, layer.normalized_shape, eps=layer.eps)
-    return [(pull * normal, None), (pull, None)][: len(_pieces_of(layer))]
+    lefts: list[Tensor] = []
+    rights: list[Tensor | None] = []
+    for (layer, before), pull in zip(given, pulls):
+        if isinstance(layer, nn.LayerNorm):
+            normal = nn.functional.layer_norm(before, layer.normalized_shape, eps=layer.eps)
+            own = [pull * normal, pull][: len(_pieces_of(layer))]
+            lefts, rights = lefts + own, rights + [None] * len(own)
+        else:
+            lefts.append(pull)
+            rights.append(before.detach())
+    return lefts, rights
 
 
 class RowByRowSum:

@@ -80,7 +80,7 @@ def train_privately(
         raise SiteError(UNARMED)
     learner.refuse_strangers(inputs)
     learner.schedule(np.array([rows]), recipe)
-    spending, secret = Spending.of(recipe, rows), Secret(entropy)
+    spending, secret = Spending.of(recipe, rows), Secret(entropy, most=learner.parameters)
     store, expected = learner.store, spending.rate * rows
     with alone(secret.seed(), threads=learner.threads(recipe.batch)), memory_named(recipe.batch):
         store.load(weights)

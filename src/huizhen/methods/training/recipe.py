@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Literal
 
-__all__ = ["Private", "Recipe"]
+__all__ = ["LEAST_RATE", "Private", "Recipe"]
+
+LEAST_RATE = 1e-9  # a sample's gaps stay whole numbers of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Private:
     Attributes:
         clip: the largest Euclidean norm of one row's gradient, over all parameters; above 0.
         noise: standard deviation of the noise on the sum / `clip`; above 0.
-        rate: probability with which a step takes a row, each by itself; 0: batch / rows of the site, at most 1.
+        rate: probability with which a step takes a row, each by itself, from 1e-9 to 1; 0: batch / rows of the site, at most 1.
 
     Raises:
         ValueError: a number out of range.
@@ -29,8 +31,8 @@ class Private:
 
     def __post_init__(self) -> None:
         bounded = isfinite(self.clip) and isfinite(self.noise)
-        if not (bounded and self.clip > 0 and self.noise > 0 and 0 <= self.rate <= 1):
-            raise ValueError("private: expected clip and noise above 0 and finite, and a rate from 0 to 1")
+        if not (bounded and self.clip > 0 and self.noise > 0 and (self.rate == 0 or LEAST_RATE <= self.rate <= 1)):
+            raise ValueError("private: expected clip and noise above 0 and finite, and a rate of 0, or from 1e-9 to 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ __all__ = ["Entropy", "Secret"]
 
 Entropy = Callable[[int], bytes]  # so many bytes, which nobody can foretell
 KEY, BLOCK = 16, 16  # bytes
-PIECE = 2**15  # pairs drawn at once: fewer wait for torch to begin each operation, more leave the second-level cache
+PIECE = 2**16  # pairs drawn at once: fewer wait for torch to begin each operation, more leave the second-level cache
+READY = 2**15  # normals kept ready for short vectors
 LONG, SHORT = 8, 4  # bytes of the words behind a radius and an angle
 AHEAD = 16  # samples drawn at once, or so
 LEAST = 2.0**-53  # of a uniform: never 0, whose logarithm is not finite
@@ -40,21 +41,23 @@ class Secret:
 
     Args:
         entropy: gives the key, e.g. ``secrets.token_bytes``.
+        most: entries of the longest vector that is to be filled with noise; how many are drawn at once goes by it.
 
     Raises:
         MachineError: it gives another number of bytes than was asked for.
     """
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy, *, most: int = 2 * PIECE) -> None:
         import torch
 
         key = entropy(KEY)
         if len(key) != KEY:
             raise MachineError("The secure source gave another number of bytes than it was asked for, so nothing is trained.")
         self._stream = Cipher(algorithms.AES128(key), modes.CTR(bytes(BLOCK))).encryptor()
-        self._room = bytearray(PIECE * (LONG + SHORT) + BLOCK)  # `update_into` wants room for one block more
+        self._pairs = min(PIECE, max(READY, most + 1) // 2)
+        self._room = bytearray(self._pairs * (LONG + SHORT) + BLOCK)  # `update_into` wants room for one block more
         self._inside = memoryview(self._room)
-        self._wide, self._radii, self._angles = torch.empty(PIECE, dtype=torch.float64), torch.empty(PIECE), torch.empty(PIECE)
+        self._wide, self._radii, self._angles = (torch.empty(self._pairs, dtype=kind) for kind in (torch.float64, None, None))
         self._ready = torch.empty(0)
 
     def seed(self) -> int:
@@ -66,11 +69,11 @@ class Secret:
         """Put independent normals of mean 0 and standard deviation `scale` into a vector, float32 (entry,)."""
         import torch
 
-        if len(out) > PIECE // 4:
+        if len(out) > READY // 2:
             self._normals(out, scale)
             return
         if len(self._ready) < len(out):  # few numbers take as long as many: those of several steps are drawn at once
-            self._normals(whole := torch.empty(2 * PIECE), 1.0)
+            self._normals(whole := torch.empty(READY), 1.0)
             self._ready = whole
         torch.mul(self._ready[: len(out)], scale, out=out)
         self._ready = self._ready[len(out) :]
@@ -86,7 +89,7 @@ class Secret:
         place, ahead = -1, np.empty(0, np.int64)  # the last trial that succeeded, and the first ones that did, from this sample on
         while True:
             while place < rows:
-                gaps = np.log(self._uniforms(min(PIECE, AHEAD * ceil(rows * rate) + AHEAD))) / log1p(-rate)
+                gaps = np.log(self._uniforms(min(self._pairs, AHEAD * ceil(rows * rate) + AHEAD))) / log1p(-rate)
                 fresh = np.cumsum(gaps.astype(np.int64) + 1) + place
                 ahead, place = np.concatenate([ahead, fresh]), int(fresh[-1])
             count = int(np.searchsorted(ahead, rows))
@@ -97,8 +100,8 @@ class Secret:
         import torch
 
         half = torch.tensor(0.5 + LEAST, dtype=torch.float64)
-        for first in range(0, len(out), 2 * PIECE):
-            piece = out[first : first + 2 * PIECE]
+        for first in range(0, len(out), 2 * self._pairs):
+            piece = out[first : first + 2 * self._pairs]
             pairs, rest = (len(piece) + 1) // 2, len(piece) // 2
             self._draw(pairs * (LONG + SHORT))
             uniform, radius, angle = self._wide[:pairs], self._radii[:pairs], self._angles[:pairs]
@@ -113,7 +116,8 @@ class Secret:
         """From `LEAST` to 1, (count,)."""
         self._draw(count * LONG)
         words = np.frombuffer(self._room, np.int64, count)
-        return words * 2.0**-64 + (0.5 + LEAST)
+        found: NDArray[np.float64] = words * 2.0**-64 + (0.5 + LEAST)
+        return found
 
     def _draw(self, size: int) -> None:
         """So many fresh bytes at the beginning of the room: the stream, on top of what stood there."""

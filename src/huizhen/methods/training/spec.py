@@ -34,6 +34,11 @@ class PrivateSpec(Spec):
     noise: float = Field(gt=0, le=1e6)
     rate: float = Field(default=0.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _in_range(self) -> PrivateSpec:
+        Private(**self.model_dump())
+        return self
+
 
 class AveragingSpec(Spec):
     """Settings of averaging.
