@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from huizhen.data.examples import concatenate
+from huizhen.errors import NotEstimable, SiteError
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
 from huizhen.methods.method import Finished, Local
 from huizhen.methods.prediction import predict, variables_of
@@ -390,3 +391,40 @@ def test_a_network_is_judged_anew_on_the_rows_of_a_fold(federate):
     again = AVERAGING.appraise(result, spec, TERMS, concatenate(list(by_site(ROWS).values())), 2)
     assert again["quality"].columns["estimate"] == pytest.approx(result.tables["quality"].columns["estimate"])
     assert AVERAGING.appraise(result, spec, TERMS, by_site(ROWS)["east"], 1) == {}
+
+
+def federated_privately(spec, *, entropy):
+    """The course of averaging over the sites, each with a source of its own, and what every site answered."""
+    sites, state = by_site(ROWS), AVERAGING.begin(spec, TERMS)
+    answers = []
+    while not isinstance(asked := AVERAGING.ask(state), Finished):
+        found = {
+            site: AVERAGING.answer(asked, rows, Local(entropy=entropy), rng=np.random.default_rng(0))[0]
+            for site, rows in sites.items()
+        }
+        names = next(iter(found.values())).parts
+        sums = {name: np.sum([answer.parts[name].values for answer in found.values()], axis=0) for name in names}
+        answers.append((asked, found))
+        state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), tuple(SIZES)))
+    return asked.result, answers
+
+
+def test_private_training_tells_the_change_alone_and_no_loss(federate):
+    spec = settings(private={"clip": 1.0, "noise": 0.8}, rounds=2)
+    result, answers = federated_privately(spec, entropy=np.random.default_rng(1).bytes)
+    trained = [found for asked, found in answers if asked.step == "train"]
+    assert len(trained) == 2
+    for found in trained:
+        assert {name for answer in found.values() for name in answer.parts} == {"weight", "change", "classes"}
+    assert result.tables["learning"].columns.keys() == {"round"}
+    assert np.isfinite(result.model["weights"]).all()
+
+
+def test_private_training_without_a_secure_source_is_an_error_at_the_site():
+    with pytest.raises(SiteError, match="no secure source"):
+        federated_privately(settings(private={"clip": 1.0, "noise": 0.8}), entropy=None)
+
+
+def test_a_private_study_of_a_network_with_batch_normalisation_is_refused_before_training(federate):
+    with pytest.raises(NotEstimable, match="norm = 'none' or 'layer'"):
+        weights_after(federate, network="mlp", settings={"norm": "batch"}, private={"clip": 1.0, "noise": 0.8})

@@ -80,6 +80,7 @@ class FusedSum:
             lefts, rights = _sides(given, pulls)
             self._add_up(lefts, rights, clip=clip, over=over)
 
+    @np.errstate(over="ignore", invalid="ignore")  # it is looked at
     def _add_up(self, lefts: list[Tensor], rights: list[Tensor | None], *, clip: float, over: float) -> None:
         import torch
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["train_privately", "why_not_private"]
 
 MEET = "private: the loss of a cox network compares rows, so that no row's part has a bound; choose task = 'discrete_time'"
-BATCH = "private: the network normalises over the rows of a batch, so that a row acts on all others"
 KEEPS = "private: the network keeps means of its rows, to which no noise is added; choose another network"
 UNARMED = "private: this site has no secure source of randomness, so nothing is trained; the program that asks must hand one in"
 
@@ -41,7 +40,8 @@ def why_not_private(learner: Learner) -> str:
     if learner.aim.task in ROWS_MEET:
         return MEET
     if learner.normalisation.any():
-        return f"{BATCH}; {_remedy(learner.network.name)}"
+        remedy = _remedy(learner.network.name)
+        return f"private: the network normalises over the rows of a batch, so that a row acts on all others; {remedy}"
     return KEEPS if learner.size > learner.parameters else ""
 
 

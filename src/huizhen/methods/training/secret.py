@@ -115,9 +115,8 @@ class Secret:
     def _uniforms(self, count: int) -> NDArray[np.float64]:
         """From `LEAST` to 1, (count,)."""
         self._draw(count * LONG)
-        words = np.frombuffer(self._room, np.int64, count)
-        found: NDArray[np.float64] = words * 2.0**-64 + (0.5 + LEAST)
-        return found
+        words = np.frombuffer(self._room, np.int64, count).astype(np.float64)
+        return words * 2.0**-64 + (0.5 + LEAST)
 
     def _draw(self, size: int) -> None:
         """So many fresh bytes at the beginning of the room: the stream, on top of what stood there."""

@@ -1,5 +1,7 @@
 """Private training: no row changes a step by more than the clip, the noise is what it is said to be, and its cost is told whole."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -30,6 +32,7 @@ torch = pytest.importorskip("torch")
 TASKS = ("binary", "multiclass", "multilabel", "regression", "discrete_time")
 MLP = {"widths": [8, 5]}
 CLIP = 0.5
+RARE = 1e-5  # what a test of chance may fall below by chance, of which there are dozens here
 
 
 def seeded(seed):
@@ -38,7 +41,7 @@ def seeded(seed):
 
 
 def rows_of(learner, targets_for, rows=13, seed=1):
-    rng, space = np.random.default_rng(seed), learner.network.inputs[1:]
+    rng, space = np.random.default_rng(seed), learner.network.inputs[1:] if learner.aim.task == "segmentation" else ()
     x = rng.normal(size=(rows, *learner.network.inputs)).astype(np.float32)
     return x, targets_for(learner.aim, rows, rng, space)
 
@@ -118,8 +121,8 @@ def test_a_layer_without_a_bias_is_clipped_as_it_is(aims, targets_for):
         ("small_cnn", (2, 8, 8), {"widths": [4], "norm": "none"}, "multiclass"),
         ("unet", (1, 6, 8), {"widths": [2, 4], "units": 1}, "segmentation"),
         ("swin", (1, 16, 16), {"width": 6, "depths": [1, 1], "heads": [1, 2], "window": 2}, "binary"),
-        ("vgg", (1, 32, 32), {"norm": "group", "depth": 11, "hidden": []}, "binary"),
-        ("resnet", (1, 16, 16), {"norm": "group", "stem": "small"}, "binary"),
+        pytest.param("vgg", (1, 32, 32), {"norm": "group", "depth": 11, "hidden": []}, "binary", marks=pytest.mark.slow),
+        pytest.param("resnet", (1, 16, 16), {"norm": "group", "stem": "small"}, "binary", marks=pytest.mark.slow),
     ],
 )
 def test_other_networks_are_clipped_row_by_row(aims, targets_for, monkeypatch, network, inputs, settings, task):
@@ -138,7 +141,8 @@ def test_other_networks_are_clipped_row_by_row(aims, targets_for, monkeypatch, n
 def test_no_row_changes_the_sum_by_more_than_the_clip(aims, targets_for, way, size):
     learner = learner_of(Network("mlp", (6,), 1, MLP), aims["regression"])
     x, y = rows_of(learner, targets_for)
-    x[4] *= size
+    with np.errstate(over="ignore"):
+        x[4] *= size
     without = np.delete(np.arange(len(x)), 4)
     apart = clipped(learner, way, x, y) - clipped(learner, way, x[without], y[without])
     assert np.isfinite(apart).all()
@@ -177,11 +181,11 @@ def test_noise_is_normal_with_the_deviation_that_was_asked_for(entries):
     while sum(map(len, drawn)) < 300_000:
         secret.fill(out, scale)
         drawn.append(out.numpy().copy())
-        if len(drawn) == 20_000:
+        if len(drawn) == 5000:
             break
     found = np.concatenate(drawn).astype(float) / scale
     assert np.isfinite(found).all()
-    assert stats.kstest(found, "norm").pvalue > 1e-3
+    assert stats.kstest(found, "norm").pvalue > RARE
     assert found.var() == pytest.approx(1, abs=5 * np.sqrt(2 / len(found)))
     assert stats.kurtosis(found) == pytest.approx(0, abs=5 * np.sqrt(24 / len(found)))
     assert (np.abs(found) > 3).mean() == pytest.approx(2 * stats.norm.sf(3), abs=5 * np.sqrt(0.0027 / len(found)))
@@ -225,10 +229,10 @@ def test_a_sample_takes_every_row_by_itself_with_the_same_probability(rows, rate
     chances = np.diff(stats.binom.cdf(edges, rows, rate))
     seen = np.histogram(counts, edges + 0.5)[0]
     kept = chances > 0
-    assert stats.chisquare(seen[kept], chances[kept] * seen.sum()).pvalue > 1e-3
+    assert stats.chisquare(seen[kept], chances[kept] * seen.sum()).pvalue > RARE
     taken = np.bincount(np.concatenate(drawn), minlength=rows)
-    assert stats.chisquare(taken).statistic / (rows - 1) < 1.5 if rows > 100 else stats.chisquare(taken).pvalue > 1e-3
-    following = [len(np.intersect1d(one, other)) for one, other in zip(drawn, drawn[1:])]
+    assert stats.chisquare(taken).statistic / (rows - 1) < 1.5 if rows > 100 else stats.chisquare(taken).pvalue > RARE
+    following = [len(np.intersect1d(one, other)) for one, other in pairwise(drawn)]
     assert np.mean(following) == pytest.approx(rows * rate**2, abs=6 * np.sqrt(rows * rate**2 / len(following)) + 0.02)
 
 
@@ -261,7 +265,8 @@ def test_a_step_on_no_row_is_one_of_noise_alone(aims):
     moved = train_privately(learner, learner.initial(0), x, y, recipe, entropy=seeded(4)).weights - learner.initial(0)
     secret, noise = Secret(seeded(4), most=7), np.zeros(7)
     secret.seed()
-    for _ in range(2):
+    for sample, _ in zip(secret.samples(3, 1e-9), range(2)):
+        assert len(sample) == 0
         step = torch.empty(7)
         secret.fill(step, 1.3 * CLIP / 3e-9)
         noise -= step.numpy()
@@ -312,12 +317,10 @@ def test_a_network_that_normalises_over_a_batch_is_refused_with_what_to_set_inst
 
 
 def test_a_loss_that_compares_rows_is_refused(aims):
-    learner = learner_of(Network("mlp", (6,), 1, MLP), aims["cox"])
+    learner = learner_of(Network("mlp", (6,), aims["cox"].outputs, MLP), aims["cox"])
     assert "discrete_time" in why_not_private(learner)
     with pytest.raises(SiteError, match="compares rows"):
-        train_privately(
-            learner, learner.initial(0), np.zeros((4, 6), np.float32), np.zeros((4, 2)), private(), entropy=seeded(0)
-        )
+        train_privately(learner, learner.initial(0), np.zeros((4, 6), np.float32), np.zeros((4, 2)), private(), entropy=seeded(0))
 
 
 def test_without_a_secure_source_or_in_a_way_without_noise_nothing_is_trained(aims, targets_for):
@@ -368,7 +371,9 @@ def test_a_recipe_is_its_facts_and_says_nothing_of_privacy_where_there_is_none()
     assert "private" not in Recipe().facts()
 
 
-@pytest.mark.parametrize("wrong", [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (np.inf, 1.0), (1.0, np.nan), (1.0, 1.0, 1.1), (1.0, 1.0, 1e-12)])
+@pytest.mark.parametrize(
+    "wrong", [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (np.inf, 1.0), (1.0, np.nan), (1.0, 1.0, 1.1), (1.0, 1.0, 1e-12)]
+)
 def test_numbers_that_bound_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match="expected clip and noise above 0"):
         Private(*wrong)
