@@ -1,7 +1,7 @@
 """What a private step costs beside a plain one: fused clipping, noise from a secure source and Poisson sampling together.
 
-Batch 256, SGD, one thread, both as `Learner.train` and `train_privately` come, in turns within one run; `time.process_time` for each
-step, medians. Bar for multilayer perceptrons: 1.4 times the plain step. The small convolutional network, whose rows' gradients are
+Batch 256, SGD, one thread; `Learner.train` and `train_privately` in turns within one run; `time.process_time` for each step,
+medians. Bar for multilayer perceptrons: 1.4 times the plain step. The small convolutional network, whose rows' gradients are
 formed a few at a time, has none.
 """
 
@@ -58,8 +58,7 @@ def test_a_private_step_beside_a_plain_one(name, capsys):
     plain, noisy = (statistics.median(each) for each in zip(*turns))
     ratio = statistics.median(noisy / plain for plain, noisy in turns)
     least = min(noisy for _, noisy in turns) / min(plain for plain, _ in turns)
+    times = f"plain {plain * 1e6:,.0f} us, private {noisy * 1e6:,.0f} us"
     with capsys.disabled():
-        print(
-            f"\n{name}: plain {plain * 1e6:,.0f} us, private {noisy * 1e6:,.0f} us; ratio {ratio:.2f}, of the least {least:.2f}; bar {bar}"
-        )
-    assert bar is None or min(ratio, least) <= bar
+        print(f"\n{name}: {times}; median ratio {ratio:.2f}, ratio of the least {least:.2f}; bar {bar}")
+    assert bar is None or ratio <= bar

@@ -25,7 +25,7 @@ __all__ = ["ClippedSum", "FusedSum", "RowByRowSum", "clipped_sum_of", "shares_of
 
 Doubles = NDArray[np.float64]
 AT_ONCE = 2**24  # numbers held for the rows whose gradients are formed together: 64 MiB
-BELOW = 1 - 2**-17  # of the clip: float32 loses less in a norm and in a row's share of the sum
+BELOW = 1 - 2**-19  # of the clip: float32 loses less in a norm and in a row's share of the sum
 POINTWISE = ("ReLU", "GELU", "ELU", "Tanh", "Sigmoid", "Dropout")
 CALM = 1e18  # up to here no square of a norm has overflowed, nor does one matter that has underflowed
 
@@ -62,6 +62,8 @@ class FusedSum:
         self._layers = tuple((layer, isinstance(layer, nn.Linear | nn.LayerNorm)) for layer in store.module.children())
         self._pieces = tuple(piece for layer, _ in self._layers for piece in _pieces_of(layer))
         self._widths = [piece.width for piece in self._pieces]
+        widest = max((layer.in_features for layer, _ in self._layers if isinstance(layer, nn.Linear)), default=0)
+        self._below = 1 - widest * 2.0**-30  # float32 loses more in longer sums: half a digit for each 64 terms
         self._ones = np.array([[float(piece.by_one is not None)] for piece in self._pieces])
 
     def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None:
@@ -90,7 +92,7 @@ class FusedSum:
             squares = _squares(lefts, rights)
         ours, theirs = squares[: len(lefts)], squares[len(lefts) :]
         theirs += self._ones
-        shares, kept = shares_of((ours * theirs).sum(0), clip=clip, over=over)
+        shares, kept = shares_of((ours * theirs).sum(0), clip=clip * self._below, over=over)
         left = torch.cat(lefts, 1)
         if kept is not None:
             keep = torch.from_numpy(kept).to(left.device)[:, None]
