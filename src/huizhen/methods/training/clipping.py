@@ -8,6 +8,7 @@ is no larger than its output. Of other networks the gradients of a few rows are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +20,9 @@ from huizhen.methods.training.store import Store
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
+    from torch.nn import Linear, Module
+
+    Given = tuple[Sequence[tuple[Module, Tensor]], list[Tensor]]
 
 __all__ = ["ClippedSum", "FusedSum", "RowByRowSum", "clipped_sum_of", "shares_of"]
 
@@ -60,6 +63,7 @@ class FusedSum:
 
         self._loss = loss
         self._layers = tuple((layer, isinstance(layer, nn.Linear | nn.LayerNorm)) for layer in store.module.children())
+        self._plain = _plain_layers(store.module)
         self._pieces = tuple(piece for layer, _ in self._layers for piece in _pieces_of(layer))
         self._widths = [piece.width for piece in self._pieces]
         widest = max((layer.in_features for layer, _ in self._layers if isinstance(layer, nn.Linear)), default=0)
@@ -67,6 +71,15 @@ class FusedSum:
         self._ones = np.array([[float(piece.by_one is not None)] for piece in self._pieces])
 
     def __call__(self, x: Tensor, y: Tensor, *, clip: float, over: float) -> None:
+        import torch
+
+        given, pulls = self._by_hand(x, y) if self._plain else self._by_graph(x, y)
+        with torch.no_grad():
+            lefts, rights = _sides(given, pulls)
+            self._add_up(lefts, rights, clip=clip, over=over)
+
+    def _by_graph(self, x: Tensor, y: Tensor) -> Given:
+        """Every layer that learns with what it was given, and the pulls on what it gave."""
         import torch
 
         given: list[tuple[Module, Tensor]] = []
@@ -77,10 +90,23 @@ class FusedSum:
             if learns:
                 given.append((layer, before))
                 outputs.append(h)
-        pulls = torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(len(x)))
+        return given, list(torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(len(x))))
+
+    def _by_hand(self, x: Tensor, y: Tensor) -> Given:
+        """The same of linear layers with ReLU between them: so few operations that to note them takes longer than to do them."""
+        import torch
+        from torch.nn.functional import linear
+
+        befores, h = list["Tensor"](), x.flatten(1)
         with torch.no_grad():
-            lefts, rights = _sides(given, pulls)
-            self._add_up(lefts, rights, clip=clip, over=over)
+            for layer in self._plain:
+                befores.append(h if not befores else h.relu_())
+                h = linear(befores[-1], layer.weight, layer.bias)
+        pulls = [*torch.autograd.grad(self._loss(h.requires_grad_(), y), h, h.new_ones(len(x)))]
+        with torch.no_grad():
+            for layer, before in zip(self._plain[:0:-1], befores[:0:-1]):
+                pulls.append(torch.ops.aten.threshold_backward(pulls[-1] @ layer.weight, before, 0))
+        return list(zip(self._plain, befores)), pulls[::-1]
 
     @np.errstate(over="ignore", invalid="ignore")  # it is looked at
     def _add_up(self, lefts: list[Tensor], rights: list[Tensor | None], *, clip: float, over: float) -> None:
@@ -167,7 +193,7 @@ def _pieces_of(layer: Module) -> list[_Piece]:
     return []
 
 
-def _sides(given: list[tuple[Module, Tensor]], pulls: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor | None]]:
+def _sides(given: Sequence[tuple[Module, Tensor]], pulls: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor | None]]:
     """Left and right of the pieces of `_pieces_of`, (row, width) and (row, input) or None for 1."""
     from torch import nn
 
@@ -234,6 +260,21 @@ def _is_chain(module: Module) -> bool:
     )
     others = (layer for layer in layers[1:] if layer not in learning)
     return known and len({id(layer) for layer in layers}) == len(layers) and all(_is_pointwise(layer) for layer in others)
+
+
+def _plain_layers(module: Module) -> tuple[Linear, ...]:
+    """The linear layers of a chain of nothing else, but for the ReLU between each two; none of another chain."""
+    from torch import nn
+
+    rest = list(module.children())[1:]
+    between = all(type(layer) is nn.ReLU for layer in rest[1::2]) and len(rest) % 2 == 1
+    return tuple(layer for layer in rest if isinstance(layer, nn.Linear)) if between and _are_linear(rest[::2]) else ()
+
+
+def _are_linear(layers: Sequence[Module]) -> bool:
+    from torch import nn
+
+    return all(type(layer) is nn.Linear for layer in layers)
 
 
 def _is_pointwise(layer: Module) -> bool:
