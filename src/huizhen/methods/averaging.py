@@ -31,6 +31,7 @@ from huizhen.methods.training.features import FEATURES_STEPS, agree_features, fo
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
 from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
+from huizhen.methods.training.privately import why_not_private
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.start import START_STEPS, agree_rows
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
@@ -64,6 +65,8 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         raise NotEstimable(
             "own_layers: the network has no batch normalisation; choose norm = 'batch' in settings, or own_layers = false"
         )
+    if spec.private and (reason := why_not_private(learner)):
+        raise NotEstimable(reason)
     setting = {
         "network": network.facts(),
         "aim": aim.facts(),
@@ -134,7 +137,7 @@ def _advanced(spec: AveragingSpec, joint: Joint, total: Total, parameters: int, 
 def _loss(total: Total, aim: Aim) -> dict[str, float]:
     """Mean over the rows that were trained on; of squared errors in the outcome's own unit."""
     rows = float(total.sums["weight"][0])
-    return {"loss": float(total.sums["loss"][0]) / rows * aim.scale**2} if rows else {}
+    return {"loss": float(total.sums["loss"][0]) / rows * aim.scale**2} if rows and "loss" in total.sums else {}
 
 
 def _note(spec: AveragingSpec, terms: Terms, aim: Aim, course: Course, joint: Joint, total: Total) -> None:
@@ -153,7 +156,7 @@ def _judged(
     """The last question: how good are the weights on rows that they have not seen?"""
     if terms.noise:
         return _unjudged(spec, terms, learner, setting, joint, course)
-    if not any("loss" in one for one in course.rounds):
+    if not _has_trained(spec, terms, learner, joint, course):
         raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
     facts = {**setting, **_so_far(course), "weights": joint.weights, "of_round": course.done, "turn": _turn(spec, terms, 0)}
     facts["folds"] = course.judged
@@ -176,6 +179,12 @@ def _unjudged(
     """What noise leaves: the weights, and nothing of how good they are."""
     facts = {"network": spec.network, "parameters": learner.parameters, "rounds": course.done, "judged_on": "nothing"}
     return Result(NAME, 0, terms.roster, facts, model={**setting, "weights": joint.weights}, notes=(UNJUDGED,))
+
+
+def _has_trained(spec: AveragingSpec, terms: Terms, learner: Learner, joint: Joint, course: Course) -> bool:
+    if spec.private:  # no loss is told, but noise has moved the weights
+        return not np.array_equal(joint.weights, learner.initial(terms.seed))
+    return any("loss" in one for one in course.rounds)
 
 
 def _result(

@@ -87,10 +87,12 @@ class Local:
     Attributes:
         kept: checkpointed at the site; canonical values only.
         memo: derived from rows and questions, rebuilt when lost, never checkpointed.
+        entropy: so many bytes from the site's secure source, for what must stay secret; None: the site was given none.
     """
 
     kept: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     memo: dict[str, Any] = field(default_factory=dict)
+    entropy: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

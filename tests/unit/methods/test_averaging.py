@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from huizhen.data.examples import concatenate
+from huizhen.errors import SiteError
 from huizhen.methods.averaging import AVERAGING, AveragingSpec
 from huizhen.methods.kaplan_meier import KAPLAN_MEIER
 from huizhen.methods.method import Finished, Local
@@ -512,3 +513,40 @@ def test_a_network_of_times_tells_the_ends_that_a_curve_tells_and_no_count_betwe
     assert found.tables["quality"].columns["measure"] == ("concordance", "concordance_error_bound")
     assert min(found.tables["quality"].columns["smallest_group"]) >= 5
     assert set(found.model) == {"network", "aim", "features", "aside", "drawn_by", "own_layers", "weights"}
+
+
+def federated_privately(spec, *, entropy):
+    """The course of averaging over the sites, each with a source of its own, and what every site answered."""
+    sites, state = by_site(ROWS), AVERAGING.begin(spec, TERMS)
+    answers = []
+    while not isinstance(asked := AVERAGING.ask(state), Finished):
+        found = {
+            site: AVERAGING.answer(asked, rows, Local(entropy=entropy), rng=np.random.default_rng(0))[0]
+            for site, rows in sites.items()
+        }
+        names = next(iter(found.values())).parts
+        sums = {name: np.sum([answer.parts[name].values for answer in found.values()], axis=0) for name in names}
+        answers.append((asked, found))
+        state = AVERAGING.fold(state, Total(sums, {}, {}, len(ROWS), tuple(SIZES)))
+    return asked.result, answers
+
+
+def test_private_training_tells_the_change_alone_and_no_loss():
+    spec = settings(private={"clip": 1.0, "noise": 0.8}, rounds=2)
+    result, answers = federated_privately(spec, entropy=np.random.default_rng(1).bytes)
+    trained = [found for asked, found in answers if asked.step == "train"]
+    assert len(trained) == 2
+    for found in trained:
+        assert {name for answer in found.values() for name in answer.parts} == {"weight", "change", "classes"}
+    assert result.tables["learning"].columns.keys() == {"round"}
+    assert np.isfinite(result.model["weights"]).all()
+
+
+def test_private_training_without_a_secure_source_is_an_error_at_the_site():
+    with pytest.raises(SiteError, match="no secure source"):
+        federated_privately(settings(private={"clip": 1.0, "noise": 0.8}), entropy=None)
+
+
+def test_a_private_study_of_a_network_with_batch_normalisation_is_refused_before_training(federate):
+    spec = settings(network="mlp", settings={"norm": "batch"}, private={"clip": 1.0, "noise": 0.8})
+    assert "choose norm = 'none' or 'layer' in settings" in federate(AVERAGING, spec, TERMS, by_site(ROWS)).failure

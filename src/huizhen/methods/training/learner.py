@@ -19,6 +19,7 @@ from huizhen.methods.training.losses import loss_of
 from huizhen.methods.training.optimiser import Optimiser
 from huizhen.methods.training.order import DROPOUT, Schedule, draw, row_orders, seed_of
 from huizhen.methods.training.recipe import Recipe
+from huizhen.methods.training.spending import Spending
 from huizhen.methods.training.state import alone, diverged, memory_named
 from huizhen.methods.training.store import Store
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-__all__ = ["Learner", "Rows", "Trained", "learner_of"]
+__all__ = ["NOISELESS", "Learner", "Rows", "Trained", "learner_of"]
 
 Weights = NDArray[np.float32]
 Rows = NDArray[Any]
@@ -34,6 +35,7 @@ STEP_OVER_FORWARD = 3  # a gradient takes twice the operations of the forward pa
 SMALL_STEP = 10**8  # operations: some 10 ms on one core
 DENSE = ("activation", "batchnorm", "container", "dropout", "flatten", "linear", "normalization")  # rooms of torch.nn.modules
 PAIRS = "batch normalisation takes its mean over two rows at least; choose another norm, or leave the site out"
+NOISELESS = "private: this way of training adds no noise, so nothing is trained; train one site at a time, with train_privately"
 AT_ONCE = 2**18  # numbers of input that are predicted on at once: 8,738 rows of 30 features, 334 images of 28 x 28
 
 
@@ -48,6 +50,7 @@ class Trained:
             its step.
         rows: rows at the site.
         diverged: the step (from 1) in which the loss or the weights were no longer finite; 0: none.
+        spent: of private training, what it cost; None: no noise was added.
     """
 
     weights: Weights
@@ -55,6 +58,7 @@ class Trained:
     loss: float
     rows: int
     diverged: int = 0
+    spent: Spending | None = None
 
 
 @lru_cache(maxsize=4)
@@ -128,12 +132,13 @@ class Learner:
             weights: where it starts, float32 (size,).
             inputs: (row, *network.inputs); uint8 images are scaled to [0, 1], other numbers are taken as they are.
             targets: as `Aim.targets` gives them.
-            recipe: how.
+            recipe: how; without `private`, which `train_privately` reads.
             seed: of the order of rows, dropout and mirroring.
             drift: added to every gradient, (parameters,) (Karimireddy et al. 2020, alg. 1: c - c_i).
 
         Raises:
-            SiteError: training diverged, memory ran out, there are too few rows, or they are of another shape.
+            SiteError: training diverged, memory ran out, there are too few rows, or they are of another shape; or the recipe is
+                private.
         """
         found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift)
         if found.diverged:
@@ -151,7 +156,9 @@ class Learner:
         drift: NDArray[np.float32] | None = None,
     ) -> Trained:
         """As `train`, but training that diverged is told in what it gives, and ends there."""
-        self._refuse_strangers(inputs)
+        if recipe.private is not None:
+            raise SiteError(NOISELESS)
+        self.refuse_strangers(inputs)
         rows = len(inputs)
         schedule = self.schedule(np.array([rows]), recipe)
         order, seeds, total, seen = np.empty((1, 0), np.int64), seed_of(seed), 0.0, 0
@@ -181,7 +188,7 @@ class Learner:
         ``regression`` float64 in the outcome's own unit."""
         import torch
 
-        self._refuse_strangers(inputs)
+        self.refuse_strangers(inputs)
         at_once = max(1, min(CHUNK, AT_ONCE // prod(self.network.inputs)))
         with alone(0, threads=self.threads(at_once)), memory_named(at_once):
             self.store.load(weights)
@@ -209,7 +216,8 @@ class Learner:
         """Threads for steps of so many rows: one where a second waits longer than it works, else as torch is set (0)."""
         return 1 if STEP_OVER_FORWARD * self._operations * batch < SMALL_STEP else 0
 
-    def _refuse_strangers(self, inputs: Rows) -> None:
+    def refuse_strangers(self, inputs: Rows) -> None:
+        """Raise a `SiteError` where rows are of another shape than the network was built for."""
         if inputs.shape[1:] != self.network.inputs:
             found, expected = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.network.inputs))
             raise SiteError(f"found rows of {found}, the network was built for rows of {expected}; bring them to one size")

@@ -7,6 +7,7 @@ alone, a control variate (SCAFFOLD) or its own normalisation layers (FedBN), sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,10 +21,12 @@ from huizhen.methods.scores.aim import Aim
 from huizhen.methods.scores.histogram import BINS, COARSE
 from huizhen.methods.scores.measure import COUNTS, measure
 from huizhen.methods.training.aggregation import effective_steps
-from huizhen.methods.training.learner import Learner, learner_of
+from huizhen.methods.training.learner import Learner, Trained, learner_of
 from huizhen.methods.training.own import after_training, at, named, settle
+from huizhen.methods.training.privately import train_privately
 from huizhen.methods.training.recipe import Recipe
 from huizhen.methods.training.rows import Rows, fold_of, forget, prepare
+from huizhen.methods.training.secret import Entropy
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
@@ -61,12 +64,13 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
     weights = _with_own_layers(learner, facts, settled)
     sums = judge(learner, learner.aim, weights, rows, facts["folds"], bins=COARSE)  # finely after the last round
     if _has_the_turn(facts, examples) and len(rows(0)):
-        change, settled = _change(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)))
+        trained = _trained(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)), entropy=local.entropy)
+        change, settled = _change(learner, facts, weights, trained, settled)
         sums |= change
     else:
         sums |= _no_change(learner, facts)
     sums |= classes_of(learner.aim, rows(0).targets)
-    after = Local(settled, local.memo) if _keeps(facts) else local
+    after = replace(local, kept=settled) if _keeps(facts) else local
     return _answer(sums, examples.rows, individual=facts["turn"] is not None, layout=learner.names), after
 
 
@@ -89,20 +93,42 @@ def _keeps(facts: Mapping[str, Any]) -> bool:
     return facts.get("control") is not None or bool(facts["own_layers"])
 
 
+def _trained(
+    learner: Learner,
+    facts: Mapping[str, Any],
+    weights: Floats,
+    rows: Rows,
+    settled: Mapping[str, Any],
+    *,
+    seed: int,
+    entropy: Entropy | None,
+) -> Trained:
+    """What came of training on a site's rows."""
+    recipe, control = Recipe.from_facts(facts["recipe"]), facts["control"]
+    drift = None if control is None else control - _own_control(learner, facts, settled)
+    if recipe.private is not None:
+        return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=entropy, drift=drift)
+    return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift)
+
+
+def _own_control(learner: Learner, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> Floats:
+    before = at(settled, facts["done"])["control"]
+    return before if before is not None else np.zeros(learner.parameters, np.float32)
+
+
 def _change(
-    learner: Learner, facts: Mapping[str, Any], weights: Floats, rows: Rows, settled: Mapping[str, Any], *, seed: int
+    learner: Learner, facts: Mapping[str, Any], weights: Floats, trained: Trained, settled: Mapping[str, Any]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """What a site adds to the sums after training, and what it keeps."""
     recipe, size = Recipe.from_facts(facts["recipe"]), learner.parameters
     control, done = facts["control"], facts["done"]
-    before = at(settled, done)["control"]
-    own = before if before is not None else np.zeros(size, np.float32)
-    drift = None if control is None else control - own
-    trained = learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift)
+    before, own = at(settled, done)["control"], _own_control(learner, facts, settled)
     count = np.float32(trained.rows)
     layers = trained.weights[learner.normalisation] if facts["own_layers"] else None
     change = np.subtract(trained.weights, weights, out=trained.weights)
-    sums = {"weight": np.array([float(trained.rows)]), "loss": np.array([trained.rows * trained.loss])}
+    sums = {"weight": np.array([float(trained.rows)])}
+    if recipe.private is None:  # the loss of rows is no noisy number
+        sums["loss"] = np.array([trained.rows * trained.loss])
     new = None
     if control is not None:
         # Option II of SCAFFOLD (Karimireddy et al. 2020, eq. 4): the mean gradient on the way, from the change itself.
@@ -123,7 +149,9 @@ def _change(
 
 def _no_change(learner: Learner, facts: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """The answer of a site that does not train in this round: zeros of the same shapes."""
-    sums: dict[str, NDArray[Any]] = {"weight": np.zeros(1), "loss": np.zeros(1), "change": np.zeros(learner.size, np.float32)}
+    sums: dict[str, NDArray[Any]] = {"weight": np.zeros(1), "change": np.zeros(learner.size, np.float32)}
+    if Recipe.from_facts(facts["recipe"]).private is None:
+        sums["loss"] = np.zeros(1)
     if facts["control"] is not None:
         sums["control"], sums["joined"] = np.zeros(learner.parameters, np.float32), np.zeros(1)
     if facts["normalise"]:

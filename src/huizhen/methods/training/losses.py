@@ -14,10 +14,12 @@ from huizhen.methods.scores.aim import Aim
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Loss", "loss_of"]
+__all__ = ["ROWS_MEET", "Loss", "RowLoss", "loss_of", "row_loss_of"]
 
 Loss = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]  # outputs (row, output, *space), targets, weights (row,) -> ()
+RowLoss = Callable[["Tensor", "Tensor"], "Tensor"]  # outputs (row, output, *space), targets -> (row,)
 SMOOTH = 1e-5  # added above and below in Dice: a class that is neither there nor foretold counts as found
+ROWS_MEET = ("cox",)  # tasks whose loss is no mean over rows of what each has by itself
 LEAST_WEIGHT = 1e-30  # log of it is finite, and it is nothing beside any weight in use
 
 
@@ -28,33 +30,41 @@ def loss_of(aim: Aim) -> Loss:
     squared error. ``cox``: Breslow's partial likelihood with risk sets within the batch. ``discrete_time``: likelihood of the
     hazards. ``segmentation``: soft Dice and cross entropy, both with weight 1.
     """
-    return _LOSSES[aim.task]
+    if aim.task in ROWS_MEET:
+        return _cox
+    each = row_loss_of(aim)
+    return lambda outputs, targets, weights: _mean(each(outputs, targets), weights)
+
+
+def row_loss_of(aim: Aim) -> RowLoss:
+    """The loss of each row by itself, of which that of the task is the mean; not for tasks of `ROWS_MEET`, where there is none."""
+    return _EACH[aim.task]
 
 
 def _mean(each: Tensor, weights: Tensor) -> Tensor:
     return (each * weights).sum() / weights.sum().clamp_min(LEAST_WEIGHT)
 
 
-def _binary(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _binary(outputs: Tensor, targets: Tensor) -> Tensor:
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    return _mean(binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="none"), weights)
+    return binary_cross_entropy_with_logits(outputs[:, 0], targets, reduction="none")
 
 
-def _multilabel(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _multilabel(outputs: Tensor, targets: Tensor) -> Tensor:
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    return _mean(binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(1), weights)
+    return binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(1)
 
 
-def _multiclass(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _multiclass(outputs: Tensor, targets: Tensor) -> Tensor:
     from torch.nn.functional import cross_entropy
 
-    return _mean(cross_entropy(outputs, targets, reduction="none"), weights)
+    return cross_entropy(outputs, targets, reduction="none")
 
 
-def _regression(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    return _mean((outputs[:, 0] - targets) ** 2, weights)
+def _regression(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs[:, 0] - targets) ** 2
 
 
 def _cox(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -71,8 +81,8 @@ def _cox(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     return _mean(event.to(score.dtype) * (at_risk[last_of_time] - score), weight)
 
 
-def _discrete_time(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Minus the log likelihood of the hazards (Gensheimer and Narasimhan 2019, eqs. 3 and 4), mean over rows.
+def _discrete_time(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Minus the log likelihood of the hazards (Gensheimer and Narasimhan 2019, eqs. 3 and 4).
 
     With h the hazards and j the row's interval: the product of 1 - h over the intervals before j, times h of j after an event, or
     times 1 - h of j without one: who is censored has lived through the interval of the last visit (the person-period form of
@@ -85,10 +95,10 @@ def _discrete_time(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     places = torch.arange(outputs.shape[1], device=outputs.device)
     happened = ((places == interval) & (event > 0)).to(outputs.dtype)
     each = binary_cross_entropy_with_logits(outputs, happened, reduction="none")
-    return _mean((each * (places <= interval)).sum(1), weights)
+    return (each * (places <= interval)).sum(1)
 
 
-def _segmentation(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _segmentation(outputs: Tensor, targets: Tensor) -> Tensor:
     """Cross entropy (mean over pixels) plus 1 - soft Dice of each row (mean over classes; Sudre et al. 2017, sec. 2.1)."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -98,15 +108,14 @@ def _segmentation(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     chance = outputs.softmax(1)
     overlap, both = (chance * truth).flatten(2).sum(2), (chance + truth).flatten(2).sum(2)
     dice = ((2 * overlap + SMOOTH) / (both + SMOOTH)).mean(1)
-    return _mean(cross_entropy(outputs, targets, reduction="none").flatten(1).mean(1) + 1 - dice, weights)
+    return cross_entropy(outputs, targets, reduction="none").flatten(1).mean(1) + 1 - dice
 
 
-_LOSSES: dict[str, Loss] = {
+_EACH: dict[str, RowLoss] = {
     "binary": _binary,
     "multilabel": _multilabel,
     "multiclass": _multiclass,
     "regression": _regression,
-    "cox": _cox,
     "discrete_time": _discrete_time,
     "segmentation": _segmentation,
 }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from huizhen.errors import SiteError
 from huizhen.methods.training.aggregation import mean_change
-from huizhen.methods.training.learner import Learner, Rows, Weights
+from huizhen.methods.training.learner import NOISELESS, Learner, Rows, Weights
 from huizhen.methods.training.order import ROUND, Draws, Ints, Schedule, draw, seed_of
 from huizhen.methods.training.recipe import Recipe
 from huizhen.methods.training.state import alone, memory_named
@@ -47,8 +47,11 @@ def train_many(
         drifts: added to each site's gradients, (site, parameters).
 
     Raises:
-        SiteError: memory ran out, or a site has too few rows. A site that diverged raises nothing: see `TrainedTogether.diverged`.
+        SiteError: memory ran out, a site has too few rows, or the recipe is private. A site that diverged raises nothing: see
+            `TrainedTogether.diverged`.
     """
+    if recipe.private is not None:
+        raise SiteError(NOISELESS)
     held = sites if isinstance(sites, Sites) else Sites(sites)
     schedule = learner.schedule(held.counts, recipe)
     drawn = np.concatenate([seed_of(int(seed)) for seed in seeds]) if not isinstance(seeds, np.ndarray) else seeds

@@ -16,9 +16,10 @@ from huizhen.methods.networks import kind, names
 from huizhen.methods.scores.setting import Rule, aside_mistakes, survival_of
 from huizhen.methods.survival.followup import SurvivalSpec
 from huizhen.methods.training.aggregation import Server
-from huizhen.methods.training.recipe import Recipe
+from huizhen.methods.training.losses import ROWS_MEET
+from huizhen.methods.training.recipe import Private, Recipe
 
-__all__ = ["AveragingSpec"]
+__all__ = ["AveragingSpec", "PrivateSpec"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1e-12, le=1e6)]  # of learning, and tau: float32 holds what they are multiplied by
@@ -27,6 +28,19 @@ Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Floats = Annotated[tuple[float, ...], Field(strict=False)]
 SHOWN = 80  # characters of a wrong name in a message
 SURVIVAL = ("cox", "discrete_time")
+
+
+class PrivateSpec(Spec):
+    """The table ``private``: clipping and noise in every step, see `Private`."""
+
+    clip: float = Field(ge=1e-6, le=1e6)
+    noise: float = Field(gt=0, le=1e6)
+    rate: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> PrivateSpec:
+        Private(**self.model_dump())
+        return self
 
 
 class AveragingSpec(Spec):
@@ -46,6 +60,7 @@ class AveragingSpec(Spec):
         rounds: the most rounds.
         early_stopping: rounds without a better joint validation, after which the best weights are taken; 0: never.
         epochs, steps, batch, optimiser, learning_rate, momentum, weight_decay, clip, augment: local training, see `Recipe`.
+        private: differential privacy in every step of it, see `Private`; None: none.
         proximal: mu of FedProx; 0: none.
         control: whether control variates correct the drift of sites (SCAFFOLD).
         normalise: whether a site's change is divided by its effective steps (FedNova).
@@ -81,6 +96,7 @@ class AveragingSpec(Spec):
     weight_decay: Penalty = 0.0
     clip: Penalty = 0.0
     augment: Literal["none", "flip"] = "none"
+    private: PrivateSpec | None = None
     proximal: Penalty = 0.0
     control: bool = False
     normalise: bool = False
@@ -146,7 +162,8 @@ class AveragingSpec(Spec):
             "clip",
             "augment",
         )
-        return Recipe(**{name: getattr(self, name) for name in names})
+        private = None if self.private is None else Private(**self.private.model_dump())
+        return Recipe(**{name: getattr(self, name) for name in names}, private=private)
 
     @property
     def server_rule(self) -> Server:
@@ -205,6 +222,17 @@ def _of_training(spec: AveragingSpec) -> list[str]:
         problems.append(f"momentum: found with {spec.optimiser}, expected with sgd alone")
     if spec.order == "cyclic" and (spec.control or spec.normalise):
         problems.append("order: a cycle has one site in a round, so control and normalise mean nothing there")
+    return problems + (_of_privacy(spec) if spec.private else [])
+
+
+def _of_privacy(spec: AveragingSpec) -> list[str]:
+    problems = []
+    if spec.task in ROWS_MEET:
+        problems.append(f"private: found a {spec.task} network, whose loss compares rows, expected task = discrete_time")
+    if spec.scale == "site":
+        problems.append("private: found scale = site, by which a row acts on all others of its site, expected joint or none")
+    if spec.clip:
+        problems.append("clip: found with private, which clips every row, expected 0")
     return problems
 
 
