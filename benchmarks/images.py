@@ -26,7 +26,7 @@ SHARES = (0.08, 0.12, 0.20, 0.25, 0.35)
 FOLDS = {"train": "train", "val": "validation", "test": "test"}
 SETTINGS = {
     "network": "small_cnn", "image": "image", "outcome": "label", "validation": "split == 'validation'", "test": "split == 'test'",
-    "rounds": 120, "early_stopping": 10, "epochs": 1, "batch": 16, "optimiser": "adam", "learning_rate": 0.003,
+    "rounds": 240, "early_stopping": 60, "steps": 25, "batch": 16, "optimiser": "adam", "learning_rate": 0.003, "augment": "flip",
 }  # fmt: skip
 
 

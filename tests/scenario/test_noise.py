@@ -241,3 +241,34 @@ def test_what_cannot_carry_noise_is_refused_as_the_study_is_read():
     with pytest.raises(StudyError, match="a Gaussian mechanism"):
         study(mechanism="laplace")
     assert Study.parse(study().content).digest == study().digest
+
+
+def test_private_training_tells_what_it_cost_and_what_it_does_not_cover():
+    """DP-SGD in training: the promise is for the rows learned from, and its figure is the accountant's."""
+    pytest.importorskip("torch")
+    from huizhen.privacy.accounting.epsilon import epsilon
+    from huizhen.privacy.accounting.events import GaussianEvent, PoissonSampledEvent, SelfComposedEvent
+
+    private = {"clip": 1.0, "noise": 2.0, "rate": 0.1, "delta": 1e-5}
+    settings = {
+        "network": "logistic",
+        "outcome": "smoker",
+        "covariates": ["age", "lab"],
+        "rounds": 3,
+        "test": 0.3,
+        "private": private,
+    }
+    asked = {"variables": {"smoker": VARIABLES["smoker"]}, "method": {"averaging": settings}, "protection": {"sum": "masked"}}
+    found = run(Study.parse(asked), SITES)["averaging"]
+    assert not found.result.failure
+    steps = SelfComposedEvent(PoissonSampledEvent(0.1, GaussianEvent(2.0)), 10 * 3)
+    assert found.result.facts["epsilon"] == pytest.approx(epsilon([steps], 1e-5).pld)
+    assert found.result.facts["epsilon_rdp"] >= found.result.facts["epsilon"]
+    assert any("Numbers of rows and of classes" in note for note in found.result.notes)
+    assert not found.pooled.failure
+    again = run(Study.parse(asked), SITES, compare=False)["averaging"]
+    assert not np.array_equal(again.result.model["weights"], found.result.model["weights"]), "its draws are secret"
+    del private["rate"]
+    told = run(Study.parse(asked), SITES, compare=False)["averaging"].result
+    assert "epsilon" not in told.facts
+    assert any("with a rate in private" in note for note in told.notes)

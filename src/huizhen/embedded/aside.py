@@ -6,6 +6,7 @@ is kept back by a second one too, the smallest that shows it, so that the differ
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,7 +54,9 @@ def by_itself(analysis: Analysis, rows: Examples, terms: Terms, *, asking: Calla
             raise PolicyError("; ".join(decision.reasons))
 
     try:
-        return publish(alone(analysis.method, analysis.spec, terms, rows, asking=asking, judge=judge), terms)
+        return publish(
+            alone(analysis.method, analysis.spec, terms, rows, asking=asking, judge=judge, entropy=secrets.token_bytes), terms
+        )
     except PolicyError as refusal:
         return Result(analysis.method.name, rows.rows, failure=refusal.message)
     except Exception as error:  # one site's trouble with its own rows must not cost the others the joint answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -140,6 +141,7 @@ class Federation:
                     scheme=at_sites[site],
                     counted=counted[site],
                     checkpoints=checkpoints,
+                    entropy=secrets.token_bytes,
                 )
                 for site, examples in self.tables.items()
             },

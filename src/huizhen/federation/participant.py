@@ -55,6 +55,7 @@ class Participant:
         scheme: how addends are protected.
         counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
+        entropy: so many bytes from the site's secure source, for methods whose draws must stay secret; None: they do not answer.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Participant:
         scheme: Scheme,
         counted: Scheme | None = None,
         checkpoints: Checkpoints | None = None,
+        entropy: Callable[[int], bytes] | None = None,
     ) -> None:
         self.site = site
         self._study = study
@@ -75,6 +77,7 @@ class Participant:
         self._scheme = scheme
         self._counted = counted or PlainSum()
         self._checkpoints = checkpoints or MemoryCheckpoints()
+        self._entropy = entropy
         self._work: dict[str, _Work] = {}
         self._draws = _Draws()
 
@@ -122,7 +125,8 @@ class Participant:
         if work is None:
             analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
             self._work.clear()  # analyses come one after the other, and each holds its rows prepared
-            work = self._work[ask.analysis] = _Work(analysis, select(self._study, analysis, self._examples))
+            selected = select(self._study, analysis, self._examples)
+            work = self._work[ask.analysis] = _Work(analysis, selected, Local(entropy=self._entropy))
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
             work.lineage, work.local, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
         if (ask.lineage, ask.round) != work.turn:
@@ -133,8 +137,8 @@ class Participant:
         """Local state as it was before the round that is asked: a round may be asked again after a crash."""
         saved = self._checkpoints.load(self._name(ask))
         if saved is None or saved["lineage"] != ask.lineage or ask.round < saved["round"]:
-            return Local()
-        return Local(saved["before"] if saved["round"] == ask.round else saved["kept"])
+            return Local(entropy=self._entropy)
+        return Local(saved["before"] if saved["round"] == ask.round else saved["kept"], entropy=self._entropy)
 
     def _recall_scheme(self, ask: Ask) -> dict[str, Any]:
         """What the scheme kept of this course."""

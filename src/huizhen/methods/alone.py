@@ -25,6 +25,7 @@ def alone(
     site: str = "alone",
     asking: Callable[[Question], None] | None = None,
     judge: Callable[[Question, Answer], None] | None = None,
+    entropy: Callable[[int], bytes] | None = None,
 ) -> Result:
     """The method's result with one participant.
 
@@ -34,6 +35,7 @@ def alone(
         site: the participant's name; its roster.
         asking: is shown every question before it is answered.
         judge: is shown every answer before the method sees it, and may raise.
+        entropy: so many bytes from a secure source, for methods whose draws must stay secret.
 
     Returns:
         The result; `Result.failure` says where there is no answer.
@@ -43,7 +45,7 @@ def alone(
     """
     rows = examples.where(examples.complete(method.complete(spec)))
     rng = np.random.default_rng(terms.seed)
-    state, local = method.begin(spec, replace(terms, roster=(site,))), Local()
+    state, local = method.begin(spec, replace(terms, roster=(site,))), Local(entropy=entropy)
     while not isinstance(asked := method.ask(state), Finished):
         if asking is not None:
             asking(asked)

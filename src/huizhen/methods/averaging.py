@@ -33,6 +33,7 @@ from huizhen.methods.training.local import TRAINING_STEPS
 from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
 from huizhen.methods.training.privately import why_not_private
 from huizhen.methods.training.spec import AveragingSpec
+from huizhen.methods.training.spending import spent_by
 from huizhen.methods.training.start import START_STEPS, agree_rows
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
 from huizhen.privacy.release import Progress, Question, Terms, Total, Variable
@@ -48,6 +49,13 @@ BLIND = "Early stopping had nothing to judge by: no measure of the validation ro
 OWN = (
     "Every site keeps its own normalisation layers; the joint weights hold those that the network began with, and are judged with "
     "the sites' own."
+)
+COVERED = (
+    "The noise covers what the weights tell of the rows learned from. Numbers of rows and of classes, scales of the inputs and the "
+    "measures of rows kept aside are exact."
+)
+UNTOLD = (
+    "What the training costs each patient depends on the site's number of rows; with a rate in private it is one figure for all."
 )
 UNJUDGED = (
     "With noise by site the losses and measures stay at the sites, for none of them can carry it: judge the weights on rows of "
@@ -67,6 +75,7 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         )
     if spec.private and (reason := why_not_private(learner)):
         raise NotEstimable(reason)
+    spent_by(spec, spec.rounds)  # without the package that accounts for it nothing is trained
     setting = {
         "network": network.facts(),
         "aim": aim.facts(),
@@ -214,7 +223,11 @@ def _result(
         SEEN: fold == FOLD_NAMES[TRAINING],
         BLIND: spec.early_stopping and not course.best,
         OWN: setting["own_layers"],
+        UNTOLD: spec.private is not None and not spec.private.rate,
+        COVERED: spec.private is not None,
     }
+    if (spent := spent_by(spec, course.done)) is not None:
+        facts |= {"epsilon": spent.pld, "epsilon_rdp": spent.rdp, "delta": spent.delta}
     notes = (*remarks(aim, sums, min_cell_count=terms.min_cell_count), *(note for note, holds in said.items() if holds))
     model = {**setting, "weights": weights}
     return Result(NAME, total.rows, terms.roster, facts, tables, model=model, notes=notes)

@@ -36,10 +36,16 @@ class PrivateSpec(Spec):
     clip: float = Field(ge=1e-6, le=1e6)
     noise: float = Field(gt=0, le=1e6)
     rate: float = Field(default=0.0, ge=0, le=1)
+    delta: float = Field(default=1e-6, gt=0, lt=1)
+
+    @property
+    def private(self) -> Private:
+        """What a step does."""
+        return Private(self.clip, self.noise, self.rate)
 
     @model_validator(mode="after")
     def _in_range(self) -> PrivateSpec:
-        Private(**self.model_dump())
+        assert self.private
         return self
 
 
@@ -162,7 +168,7 @@ class AveragingSpec(Spec):
             "clip",
             "augment",
         )
-        private = None if self.private is None else Private(**self.private.model_dump())
+        private = None if self.private is None else self.private.private
         return Recipe(**{name: getattr(self, name) for name in names}, private=private)
 
     @property

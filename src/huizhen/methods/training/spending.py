@@ -11,8 +11,10 @@ from typing import Any
 
 from huizhen.methods.training.recipe import Recipe
 from huizhen.methods.training.spec import AveragingSpec
+from huizhen.privacy.accounting.epsilon import Spent, epsilon
+from huizhen.privacy.accounting.events import GaussianEvent, PoissonSampledEvent, SelfComposedEvent
 
-__all__ = ["Spending", "privacy_events"]
+__all__ = ["Spending", "privacy_events", "spent_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,18 @@ class Spending:
         """As canonical values: a Poisson-sampled Gaussian event of dp-accounting, and how often it takes place."""
         event = {"kind": "gaussian", "noise_multiplier": self.noise}
         return {"kind": "poisson_sampled", "probability": self.rate, "event": event, "count": self.steps}
+
+
+def spent_by(spec: AveragingSpec, rounds: int) -> Spent | None:
+    """What a patient's training rows cost in so many rounds, at any site; None where it depends on each site's number of rows.
+
+    Raises:
+        MachineError: the package dp-accounting is not installed.
+    """
+    if spec.private is None or not spec.private.rate or not rounds:
+        return None
+    step = PoissonSampledEvent(spec.private.rate, GaussianEvent(spec.private.noise))
+    return epsilon([SelfComposedEvent(step, Spending.of(spec.recipe, 1).steps * rounds)], spec.private.delta)
 
 
 def privacy_events(spec: AveragingSpec, rows: int, rounds: int | None = None) -> list[dict[str, Any]]:
