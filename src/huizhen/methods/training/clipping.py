@@ -74,7 +74,7 @@ class FusedSum:
         import torch
 
         given, pulls = self._by_hand(x, y) if self._plain else self._by_graph(x, y)
-        with torch.no_grad():
+        with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"):  # what overflowed is looked at
             lefts, rights = _sides(given, pulls)
             self._add_up(lefts, rights, clip=clip, over=over)
 
@@ -90,7 +90,7 @@ class FusedSum:
             if learns:
                 given.append((layer, before))
                 outputs.append(h)
-        return given, list(torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(len(x))))
+        return given, list(torch.autograd.grad(self._loss(h, y), outputs, h.new_ones(x.shape[0])))
 
     def _by_hand(self, x: Tensor, y: Tensor) -> Given:
         """The same of linear layers with ReLU between them: so few operations that to note them takes longer than to do them."""
@@ -102,13 +102,12 @@ class FusedSum:
             for layer in self._plain:
                 befores.append(h if not befores else h.relu_())
                 h = linear(befores[-1], layer.weight, layer.bias)
-        pulls = [*torch.autograd.grad(self._loss(h.requires_grad_(), y), h, h.new_ones(len(x)))]
+        pulls = [*torch.autograd.grad(self._loss(h.requires_grad_(), y), h, h.new_ones(x.shape[0]))]
         with torch.no_grad():
             for layer, before in zip(self._plain[:0:-1], befores[:0:-1]):
                 pulls.append(torch.ops.aten.threshold_backward(pulls[-1] @ layer.weight, before, 0))
         return list(zip(self._plain, befores)), pulls[::-1]
 
-    @np.errstate(over="ignore", invalid="ignore")  # it is looked at
     def _add_up(self, lefts: list[Tensor], rights: list[Tensor | None], *, clip: float, over: float) -> None:
         import torch
 
@@ -124,9 +123,9 @@ class FusedSum:
             keep = torch.from_numpy(kept).to(left.device)[:, None]
             left, rights = left.where(keep, 0), [None if right is None else right.where(keep, 0) for right in rights]
         scale = torch.from_numpy(shares).to(left)
-        sums = torch.split(scale @ left, self._widths)
+        sums = (scale @ left).split_with_sizes(self._widths)
         left.mul_(scale[:, None])
-        for piece, own, right, total in zip(self._pieces, torch.split(left, self._widths, 1), rights, sums):
+        for piece, own, right, total in zip(self._pieces, left.split_with_sizes(self._widths, 1), rights, sums):
             piece.add(own, right, total)
 
 
@@ -147,13 +146,14 @@ def shares_of(squares: Doubles, *, clip: float, over: float) -> tuple[Doubles, N
 
 def _squares(lefts: list[Tensor], rights: list[Tensor | None]) -> Doubles:
     """Of the norms of the left sides, then of the right ones (of 1: 0, see `_ones`), float64 (2 * piece, row)."""
-    found = np.zeros((2 * len(lefts), len(lefts[0])))
+    single = lefts[0].element_size() == 4
+    found = np.zeros((2 * len(lefts), lefts[0].shape[0]), np.float32 if single else np.float64)
     for place, each in enumerate((*lefts, *rights)):
         if each is not None and each.is_cpu:
             np.vecdot(rows := each.numpy(), rows, out=found[place])
         elif each is not None:
             found[place] = each.square().sum(1).cpu().numpy()
-    return found
+    return found.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

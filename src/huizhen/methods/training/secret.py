@@ -58,7 +58,7 @@ class Secret:
         self._room = bytearray(self._pairs * (LONG + SHORT) + BLOCK)  # `update_into` wants room for one block more
         self._inside = memoryview(self._room)
         self._wide, self._radii, self._angles = (torch.empty(self._pairs, dtype=kind) for kind in (torch.float64, None, None))
-        self._ready = torch.empty(0)
+        self._ready, self._left = torch.empty(READY), 0
 
     def seed(self) -> int:
         """A seed for what needs no more than that nobody knows it, from 0 to 2**63 - 1."""
@@ -69,14 +69,15 @@ class Secret:
         """Put independent normals of mean 0 and standard deviation `scale` into a vector, float32 (entry,)."""
         import torch
 
-        if len(out) > READY // 2:
+        count = out.numel()  # quicker than its length
+        if count > READY // 2:
             self._normals(out, scale)
             return
-        if len(self._ready) < len(out):  # few numbers take as long as many: those of several steps are drawn at once
-            self._normals(whole := torch.empty(READY), 1.0)
-            self._ready = whole
-        torch.mul(self._ready[: len(out)], scale, out=out)
-        self._ready = self._ready[len(out) :]
+        if self._left < count:  # few numbers take as long as many: those of several steps are drawn at once
+            self._normals(self._ready, 1.0)
+            self._left = READY
+        torch.mul(self._ready[self._left - count : self._left], scale, out=out)
+        self._left -= count
 
     def samples(self, rows: int, rate: float) -> Iterator[NDArray[np.int64]]:
         """Poisson samples without end: each of the rows 0 ... rows - 1 with probability `rate` by itself, rising, (count,).
