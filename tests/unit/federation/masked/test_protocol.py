@@ -21,6 +21,7 @@ from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.ledger.keys import new_key
 from huizhen.privacy.masking import wide
 from huizhen.privacy.masking.short import levels
+from huizhen.privacy.masking.streams import apply_masks
 from huizhen.privacy.release import Answer, Part, Question
 
 STAGES = ("advertise", "share", "mask", "confirm", "unmask")
@@ -327,8 +328,6 @@ def test_the_late_packet_of_a_dropped_site_stays_shut():
     right(play, tuple(site for site in play.roster if site != "site-03"))
     hub: Any = play.hub
     bare = {"real": np.array(late["words"]["real"]), "whole": np.array(late["words"]["whole"])}
-    from huizhen.privacy.masking.streams import apply_masks
-
     known = {site: hub._round.opened[site]["pairs"]["site-03"] for site in hub._round.survivors}
     first, others = ([known[site] for site in known if (site < "site-03") == early] for early in (True, False))
     apply_masks((bare["whole"], bare["real"]), *bound(first, others, late["context"]))
@@ -364,17 +363,25 @@ def test_a_stage_without_keys_says_what_to_do():
 def test_a_hub_that_tells_one_site_finer_scales_learns_nothing_of_it():
     """The others' numbers would vanish beside that site's; but the masks hang on the scales, and do not cancel."""
     play = Play(3)
-    play.round()  # so that scales are known
+    play.round()
+    play.hub.summed()  # so that scales are known
     stages = play.hub.stages("sums")
     notice = dict(play.hub.notice("mask"))
     assert stages == STAGES[2:]
     coarse = {**notice, "heights": {"change": np.full(2, 40, np.int8)}}
     turns = {site: play.turn("mask", site, notice if site == "site-01" else coarse) for site in play.roster}
     assert len({turn.packet["context"] for turn in turns.values()}) == 2
-    total = sum(turn.packet["words"]["short"]["change"].astype(np.int64) for turn in turns.values()) % 2**16
-    own = np.sort(total)
-    assert own[len(own) // 4] < 2**14 + 2**11, "evenly drawn over the ring, and not the small numbers of one site"
-    assert own[3 * len(own) // 4] > 3 * 2**14 - 2**11
+    total = np.zeros(4200, np.uint16)
+    for site, turn in turns.items():
+        packet, place = turn.packet, notice["place"]
+        seed = play.kept[site]["mine"].self_seeds[16 * place : 16 * (place + 1)]  # as the sites would tell it when all goes well
+        words = packet["words"]
+        bare = [words["whole"].copy(), words["real"].copy(), words["short"]["change"].copy()]
+        apply_masks(bare, *bound([], [seed], packet["context"]))
+        total += bare[2]
+    ordered = np.sort(total)
+    assert ordered[1050] < 2**14 + 2**11, "evenly drawn over the ring, and not the small numbers of one site"
+    assert ordered[3150] > 3 * 2**14 - 2**11
     replies = {site: Answered(turn.answer, turn.boxes, turn.packet) for site, turn in turns.items()}
     with pytest.raises(FederationError, match="at least 3"):
         play.hub.take("mask", replies)
