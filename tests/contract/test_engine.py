@@ -387,6 +387,42 @@ def test_a_masked_round_adds_up_what_no_single_packet_shows(engine_of, federatio
     assert np.abs(shown[:, None] - np.array(true_sums)[None, :]).min() > 1, "and no masked number is a site's own"
 
 
+def test_keys_go_to_and_fro_while_a_site_computes(engine_of, federation):
+    """A site that takes long has begun when its keys are advertised: the answer waits for the keys, not the keys for the answer."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    joint = federation(scheme=MASKED)
+    shared, waited = threading.Event(), []
+    answer = joint.study.analyses[0].method.steps["sums"]
+
+    def slow(question, examples, local, rng):
+        waited.append(shared.wait(10))
+        return answer(question, examples, local, rng)
+
+    method = replace(joint.study.analyses[0].method, steps={"sums": slow})
+    joint.study = replace(joint.study, analyses=(replace(joint.study.analyses[0], method=method),))
+
+    class Watched:
+        def __init__(self, engine):
+            self._engine, self.sites, self.name = engine, engine.sites, engine.name
+
+        def exchange(self, asks, *, deadline_s):
+            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            if next(iter(asks.values())).stage == "share":
+                shared.set()  # all have shared, and none has needed its answer for it
+            return replies
+
+    with ThreadPoolExecutor(3) as ahead:
+        _, (outcome,) = joint.conduct(Watched(engine_of(joint.participants(ahead=ahead))))
+    assert not outcome.result.failure
+    assert all(waited), "nobody gave up waiting"
+    pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
+    assert outcome.result.facts["mean"] == pytest.approx(pooled.mean(), rel=1e-14)
+    at_once = federation(scheme=MASKED)
+    _, (same,) = at_once.conduct(engine_of(at_once.participants()))
+    assert same.result.facts["draws"] == outcome.result.facts["draws"], "and it draws what it would have drawn"
+
+
 def test_boxes_come_to_the_site_they_name_unread_and_unchanged(engine_of, federation):
     joint = federation(scheme=MASKED)
     delivered: list[tuple[str, Box]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,7 @@ class _Work:
     lineage: str = ""
     turn: tuple[str, int] = ("", 0)
     answer: Answer | None = None
+    ahead: tuple[str, Future[tuple[Answer, Local]]] | None = None  # for the question of this digest
     kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
     lasting: dict[str, Any] = field(default_factory=dict)
 
@@ -56,6 +58,7 @@ class Participant:
         counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
         entropy: so many bytes from the site's secure source, for methods whose draws must stay secret; None: they do not answer.
+        ahead: where an answer is computed while the stages before it (keys, shares) go to and fro; None: when it is needed.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Participant:
         counted: Scheme | None = None,
         checkpoints: Checkpoints | None = None,
         entropy: Callable[[int], bytes] | None = None,
+        ahead: Executor | None = None,
     ) -> None:
         self.site = site
         self._study = study
@@ -78,6 +82,7 @@ class Participant:
         self._counted = counted or PlainSum()
         self._checkpoints = checkpoints or MemoryCheckpoints()
         self._entropy = entropy
+        self._ahead = ahead
         self._work: dict[str, _Work] = {}
         self._draws = _Draws()
 
@@ -118,7 +123,13 @@ class Participant:
         turn = scheme.at_site(ask, side)
         if any(work.lasting[name] is not before.get(name) for name in work.lasting):
             self._checkpoints.save(self._name(ask) + ".scheme", {"lineage": ask.lineage, "kept": dict(work.lasting)})
+        if self._ahead is not None and work.answer is None and work.ahead is None and ask.question.step != MUSTER:
+            draws = _Draws().of(ask.seed, self.site, ask.analysis, ask.round)  # its own: another ask may come while it computes
+            work.ahead = (self._identity(ask, work).digest, self._ahead.submit(self._compute, ask, work, draws))
         return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started)
+
+    def _identity(self, ask: Ask, work: _Work) -> QuestionIdentity:
+        return ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
 
     def _begin(self, ask: Ask) -> _Work:
         work = self._work.get(ask.analysis)
@@ -130,7 +141,7 @@ class Participant:
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
             work.lineage, work.local, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
         if (ask.lineage, ask.round) != work.turn:
-            work.turn, work.answer = (ask.lineage, ask.round), None
+            work.turn, work.answer, work.ahead = (ask.lineage, ask.round), None, None
         return work
 
     def _recall(self, ask: Ask) -> Local:
@@ -161,9 +172,10 @@ class Participant:
         if work.answer is None:
             if (noise is None) != (self._study.protection.noise is None):
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
-            answer, local = self._compute(ask, work, rng)
+            identity, early = self._identity(ask, work), work.ahead
+            # What was computed ahead answers the question that was put then, and no other.
+            answer, local = early[1].result() if early and early[0] == identity.digest else self._compute(ask, work, rng)
             noisy = Noisy(answer) if noise is None else noise(answer)
-            identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
             decision = self._gate.release(
                 ask.question,
                 answer,
@@ -188,7 +200,7 @@ class Participant:
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
-        identity = ask.identity or QuestionIdentity.of(ask.question, ask.scope, self._work[ask.analysis].analysis.method.telling)
+        identity = self._identity(ask, self._work[ask.analysis])
         decision = self._gate.reveal(study=ask.study, run=ask.run, round=ask.round, roster=roster, question_key=identity.key)
         if not decision.allowed:
             raise _Withheld(Refused(decision.reasons, decision.clauses))
