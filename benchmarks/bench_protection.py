@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.masked.epoch import ROUNDS
 from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Answered, Ask
 from huizhen.federation.scheme import SiteSide
 from huizhen.ledger.keys import new_key

@@ -11,10 +11,10 @@ import pytest
 
 from huizhen.clock import ManualClock
 from huizhen.data.examples import Examples, Numbers
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.participant import Participant
 from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study

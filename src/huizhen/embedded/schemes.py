@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from huizhen.errors import FederationError, Problem
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.checkpoint import Checkpoints
 from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.encrypted.scheme import EncryptedSum
 from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.noised import Noised
 from huizhen.federation.rounds import Lane
 from huizhen.federation.scheme import PlainSum, Scheme

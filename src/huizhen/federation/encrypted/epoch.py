@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from huizhen import canonical
 from huizhen.errors import Problem, SiteError
-from huizhen.federation.masked.epoch import advert_purpose
-from huizhen.federation.rounds import Ask, QuestionIdentity
+from huizhen.federation.agreed import about_round, advert_purpose
+from huizhen.federation.rounds import Ask
 from huizhen.privacy.masking.keys import Advert
 from huizhen.privacy.masking.words import Coding, Outline
 from huizhen.privacy.paillier.keys import PublicKey
@@ -24,9 +23,7 @@ __all__ = [
     "context_of",
     "holder_of",
     "key_message",
-    "names_in",
     "refusal",
-    "survivors_message",
 ]
 
 KEYS, ROUND = ("advertise", "entrust"), ("encrypt", "confirm", "open")
@@ -66,30 +63,13 @@ def key_message(ask: Ask, epoch: bytes, holder: str, key: PublicKey) -> bytes:
     return canonical.encode(["huizhen-paillier-key-1", advert_purpose(ask, epoch, holder), key.canonical()])
 
 
-def survivors_message(ask: Ask, epoch: bytes, place: int, survivors: tuple[str, ...]) -> bytes:
-    """What each site signs: whose answers are in the total of this round, and of which try at it."""
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, place, list(survivors)]
-    return canonical.encode(["huizhen-encrypted-survivors-1", *about])
-
-
 def context_of(ask: Ask, epoch: Epoch, place: int, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> bytes:
-    """What the seals of a round are for; never twice the same, since a place in an epoch is encrypted for once.
-
-    The question and the coding are in it: a hub that asks one site something else, or tells it other scales, so that the others'
-    numbers vanish beside its own, gets a total that no seals fit.
-    """
-    asked = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), epoch.identifier, epoch.key.key_id]
-    now = [ask.round, place, list(members), asked.digest, ask.scope]
-    form = [[[*each[:3], list(each[3]), each[4]] for each in outline], coding.sites, coding.bits, dict(coding.heights)]
-    return hashlib.sha256(canonical.encode(["huizhen-paillier-seal-1", about, now, form])).digest()
+    """What the seals of a round are for; never twice the same, since a place in an epoch is encrypted for once."""
+    about = about_round(ask, members=members, outline=outline, coding=coding)
+    sealed_for = ["huizhen-paillier-seal-1", epoch.identifier, epoch.key.key_id, place, about]
+    return hashlib.sha256(canonical.encode(sealed_for)).digest()
 
 
 def refusal(found: str, expected: str, remedy: str = "") -> SiteError:
     """What a site says to a stage that breaks a rule."""
     return SiteError("This stage of an encrypted sum is not followed.", [Problem("encrypted sum", found, expected, remedy)])
-
-
-def names_in(told: Any) -> tuple[str, ...]:
-    """Names of sites, as a notice tells them; none where it tells something else."""
-    return tuple(told) if isinstance(told, list | tuple) and all(isinstance(name, str) for name in told) else ()

@@ -13,13 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-
+from huizhen.federation.agreed import SiteIdentity, is_signed, survivors_message
 from huizhen.federation.encrypted.boxes import open_posted, post
 from huizhen.federation.encrypted.bundles import bundles_of, words_of
-from huizhen.federation.encrypted.epoch import Epoch, refusal, survivors_message
+from huizhen.federation.encrypted.epoch import Epoch, refusal
 from huizhen.federation.encrypted.keeping import Held, Mine
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide
 from huizhen.privacy.masking.graph import threshold
@@ -95,17 +93,7 @@ def _check_signed(ask: Ask, side: SiteSide, mine: Mine, identity: SiteIdentity, 
     survivors, signatures = mine.signed[place], ask.notice.get("signatures")
     message = survivors_message(ask, mine.identifier, place, survivors)
     told = signatures if isinstance(signatures, Mapping) else {}
-    signed = sum(site == side.site or _is_signed(identity, site, told.get(site), message) for site in survivors)
+    signed = sum(site == side.site or is_signed(identity, site, told.get(site), message) for site in survivors)
     needed = len(survivors) if side.exact else threshold(len(survivors))
     if signed < needed:
         raise refusal(f"{signed} sound signatures of the list of survivors", f"at least {needed}")
-
-
-def _is_signed(identity: SiteIdentity, site: str, signature: Any, message: bytes) -> bool:
-    if not isinstance(signature, bytes):
-        return False
-    try:
-        identity.peers[site].verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True

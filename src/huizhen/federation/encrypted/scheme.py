@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.encrypted.epoch import holder_of
 from huizhen.federation.encrypted.hub import EncryptedHub
 from huizhen.federation.encrypted.site import Manner, site_turn
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Ask, Lane
 from huizhen.federation.scheme import HubSide, SiteSide, SiteTurn
 from huizhen.privacy.release import EMPTY

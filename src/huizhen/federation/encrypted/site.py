@@ -14,12 +14,18 @@ What the key holder does besides stands in `holder`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-
+from huizhen.federation.agreed import (
+    PEERS,
+    SiteIdentity,
+    advert_purpose,
+    is_signed,
+    names_in,
+    survivors_message,
+    verified_adverts,
+)
 from huizhen.federation.encrypted.ahead import Ahead, Tally
 from huizhen.federation.encrypted.boxes import open_posted, post
 from huizhen.federation.encrypted.bundles import bundles_of, values_of
@@ -30,25 +36,19 @@ from huizhen.federation.encrypted.epoch import (
     context_of,
     holder_of,
     key_message,
-    names_in,
     refusal,
-    survivors_message,
 )
 from huizhen.federation.encrypted.holder import SECRET_BYTES, entrusted, handed_out, opened_total
 from huizhen.federation.encrypted.keeping import Encrypted, Mine, held_key, mine_of, need_of, pool_of
-from huizhen.federation.masked.epoch import advert_purpose
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.privacy.masking import words
 from huizhen.privacy.masking.graph import FEWEST
-from huizhen.privacy.masking.keys import Advert, make_keys, verify
+from huizhen.privacy.masking.keys import Advert, make_keys
 from huizhen.privacy.paillier.cipher import encrypt
 from huizhen.privacy.paillier.keys import PublicKey, read_public_key
 
 __all__ = ["Manner", "site_turn"]
-
-PEERS = "Compare the fingerprints of the sites' keys, and ask who runs the hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +207,8 @@ def _verified(ask: Ask, side: SiteSide, mine: Mine, manner: Manner) -> Epoch:
         SiteError: adverts or a key that do not verify, too few adverts, or not this site's own.
         FederationError: the key is unsound.
     """
-    told, identity = ask.notice.get("adverts"), manner.identity
-    if not isinstance(told, Mapping) or not set(told) <= set(ask.roster):
-        raise refusal("adverts of other sites than the roster's", "adverts of the roster's sites")
-    adverts = {name: advert for name in ask.roster if name in told and (advert := Advert.from_facts(told[name])) is not None}
-    false = [
-        name
-        for name in told
-        if name not in adverts
-        or name not in identity.peers
-        or not verify(adverts[name], advert_purpose(ask, mine.identifier, name), identity.peers[name])
-    ]
-    if false or adverts.get(side.site) != mine.advert:
-        names = ", ".join(false) or side.site
-        raise refusal(f"adverts that do not verify, of {names}", "adverts that each site signed for this epoch", PEERS)
-    if len(adverts) < FEWEST or mine.holder not in adverts:
+    adverts = verified_adverts(ask, side.site, mine.advert, mine.identifier, manner.identity, refusal)
+    if mine.holder not in adverts:
         raise refusal(f"adverts of {len(adverts)} sites", f"at least {FEWEST}, the key holder among them")
     key = read_public_key(ask.notice.get("key", {}))
     if not _is_held(ask, mine, key, manner) or key.bits != manner.key_bits:
@@ -234,11 +221,5 @@ def _verified(ask: Ask, side: SiteSide, mine: Mine, manner: Manner) -> Epoch:
 
 
 def _is_held(ask: Ask, mine: Mine, key: PublicKey, manner: Manner) -> bool:
-    signature = ask.notice.get("key_signature")
-    if not isinstance(signature, bytes):
-        return False
-    try:
-        manner.identity.peers[mine.holder].verify(signature, key_message(ask, mine.identifier, mine.holder, key))
-    except InvalidSignature:
-        return False
-    return True
+    message = key_message(ask, mine.identifier, mine.holder, key)
+    return is_signed(manner.identity, mine.holder, ask.notice.get("key_signature"), message)

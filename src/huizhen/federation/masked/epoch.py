@@ -7,16 +7,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from huizhen import canonical
-from huizhen.federation.rounds import Ask, QuestionIdentity
+from huizhen.federation.agreed import about_round
+from huizhen.federation.rounds import Ask
 from huizhen.privacy.masking.graph import FEWEST, neighbours, threshold
 from huizhen.privacy.masking.keys import Advert, adverts_digest
 from huizhen.privacy.masking.streams import SEED_BYTES
 from huizhen.privacy.masking.words import Coding, Outline
 
-__all__ = ["ROUNDS", "SELF", "Epoch", "advert_purpose", "bound", "context_of", "promise", "survivors_message"]
+__all__ = ["ROUNDS", "SELF", "Epoch", "bound", "context_of", "promise"]
 
 ROUNDS = 32  # of one epoch
 SELF = ""  # names a site's self mask among its secrets; pair masks are named by the other site
@@ -85,32 +85,11 @@ def promise(epoch: bytes, site: str, secret: str, place: int, seed: bytes) -> by
 
 def context_of(ask: Ask, epoch: bytes, place: int, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> bytes:
     """What a round's masks hang on: all that the hub tells of it. The masks of sites that were told otherwise do not cancel."""
-    asked = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), epoch, ask.round, place, list(members), asked.digest]
-    form = [[[*each[:3], list(each[3]), each[4]] for each in outline], coding.sites, coding.bits, dict(coding.heights)]
-    return hashlib.sha256(canonical.encode(["huizhen-mask-1", about, ask.scope, form])).digest()
+    about = about_round(ask, members=members, outline=outline, coding=coding)
+    return hashlib.sha256(canonical.encode(["huizhen-mask-1", epoch, place, about])).digest()
 
 
 def bound(plus: Sequence[bytes], minus: Sequence[bytes], context: bytes) -> tuple[list[bytes], list[bytes]]:
     """Seeds of a round, bound to its context: keyed BLAKE2s (RFC 7693), a pseudo-random function of the seed."""
     each = ([hashlib.blake2s(context, key=seed, digest_size=SEED_BYTES).digest() for seed in seeds] for seeds in (plus, minus))
     return next(each), next(each)
-
-
-def advert_purpose(ask: Ask, epoch: bytes, site: str) -> dict[str, Any]:
-    """What an advert is for."""
-    return {
-        "study": ask.study,
-        "run": ask.run,
-        "analysis": ask.analysis,
-        "lineage": ask.lineage,
-        "roster": list(ask.roster),
-        "epoch": epoch,
-        "site": site,
-    }
-
-
-def survivors_message(ask: Ask, epoch: bytes, survivors: tuple[str, ...]) -> bytes:
-    """What each site signs: who stayed, in which round."""
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, list(survivors)]
-    return canonical.encode(["huizhen-survivors-1", *about])

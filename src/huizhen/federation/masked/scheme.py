@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.masked.hub import MaskedHub
-from huizhen.federation.masked.site import SiteIdentity, site_turn
+from huizhen.federation.masked.site import site_turn
 from huizhen.federation.rounds import Ask, Lane
 from huizhen.federation.scheme import HubSide, SiteSide, SiteTurn
 from huizhen.privacy.release import EMPTY

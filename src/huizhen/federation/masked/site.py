@@ -15,43 +15,26 @@ Rules, each with what it stops:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
 
 from huizhen import canonical
 from huizhen.errors import Problem, SiteError
-from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, advert_purpose, bound, context_of, promise, survivors_message
+from huizhen.federation.agreed import SiteIdentity, advert_purpose, is_signed, names_in, survivors_message, verified_adverts
+from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, bound, context_of, promise
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
-from huizhen.ledger.keys import SigningKey
 from huizhen.privacy.masking import words
 from huizhen.privacy.masking.graph import FEWEST
-from huizhen.privacy.masking.keys import CIPHERTEXT_BYTES, Advert, EpochKeys, derive, make_keys, open_box, seal_box, verify
+from huizhen.privacy.masking.keys import CIPHERTEXT_BYTES, Advert, EpochKeys, derive, make_keys, open_box, seal_box
 from huizhen.privacy.masking.shamir import split
 from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
 
-__all__ = ["SiteIdentity", "site_turn"]
+__all__ = ["site_turn"]
 
 EPOCH_BYTES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class SiteIdentity:
-    """Who a site is, and who the others are.
-
-    Attributes:
-        key: signs in the site's name.
-        peers: the public key of every site of the federation, itself among them.
-        entropy: that many bytes from a secure source.
-    """
-
-    key: SigningKey
-    peers: Mapping[str, Ed25519PublicKey]
-    entropy: Callable[[int], bytes] = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -113,7 +96,8 @@ def _share(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     mine = _mine(side)
     if mine.epoch is not None:
         raise _refusal("an epoch whose secrets were dealt already", "a new epoch")
-    epoch = mine.epoch = Epoch(mine.identifier, _verified(ask, side.site, mine, identity))
+    adverts = verified_adverts(ask, side.site, mine.advert, mine.identifier, identity, _refusal)
+    epoch = mine.epoch = Epoch(mine.identifier, adverts)
     near = epoch.neighbours[side.site]
     mine.self_seeds = identity.entropy(ROUNDS * SEED_BYTES)
     carried = {}
@@ -141,7 +125,7 @@ def _share(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
 def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     mine = _mine(side)
     epoch = mine.epoch
-    members, place = _names(ask.notice.get("members")), ask.notice.get("place")
+    members, place = names_in(ask.notice.get("members")), ask.notice.get("place")
     if epoch is None or not isinstance(place, int) or not 0 <= place < ROUNDS or place in mine.masked:
         raise _refusal("a round outside the epoch, or one that was masked already", "the next round of an epoch")
     if not mine.members:
@@ -173,7 +157,7 @@ def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
 
 def _confirm(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     mine = _mine(side)
-    survivors, place = _names(ask.notice.get("survivors")), ask.notice.get("place")
+    survivors, place = names_in(ask.notice.get("survivors")), ask.notice.get("place")
     if mine.epoch is None or place not in mine.masked or mine.signed.get(place, survivors) != survivors:
         raise _refusal("a list of survivors of another round, or a second one", "one list for the round that was masked")
     if not set(survivors) <= set(mine.members) or not _sound(survivors, mine.epoch, side.site):
@@ -183,7 +167,7 @@ def _confirm(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     if place not in mine.signed:
         side.reveal(survivors)
         mine.signed[place] = survivors
-    return SiteTurn(packet={"signature": identity.key.sign(survivors_message(ask, mine.identifier, survivors))})
+    return SiteTurn(packet={"signature": identity.key.sign(survivors_message(ask, mine.identifier, place, survivors))})
 
 
 def _unmask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
@@ -192,13 +176,13 @@ def _unmask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     if epoch is None or place not in mine.signed:
         raise _refusal("a round whose list was not signed here", "the list first")
     survivors, signatures = mine.signed[place], ask.notice.get("signatures")
-    message = survivors_message(ask, mine.identifier, survivors)
+    message = survivors_message(ask, mine.identifier, place, survivors)
     signed = 1  # its own
     for site in survivors:
         if signed >= epoch.fewest:
             break
         told = signatures.get(site) if isinstance(signatures, Mapping) and site != side.site else None
-        signed += _is_signed(identity, site, told, message)
+        signed += is_signed(identity, site, told, message)
     if signed < epoch.fewest:
         raise _refusal(f"{signed} sound signatures of the list of survivors", f"at least {epoch.fewest}")
     dropped = set(mine.members) - set(survivors)
@@ -220,34 +204,6 @@ def _unmask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
 
 def _halved(dealer: str, other: str, survivors: tuple[str, ...], dropped: set[str]) -> bool:
     return other != SELF and ((dealer in survivors and other in dropped) or (dealer in dropped and other in survivors))
-
-
-def _verified(ask: Ask, site: str, mine: _Mine, identity: SiteIdentity) -> dict[str, Advert]:
-    """The adverts of this epoch, each signed by its site.
-
-    Raises:
-        SiteError: too few, one that is not signed by its site for this epoch, or not this site's own; all are named.
-    """
-    told = ask.notice.get("adverts")
-    if not isinstance(told, Mapping) or not set(told) <= set(ask.roster):
-        raise _refusal("adverts of other sites than the roster's", "adverts of the roster's sites")
-    adverts = {name: Advert.from_facts(told[name]) for name in ask.roster if name in told}
-    false = [
-        name
-        for name, advert in adverts.items()
-        if advert is None
-        or name not in identity.peers
-        or not verify(advert, advert_purpose(ask, mine.identifier, name), identity.peers[name])
-    ]
-    if false or adverts.get(site) != mine.advert:
-        names = ", ".join(false) or site
-        raise _refusal(f"adverts that do not verify, of {names}", "adverts that each site signed for this epoch", PEERS)
-    if len(adverts) < FEWEST:
-        raise _refusal(f"adverts of {len(adverts)} sites", f"at least {FEWEST}")
-    return {name: advert for name, advert in adverts.items() if advert is not None}
-
-
-PEERS = "Compare the fingerprints of the sites' keys, and ask who runs the hub"
 
 
 def _open_boxes(ask: Ask, site: str, mine: _Mine, epoch: Epoch) -> None:
@@ -305,25 +261,11 @@ def _self_seed(mine: _Mine, place: int) -> bytes:
     return mine.self_seeds[place * SEED_BYTES : (place + 1) * SEED_BYTES]
 
 
-def _is_signed(identity: SiteIdentity, site: str, signature: Any, message: bytes) -> bool:
-    if not isinstance(signature, bytes):
-        return False
-    try:
-        identity.peers[site].verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True
-
-
 def _coding(ask: Ask, sites: int) -> words.Coding:
     coding = words.Coding.told(ask.notice, sites)
     if coding is None:
         raise _refusal("an unknown coding", "16 or 32 bits, and the scales of the round before")
     return coding
-
-
-def _names(told: Any) -> tuple[str, ...]:
-    return tuple(told) if isinstance(told, list | tuple) and all(isinstance(name, str) for name in told) else ()
 
 
 def _sound(sites: tuple[str, ...], epoch: Epoch, site: str) -> bool:

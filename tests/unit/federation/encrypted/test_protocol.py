@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from huizhen.errors import FederationError, SiteError
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.encrypted.keeping import Held
 from huizhen.federation.encrypted.scheme import EncryptedSum
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Answered, Ask, Box
 from huizhen.federation.scheme import ONLY, SiteSide, SiteTurn
 from huizhen.ledger.keys import new_key

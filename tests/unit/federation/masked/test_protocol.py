@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from huizhen.errors import FederationError, SiteError
+from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.masked.epoch import ROUNDS, bound
 from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.masked.site import SiteIdentity
 from huizhen.federation.rounds import Answered, Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.ledger.keys import new_key
