@@ -1,4 +1,4 @@
-"""What sites agree on without trusting the hub, however their sums are protected: whose keys, who is in a sum, what a round asks."""
+"""What sites agree on without trusting the hub, however sums are protected: whose keys, who is in a sum, what a round asks."""
 
 from __future__ import annotations
 
