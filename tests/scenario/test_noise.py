@@ -98,7 +98,7 @@ def test_each_finding_tells_what_was_spent_and_how_large_the_noise_is(tmp_path):
     assert any(
         "hides one patient, by being there or not: all analyses of the study together spend" in note for note in result.notes
     )
-    assert "Nobody knows the noise as long as 4 of the 5 sites are honest." in result.notes
+    assert "Nobody knows the noise as long as 4 of the sites in each sum are honest." in result.notes
     assert not found["tabulate"].alone
     assert found["tabulate"].pooled is None
     assert any("exact numbers beside noisy ones would undo the noise" in note for note in found.notes)

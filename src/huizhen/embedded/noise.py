@@ -37,7 +37,7 @@ def with_noise(outcome: Outcome, plan: NoisePlan) -> Outcome:
         f"delta {asked.delta:g} (by Rényi differential privacy: {spent.rdp:.3g}).",
     ]
     if asked.place == "shares":
-        notes.append(f"Nobody knows the noise as long as {asked.honest} of the {sites} sites are honest.")
+        notes.append(f"Nobody knows the noise as long as {asked.honest} of the sites in each sum are honest.")
     if asked.level == "patient":
         notes.append("Numbers of patients hold noise too; those that it carried below 0 are told as 0.")
     if (judged := _usefulness(outcome, plan, steps)) is not None:

@@ -15,7 +15,7 @@ from huizhen.federation.rounds import Ask, QuestionIdentity
 from huizhen.ledger.keys import SigningKey
 from huizhen.privacy.masking.graph import FEWEST
 from huizhen.privacy.masking.keys import Advert, verify
-from huizhen.privacy.masking.words import Coding, Outline
+from huizhen.privacy.masking.words import Outline
 
 __all__ = [
     "PEERS",
@@ -85,9 +85,9 @@ def verified_adverts(ask: Ask, site: str, own: Advert, epoch: bytes, identity: S
     return adverts
 
 
-def survivors_message(ask: Ask, epoch: bytes, place: int, survivors: tuple[str, ...]) -> bytes:
-    """What each site signs: whose answers are in the sum of this round, and of which try at it."""
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, place, list(survivors)]
+def survivors_message(ask: Ask, epoch: bytes, place: int, survivors: tuple[str, ...], context: bytes) -> bytes:
+    """What each site signs: whose answers are in the sum of this round, of which try at it, and what the round is about."""
+    about = [ask.study, ask.run, ask.analysis, ask.lineage, epoch, ask.round, place, list(survivors), context]
     return canonical.encode(["huizhen-survivors-1", *about])
 
 
@@ -102,16 +102,15 @@ def is_signed(identity: SiteIdentity, site: str, signature: Any, message: bytes)
     return True
 
 
-def about_round(ask: Ask, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> list[Any]:
+def about_round(ask: Ask, *, outline: Outline) -> list[Any]:
     """All that the hub tells of a round, as canonical values: sites that were told different things must not come to a sum.
 
-    Else a hub could ask one site something else than the others, or tell it scales beside which the others' numbers vanish, and
-    would read that site's answer in the sum.
+    Else a hub could ask one site something else than the others, or tell it scales or ranges beside which the others' numbers
+    vanish, and would read that site's answer in the sum. The whole notice is in it, whoever reads which part.
     """
     asked = ask.identity or QuestionIdentity.of(ask.question, ask.scope)
-    about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), ask.round, list(members), asked.digest, ask.scope]
-    form = [[[*each[:3], list(each[3]), each[4]] for each in outline], coding.sites, coding.bits, dict(coding.heights)]
-    return [about, form]
+    about = [ask.study, ask.run, ask.analysis, ask.lineage, list(ask.roster), ask.round, asked.digest]
+    return [about, dict(ask.notice), [[*each[:3], list(each[3]), each[4]] for each in outline]]
 
 
 def names_in(told: Any) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
 from huizhen.federation.noised import NoisedHub
-from huizhen.federation.rounds import Answered, Ask, Box, Failed, QuestionIdentity, Refused, Reply, Silent
+from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
 from huizhen.federation.scheme import ONLY, HubSide, PlainSum, Scheme
 from huizhen.federation.selection import MUSTER, muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
@@ -196,13 +196,12 @@ class _Conduct:
 
     def _one_round(self, question: Question) -> Generator[Event, None, _RoundResult]:
         """Every stage of one round, with whoever is left after each."""
-        identity = QuestionIdentity.of(question, self.scope, self.analysis.method.telling)
         yield self._event("asked", step=question.step, detail=", ".join(self.roster), progress=question.progress)
         present, losses, boxes = self.roster, list[Loss](), list[Box]()
         stages = self.summing.stages(question.step)
         for stage in stages:
             notice = self.summing.notice(stage)
-            asks = {site: self._ask(site, stage, question, identity, boxes, _told(notice, site)) for site in present}
+            asks = {site: self._ask(site, stage, question, boxes, _told(notice, site)) for site in present}
             replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
             answered = {site: reply for site in present if isinstance(reply := replies[site], Answered)}
             try:
@@ -239,9 +238,7 @@ class _Conduct:
             raise _Stopped(str(error)) from None
         return _RoundResult(None, {}, tuple(losses))
 
-    def _ask(
-        self, site: str, stage: str, question: Question, identity: QuestionIdentity, boxes: list[Box], notice: Mapping[str, Any]
-    ) -> Ask:
+    def _ask(self, site: str, stage: str, question: Question, boxes: list[Box], notice: Mapping[str, Any]) -> Ask:
         return Ask(
             study=self.run.study.digest,
             run=self.run.identifier,
@@ -256,7 +253,6 @@ class _Conduct:
             notice=notice,
             lineage=self.course.lineage if self.course is not None else "",
             seed=self.run.study.about.seed,
-            identity=identity,
         )
 
     def _reply_event(self, site: str, reply: Reply, question: Question, *, last: bool) -> Event:

@@ -273,7 +273,7 @@ def _unplanned(name: str, part: Part, planned: NoisyPart, noise: StepNoise) -> l
 
 def _is_within(declared: Sensitivity | None, planned: Sensitivity) -> bool:
     slack = 1 + 1e-12
-    return declared is not None and declared.l1 <= planned.l1 * slack and declared.l2 <= planned.l2 * slack
+    return declared is not None and 0 <= declared.l1 <= planned.l1 * slack and 0 <= declared.l2 <= planned.l2 * slack
 
 
 def _is_rows(part: Part, rows: int) -> bool:

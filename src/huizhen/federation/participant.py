@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ import numpy as np
 from huizhen import canonical
 from huizhen.clock import cpu_seconds
 from huizhen.data.examples import Examples
-from huizhen.errors import FederationError, HuizhenError
+from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply
 from huizhen.federation.scheme import Noisy, PlainSum, Scheme, SiteSide
-from huizhen.federation.selection import MUSTER, Selected, muster, select
+from huizhen.federation.selection import MUSTER, Selected, muster, muster_question, scope_of, select
 from huizhen.federation.study import Analysis, Study
 from huizhen.methods.method import Local
 from huizhen.policy.gate import Gate
@@ -37,11 +37,14 @@ class _Work:
 
     analysis: Analysis
     selected: Selected
-    local: Local = field(default_factory=Local)
+    local: Local
+    scope: str  # what else an answer depends on
+    read: tuple[str, ...]  # every variable that is read here
+    course: list[Any] | None  # of an exact method: name and settings
     lineage: str = ""
-    turn: tuple[str, int] = ("", 0)
+    turn: tuple[str, int, str, tuple[str, ...]] = ("", 0, "", ())
     answer: Answer | None = None
-    ahead: tuple[str, Future[tuple[Answer, Local]]] | None = None  # for the question of this digest
+    ahead: Future[tuple[Answer, Local]] | None = None
     kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
     lasting: dict[str, Any] = field(default_factory=dict)
 
@@ -107,7 +110,7 @@ class Participant:
             return Failed(f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
     def _turn(self, ask: Ask, started: float) -> Reply:
-        work = self._begin(ask)
+        work, ask = self._begin(ask)
         rng = self._draws.of(ask.seed, self.site, ask.analysis, ask.round)
         side = SiteSide(
             site=self.site,
@@ -125,24 +128,61 @@ class Participant:
             self._checkpoints.save(self._name(ask) + ".scheme", {"lineage": ask.lineage, "kept": dict(work.lasting)})
         if self._ahead is not None and work.answer is None and work.ahead is None and ask.question.step != MUSTER:
             draws = _Draws().of(ask.seed, self.site, ask.analysis, ask.round)  # its own: another ask may come while it computes
-            work.ahead = (self._identity(ask, work).digest, self._ahead.submit(self._compute, ask, work, draws))
+            work.ahead = self._ahead.submit(self._compute, ask, work, draws)
         return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started)
 
-    def _identity(self, ask: Ask, work: _Work) -> QuestionIdentity:
-        return ask.identity or QuestionIdentity.of(ask.question, ask.scope, work.analysis.method.telling)
-
-    def _begin(self, ask: Ask) -> _Work:
+    def _begin(self, ask: Ask) -> tuple[_Work, Ask]:
+        """The work that an ask is about, and the ask with what this site knows of it for itself."""
         work = self._work.get(ask.analysis)
         if work is None:
-            analysis = next(each for each in self._study.analyses if each.label == ask.analysis)
+            analysis = next((each for each in self._study.analyses if each.label == ask.analysis), None)
+            if analysis is None:
+                raise _refusal("an analysis that the study does not have", "one of the study's")
             self._work.clear()  # analyses come one after the other, and each holds its rows prepared
             selected = select(self._study, analysis, self._examples)
-            work = self._work[ask.analysis] = _Work(analysis, selected, Local(entropy=self._entropy))
+            course = [analysis.method.name, analysis.spec.model_dump(mode="json")] if analysis.method.exact else None
+            work = self._work[ask.analysis] = _Work(
+                analysis,
+                selected,
+                Local(entropy=self._entropy),
+                scope_of(self._study, analysis),
+                muster_question(self._study, analysis).variables,
+                course,
+            )
+        ask = self._checked(ask, work)
+        assert ask.identity is not None
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
             work.lineage, work.local, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
-        if (ask.lineage, ask.round) != work.turn:
-            work.turn, work.answer, work.ahead = (ask.lineage, ask.round), None, None
-        return work
+        turn = (ask.lineage, ask.round, ask.identity.digest, ask.roster)
+        if turn != work.turn:
+            if turn[:2] == work.turn[:2] and work.answer is not None:
+                # What was released for one question is no answer to another, and two answers of one round are two totals.
+                raise _refusal("a second question, or another roster, in a round that was answered", "one question in a round")
+            work.turn, work.answer, work.ahead = turn, None, None
+        return work, ask
+
+    def _checked(self, ask: Ask, work: _Work) -> Ask:
+        """The ask, once it is one of this study and analysis; with scope, variables and identity as this site knows them.
+
+        Raises:
+            FederationError: the hub asks for something else than the site has accepted.
+        """
+        analysis, musters, named = work.analysis, ask.question.step == MUSTER, self._study.participants.sites
+        wrong = {
+            f"method {ask.question.method!r}": ask.question.method != analysis.method.name,
+            f"the lane {ask.lane!r}": ask.lane != self._scheme.lane,
+            "another cohort": ask.scope != work.scope,
+            "a roster of other sites than the study's": bool(named) and not set(ask.roster) <= set(named),
+            f"a roster of {len(ask.roster)} sites": not musters and len(ask.roster) < self._study.participants.quorum,
+            "a muster within a course": musters and ask.lineage != "",
+        }
+        if found := [each for each, holds in wrong.items() if holds]:
+            raise _refusal(", ".join(found), "what the study says that this site has accepted")
+        # The policy judges what is read here, whatever the hub says is read.
+        read = dict.fromkeys((*ask.question.variables, *work.read))
+        course = None if musters else work.course
+        identity = QuestionIdentity.of(ask.question, work.scope, analysis.method.telling, course=course)
+        return replace(ask, question=replace(ask.question, variables=tuple(read)), identity=identity)
 
     def _recall(self, ask: Ask) -> Local:
         """Local state as it was before the round that is asked: a round may be asked again after a crash."""
@@ -172,9 +212,9 @@ class Participant:
         if work.answer is None:
             if (noise is None) != (self._study.protection.noise is None):
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
-            identity, early = self._identity(ask, work), work.ahead
-            # What was computed ahead answers the question that was put then, and no other.
-            answer, local = early[1].result() if early and early[0] == identity.digest else self._compute(ask, work, rng)
+            identity = ask.identity
+            assert identity is not None
+            answer, local = self._compute(ask, work, rng) if work.ahead is None else work.ahead.result()
             noisy = Noisy(answer) if noise is None else noise(answer)
             decision = self._gate.release(
                 ask.question,
@@ -200,7 +240,8 @@ class Participant:
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
-        identity = self._identity(ask, self._work[ask.analysis])
+        identity = ask.identity
+        assert identity is not None
         decision = self._gate.reveal(study=ask.study, run=ask.run, round=ask.round, roster=roster, question_key=identity.key)
         if not decision.allowed:
             raise _Withheld(Refused(decision.reasons, decision.clauses))
@@ -214,6 +255,12 @@ class Participant:
             # A policy judges by these numbers, so a method may not make them up.
             raise FederationError(f"the step {ask.question.step} claims more rows than it was given, so its answer stays here")
         return answer, local
+
+
+def _refusal(found: str, expected: str) -> FederationError:
+    """What a site says to an ask that is none of its study."""
+    remedy = "Ask who runs the hub; this site answers nothing else"
+    return FederationError("This is not asked by the study.", [Problem("ask", found, expected, remedy)])
 
 
 class _Withheld(Exception):

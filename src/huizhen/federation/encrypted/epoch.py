@@ -11,7 +11,7 @@ from huizhen.errors import Problem, SiteError
 from huizhen.federation.agreed import about_round, advert_purpose
 from huizhen.federation.rounds import Ask
 from huizhen.privacy.masking.keys import Advert
-from huizhen.privacy.masking.words import Coding, Outline
+from huizhen.privacy.masking.words import Outline
 from huizhen.privacy.paillier.keys import PublicKey
 
 __all__ = [
@@ -63,9 +63,9 @@ def key_message(ask: Ask, epoch: bytes, holder: str, key: PublicKey) -> bytes:
     return canonical.encode(["huizhen-paillier-key-1", advert_purpose(ask, epoch, holder), key.canonical()])
 
 
-def context_of(ask: Ask, epoch: Epoch, place: int, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> bytes:
+def context_of(ask: Ask, epoch: Epoch, place: int, outline: Outline) -> bytes:
     """What the seals of a round are for; never twice the same, since a place in an epoch is encrypted for once."""
-    about = about_round(ask, members=members, outline=outline, coding=coding)
+    about = about_round(ask, outline=outline)
     sealed_for = ["huizhen-paillier-seal-1", epoch.identifier, epoch.key.key_id, place, about]
     return hashlib.sha256(canonical.encode(sealed_for)).digest()
 

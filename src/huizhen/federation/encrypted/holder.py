@@ -91,9 +91,9 @@ def opened_total(ask: Ask, side: SiteSide, mine: Mine, identity: SiteIdentity) -
 def _check_signed(ask: Ask, side: SiteSide, mine: Mine, identity: SiteIdentity, place: int) -> None:
     """Raises where too few sites have signed the list that was signed here."""
     survivors, signatures = mine.signed[place], ask.notice.get("signatures")
-    message = survivors_message(ask, mine.identifier, place, survivors)
+    message = survivors_message(ask, mine.identifier, place, survivors, mine.encrypted[place].context)
     told = signatures if isinstance(signatures, Mapping) else {}
     signed = sum(site == side.site or is_signed(identity, site, told.get(site), message) for site in survivors)
-    needed = len(survivors) if side.exact else threshold(len(survivors))
+    needed = len(survivors) if side.exact else threshold(len(ask.roster))
     if signed < needed:
         raise refusal(f"{signed} sound signatures of the list of survivors", f"at least {needed}")

@@ -147,7 +147,7 @@ class EncryptedHub:
             problems.append(
                 Problem(f"stage {stage}", f"key holder {self._holder}: {why}", "the key holder, who opens the total", remedy)
             )
-        fewest = {"open": 1, "confirm": threshold(len(self._round.survivors))}.get(stage, FEWEST)
+        fewest = 1 if stage == "open" else threshold(self._sites)
         if len(came) < fewest:
             expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
             problems.append(Problem(f"stage {stage}", f"{len(came)} sites", expected))

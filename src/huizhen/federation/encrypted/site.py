@@ -43,7 +43,7 @@ from huizhen.federation.encrypted.keeping import Encrypted, Mine, held_key, mine
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.privacy.masking import words
-from huizhen.privacy.masking.graph import FEWEST
+from huizhen.privacy.masking.graph import FEWEST, threshold
 from huizhen.privacy.masking.keys import Advert, make_keys
 from huizhen.privacy.paillier.cipher import encrypt
 from huizhen.privacy.paillier.keys import PublicKey, read_public_key
@@ -129,7 +129,7 @@ def _encrypt(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
         answer = side.answer()
     outline = words.outline_of(answer)
     coded = words.encode(answer, outline, coding, manner.identity.entropy)
-    context = context_of(ask, epoch, place, members=mine.members, outline=outline, coding=coding)
+    context = context_of(ask, epoch, place, outline)
     mine.encrypted[place] = Encrypted(outline, coding, context)
     bundles, late = bundles_of(outline, coding, epoch.key.bits), pool.late
     sums = {
@@ -147,8 +147,8 @@ def _confirm(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
     survivors, place = names_in(ask.notice.get("survivors")), ask.notice.get("place")
     if place not in mine.encrypted or mine.signed.get(place, survivors) != survivors:
         raise refusal("a list of survivors of another round, or a second one", "one list for the round that was encrypted for")
-    if survivors != tuple(site for site in mine.members if site in set(survivors)) or len(survivors) < FEWEST:
-        raise refusal(f"a list of {len(survivors)} survivors", f"at least {FEWEST} of the members, each once")
+    if survivors != tuple(site for site in mine.members if site in set(survivors)) or len(survivors) < threshold(len(ask.roster)):
+        raise refusal(f"a list of {len(survivors)} survivors", f"at least {threshold(len(ask.roster))} of the members, each once")
     if not {side.site, mine.holder} <= set(survivors):
         raise refusal("a list of survivors without this site or the key holder", "both")
     if side.exact and survivors != ask.roster:
@@ -156,7 +156,13 @@ def _confirm(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
     if place not in mine.signed:
         side.reveal(survivors)
         mine.signed[place] = survivors
-    return SiteTurn(packet={"signature": manner.identity.key.sign(survivors_message(ask, mine.identifier, place, survivors))})
+    return SiteTurn(
+        packet={
+            "signature": manner.identity.key.sign(
+                survivors_message(ask, mine.identifier, place, survivors, mine.encrypted[place].context)
+            )
+        }
+    )
 
 
 def _open(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
@@ -177,11 +183,11 @@ def _join(ask: Ask, side: SiteSide, mine: Mine, epoch: Epoch) -> None:
         SiteError: another list than before, an unsound one, or boxes that do not open.
     """
     members = names_in(ask.notice.get("members"))
-    sound = members == tuple(site for site in epoch.sites if site in set(members)) and len(members) >= FEWEST
+    sound = members == tuple(site for site in epoch.sites if site in set(members)) and len(members) >= threshold(len(ask.roster))
     if not sound or not {side.site, mine.holder} <= set(members) or (mine.members and members != mine.members):
         raise refusal(
             "a list of members that is unsound, or not that of the epoch",
-            f"at least {FEWEST}, this site and the key holder among them",
+            f"at least {threshold(len(ask.roster))}, this site and the key holder among them",
         )
     if side.exact and members != ask.roster:
         raise refusal(

@@ -14,7 +14,7 @@ from huizhen.federation.rounds import Ask
 from huizhen.privacy.masking.graph import FEWEST, neighbours, threshold
 from huizhen.privacy.masking.keys import Advert, adverts_digest
 from huizhen.privacy.masking.streams import SEED_BYTES
-from huizhen.privacy.masking.words import Coding, Outline
+from huizhen.privacy.masking.words import Outline
 
 __all__ = ["ROUNDS", "SELF", "Epoch", "bound", "context_of", "promise"]
 
@@ -30,10 +30,12 @@ class Epoch:
     Attributes:
         identifier: 16 random bytes of the hub.
         adverts: the keys of everyone who advertised, in roster order.
+        roster: how many sites were asked to: a hub that shows fewer adverts does not lower what it takes to open a sum.
     """
 
     identifier: bytes
     adverts: Mapping[str, Advert]
+    roster: int
 
     @cached_property
     def sites(self) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ class Epoch:
     @cached_property
     def fewest(self) -> int:
         """How many must stay for a sum, and sign the list of those who did."""
-        return threshold(len(self.sites))
+        return threshold(self.roster)
 
     def shares(self, site: str) -> int:
         """How many shares open a site's secrets; 0 where there are too few holders, so that none are dealt."""
@@ -83,9 +85,9 @@ def promise(epoch: bytes, site: str, secret: str, place: int, seed: bytes) -> by
     return hashlib.sha256(canonical.encode(["huizhen-seed-1", epoch, site, secret, place, seed])).digest()[:PROMISE_BYTES]
 
 
-def context_of(ask: Ask, epoch: bytes, place: int, *, members: tuple[str, ...], outline: Outline, coding: Coding) -> bytes:
+def context_of(ask: Ask, epoch: bytes, place: int, outline: Outline) -> bytes:
     """What a round's masks hang on: all that the hub tells of it. The masks of sites that were told otherwise do not cancel."""
-    about = about_round(ask, members=members, outline=outline, coding=coding)
+    about = about_round(ask, outline=outline)
     return hashlib.sha256(canonical.encode(["huizhen-mask-1", epoch, place, about])).digest()
 
 

@@ -113,8 +113,8 @@ class MaskedHub:
         elif stage == "mask":
             now.survivors = came
         elif stage == "advertise":
-            epoch.public = Epoch(epoch.identifier, dict(epoch.adverts))
-        fewest = threshold(len(epoch.adverts)) if epoch.adverts else FEWEST
+            epoch.public = Epoch(epoch.identifier, dict(epoch.adverts), self._sites)
+        fewest = threshold(self._sites)
         if len(came) < fewest:
             expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
             raise FederationError("The masked sum cannot be made.", [Problem(f"stage {stage}", f"{len(came)} sites", expected)])

@@ -46,6 +46,7 @@ class _Mine:
         pairs: the secret shared with each neighbour, by name; complete when the boxes have come.
         held: shares of other sites' secrets.
         masked: rounds that were masked; signed: the list that was signed, by round.
+        contexts: what each place was masked for; rounds: at which place a round was masked: there is one.
         room: the masked numbers of the last round, which was sent long ago; written over in the next.
     """
 
@@ -61,6 +62,8 @@ class _Mine:
     members: tuple[str, ...] = ()
     masked: set[int] = field(default_factory=set)
     signed: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    contexts: dict[int, bytes] = field(default_factory=dict)
+    rounds: dict[int, int] = field(default_factory=dict)
     room: words.Words | None = None
 
 
@@ -97,7 +100,7 @@ def _share(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     if mine.epoch is not None:
         raise _refusal("an epoch whose secrets were dealt already", "a new epoch")
     adverts = verified_adverts(ask, side.site, mine.advert, mine.identifier, identity, _refusal)
-    epoch = mine.epoch = Epoch(mine.identifier, adverts)
+    epoch = mine.epoch = Epoch(mine.identifier, adverts, len(ask.roster))
     near = epoch.neighbours[side.site]
     mine.self_seeds = identity.entropy(ROUNDS * SEED_BYTES)
     carried = {}
@@ -126,7 +129,8 @@ def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     mine = _mine(side)
     epoch = mine.epoch
     members, place = names_in(ask.notice.get("members")), ask.notice.get("place")
-    if epoch is None or not isinstance(place, int) or not 0 <= place < ROUNDS or place in mine.masked:
+    taken = isinstance(place, int) and (place in mine.masked or mine.rounds.get(ask.round, place) != place)
+    if epoch is None or not isinstance(place, int) or not 0 <= place < ROUNDS or taken:
         raise _refusal("a round outside the epoch, or one that was masked already", "the next round of an epoch")
     if not mine.members:
         mine.members = members
@@ -144,7 +148,9 @@ def _mask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     outline = words.outline_of(answer)
     hidden = mine.room = words.encode(answer, outline, coding, identity.entropy, mine.room)
     mine.masked.add(place)
-    context = context_of(ask, mine.identifier, place, members=members, outline=outline, coding=coding)
+    context = context_of(ask, mine.identifier, place, outline)
+    mine.contexts[place] = context
+    mine.rounds[ask.round] = place
     plus, minus = [_self_seed(mine, place)], list[bytes]()
     for other in epoch.neighbours[side.site]:
         if other in members:
@@ -167,7 +173,9 @@ def _confirm(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     if place not in mine.signed:
         side.reveal(survivors)
         mine.signed[place] = survivors
-    return SiteTurn(packet={"signature": identity.key.sign(survivors_message(ask, mine.identifier, place, survivors))})
+    return SiteTurn(
+        packet={"signature": identity.key.sign(survivors_message(ask, mine.identifier, place, survivors, mine.contexts[place]))}
+    )
 
 
 def _unmask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
@@ -176,7 +184,7 @@ def _unmask(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
     if epoch is None or place not in mine.signed:
         raise _refusal("a round whose list was not signed here", "the list first")
     survivors, signatures = mine.signed[place], ask.notice.get("signatures")
-    message = survivors_message(ask, mine.identifier, place, survivors)
+    message = survivors_message(ask, mine.identifier, place, survivors, mine.contexts[place])
     signed = 1  # its own
     for site in survivors:
         if signed >= epoch.fewest:

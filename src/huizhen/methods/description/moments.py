@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
-from huizhen.errors import DataError
+from huizhen.errors import DataError, Problem, SiteError
 from huizhen.methods.description.codes import CODES
 from huizhen.methods.description.levels import coder, read_by
 from huizhen.methods.description.noised import each_of
@@ -212,7 +212,10 @@ def _answer_centred(question: Question, examples: Examples, local: Local, _rng: 
     facts = question.facts
     names, groups, group = _reading(question, examples)
     ranges = facts.get("ranges")
-    mean = facts["mean"] if ranges is None else np.broadcast_to(ranges.mean(axis=1), (groups, len(names)))  # whatever is asked
+    if ranges is not None:
+        _check_ranges(ranges, names)
+    # In the middle of the ranges no one is farther away than half of one, whatever mean is asked for.
+    mean = facts["mean"] if ranges is None else np.broadcast_to((ranges[:, 0] + ranges[:, 1]) / 2, (groups, len(names)))
     exponents = (1, 2, 3, 4) if facts["shape"] else (1, 2)
     sums = {f"power{exponent}": np.zeros((groups, len(names))) for exponent in exponents}
     if facts["absolute"]:
@@ -263,6 +266,14 @@ def _within(values: NDArray[np.float64], ranges: NDArray[np.float64] | None, j: 
 
 
 MOMENTS_STEPS: Mapping[str, Step] = {"sums": _answer_sums, "centred": _answer_centred}
+
+
+def _check_ranges(ranges: Any, names: Sequence[str]) -> None:
+    """What a patient can change hangs on them, so they must be what they seem."""
+    whole = isinstance(ranges, np.ndarray) and ranges.dtype == np.float64 and ranges.shape == (len(names), 2)
+    if not whole or not np.isfinite(ranges).all() or not (ranges[:, 0] < ranges[:, 1]).all():
+        problem = Problem("ranges", "no smallest and largest value for each variable", "those that the study declares")
+        raise SiteError("This is not asked by the study.", [problem])
 
 
 def _add_products(

@@ -378,7 +378,7 @@ def test_a_hub_that_asks_one_site_something_else_gets_no_total(lie):
     turns["site-2"] = play.turn("encrypt", "site-2", {**notice, **scales}, **change)
     play.hub.take("encrypt", {site: Answered(None, (), turn.packet) for site, turn in turns.items()})
     play.hub.take("confirm", play.stage("confirm", play.roster))
-    with pytest.raises(FederationError, match="not the sum"):
+    with pytest.raises(SiteError, match="2 sound signatures"):  # the third has signed for what it was told
         play.turn("open", "site-0", play.hub.notice("open"))
 
 
