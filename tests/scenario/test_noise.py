@@ -272,3 +272,28 @@ def test_private_training_tells_what_it_cost_and_what_it_does_not_cover():
     told = run(Study.parse(asked), SITES, compare=False)["averaging"].result
     assert "epsilon" not in told.facts
     assert any("with a rate in private" in note for note in told.notes)
+
+
+def test_a_hub_cannot_widen_what_a_patient_changes():
+    """Ranges that are not smallest and largest would move the middle away, and every patient with it."""
+    from huizhen.data.examples import Examples, Numbers
+    from huizhen.errors import SiteError
+    from huizhen.methods.description.moments import MOMENTS_STEPS
+    from huizhen.methods.method import Local
+    from huizhen.privacy.release import Question
+
+    rows = Examples({"age": Numbers(np.full(9, 60.0))}, 9)
+    facts = {
+        "variables": ["age"],
+        "groups": [],
+        "by": "",
+        "shape": False,
+        "absolute": False,
+        "products": False,
+        "mean": np.zeros((1, 1)),
+    }
+    for ranges in (np.array([[0.0, 120.0, 3e7]]), np.array([[120.0, 0.0]]), np.array([[0.0, np.inf]]), [[0, 120]]):
+        with pytest.raises(SiteError, match="not asked by the study"):
+            MOMENTS_STEPS["centred"](
+                Question("summary", "centred", {**facts, "ranges": ranges}), rows, Local(), np.random.default_rng(0)
+            )

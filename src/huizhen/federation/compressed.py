@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.errors import CallerError, FederationError, Problem
+from huizhen.federation.replies import each_fits
 from huizhen.federation.rounds import Answered, Ask, Lane
 from huizhen.federation.scheme import HubSide, Scheme, SiteSide, SiteTurn, Summed
 from huizhen.privacy.compression.blocks import Blocks
@@ -143,9 +144,8 @@ class _Hub:
     def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
         unfit = dict(self._inner.take(stage, replies))
         if stage == self.answers_in:
-            for site, reply in replies.items():
-                if site not in unfit and not self._fits(site, reply.packet):
-                    unfit[site] = "what it sent does not fit the compression of this study"
+            sound = {site: reply for site, reply in replies.items() if site not in unfit}
+            unfit |= each_fits(self._fits, sound, "what it sent does not fit the compression of this study")
         return unfit
 
     def summed(self) -> Summed:
@@ -202,10 +202,7 @@ class _Hub:
             return False
         if not all(_is_layout(layout) for layout in layouts.values()):
             return False
-        try:
-            found = {name: _unpacked(sent[name], known[name], self._compress) for name in sent}
-        except (CallerError, FederationError, KeyError, TypeError, ValueError):
-            return False
+        found = {name: _unpacked(sent[name], known[name], self._compress) for name in sent}
         self._layouts, self._sent[site] = dict(layouts), found
         return not self._sent or set(found) == set(next(iter(self._sent.values())))
 

@@ -19,6 +19,7 @@ from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
 from huizhen.federation.noised import NoisedHub
+from huizhen.federation.replies import checked
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
 from huizhen.federation.scheme import ONLY, HubSide, PlainSum, Scheme
 from huizhen.federation.selection import MUSTER, muster_question, scope_of
@@ -202,7 +203,8 @@ class _Conduct:
         for stage in stages:
             notice = self.summing.notice(stage)
             asks = {site: self._ask(site, stage, question, boxes, _told(notice, site)) for site in present}
-            replies = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
+            told = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
+            replies = {site: checked(told[site]) for site in present}
             answered = {site: reply for site in present if isinstance(reply := replies[site], Answered)}
             try:
                 unfit = self.summing.take(stage, answered) if answered else {}

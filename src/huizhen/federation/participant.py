@@ -20,7 +20,7 @@ from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
-from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply
+from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, key_of_course
 from huizhen.federation.scheme import Noisy, PlainSum, Scheme, SiteSide
 from huizhen.federation.selection import MUSTER, Selected, muster, muster_question, scope_of, select
 from huizhen.federation.study import Analysis, Study
@@ -39,8 +39,8 @@ class _Work:
     selected: Selected
     local: Local
     scope: str  # what else an answer depends on
-    read: tuple[str, ...]  # every variable that is read here
-    course: list[Any] | None  # of an exact method: name and settings
+    read: frozenset[str]  # every variable that is read here
+    key: str  # of all questions of an exact method
     lineage: str = ""
     turn: tuple[str, int, str, tuple[str, ...]] = ("", 0, "", ())
     answer: Answer | None = None
@@ -140,14 +140,14 @@ class Participant:
                 raise _refusal("an analysis that the study does not have", "one of the study's")
             self._work.clear()  # analyses come one after the other, and each holds its rows prepared
             selected = select(self._study, analysis, self._examples)
-            course = [analysis.method.name, analysis.spec.model_dump(mode="json")] if analysis.method.exact else None
+            scope, settings = scope_of(self._study, analysis), analysis.spec.model_dump(mode="json")
             work = self._work[ask.analysis] = _Work(
                 analysis,
                 selected,
                 Local(entropy=self._entropy),
-                scope_of(self._study, analysis),
-                muster_question(self._study, analysis).variables,
-                course,
+                scope,
+                frozenset(muster_question(self._study, analysis).variables),
+                key_of_course(analysis.method.name, settings, scope) if analysis.method.exact else "",
             )
         ask = self._checked(ask, work)
         assert ask.identity is not None
@@ -167,22 +167,33 @@ class Participant:
         Raises:
             FederationError: the hub asks for something else than the site has accepted.
         """
-        analysis, musters, named = work.analysis, ask.question.step == MUSTER, self._study.participants.sites
-        wrong = {
-            f"method {ask.question.method!r}": ask.question.method != analysis.method.name,
-            f"the lane {ask.lane!r}": ask.lane != self._scheme.lane,
-            "another cohort": ask.scope != work.scope,
-            "a roster of other sites than the study's": bool(named) and not set(ask.roster) <= set(named),
-            f"a roster of {len(ask.roster)} sites": not musters and len(ask.roster) < self._study.participants.quorum,
-            "a muster within a course": musters and ask.lineage != "",
-        }
-        if found := [each for each, holds in wrong.items() if holds]:
+        musters = ask.question.step == MUSTER
+        if found := self._not_ours(ask, work, musters=musters):
             raise _refusal(", ".join(found), "what the study says that this site has accepted")
+        key = "" if musters else work.key
+        identity = QuestionIdentity.of(ask.question, work.scope, work.analysis.method.telling, key=key)
+        if work.read.issubset(ask.question.variables):
+            return replace(ask, identity=identity)
         # The policy judges what is read here, whatever the hub says is read.
-        read = dict.fromkeys((*ask.question.variables, *work.read))
-        course = None if musters else work.course
-        identity = QuestionIdentity.of(ask.question, work.scope, analysis.method.telling, course=course)
-        return replace(ask, question=replace(ask.question, variables=tuple(read)), identity=identity)
+        read = tuple(dict.fromkeys((*ask.question.variables, *sorted(work.read))))
+        return replace(ask, question=replace(ask.question, variables=read), identity=identity)
+
+    def _not_ours(self, ask: Ask, work: _Work, *, musters: bool) -> list[str]:
+        """What of an ask is not the study's."""
+        participants, found = self._study.participants, []
+        if ask.question.method != work.analysis.method.name:
+            found.append(f"method {ask.question.method!r}")
+        if ask.lane != self._scheme.lane:
+            found.append(f"the lane {ask.lane!r}")
+        if ask.scope != work.scope:
+            found.append("another cohort")
+        if participants.sites and not set(ask.roster) <= set(participants.sites):
+            found.append("a roster of other sites than the study's")
+        if not musters and len(ask.roster) < participants.quorum:
+            found.append(f"a roster of {len(ask.roster)} sites")
+        if musters and ask.lineage:
+            found.append("a muster within a course")
+        return found
 
     def _recall(self, ask: Ask) -> Local:
         """Local state as it was before the round that is asked: a round may be asked again after a crash."""

@@ -96,29 +96,34 @@ class QuestionIdentity:
     key: str
 
     @classmethod
-    def of(cls, question: Question, scope: str, telling: Collection[str] = (), *, course: Any = None) -> QuestionIdentity:
+    def of(cls, question: Question, scope: str, telling: Collection[str] = (), *, key: str = "") -> QuestionIdentity:
         """The identity of a question.
 
         Args:
             telling: facts that make no difference to what is asked, see `Method.telling`.
-            course: of an exact method: its name and settings as canonical values. All its questions have one key then, for a
-                question with one fact more, or a coefficient a hair's breadth off, tells as much by subtraction as the same one.
+            key: of an exact method, `key_of_course`; "": by what is asked.
         """
         known = _LAST.identity
-        if known is not None and known[0] is question and known[1:4] == (scope, tuple(telling), course):
+        if known is not None and known[0] is question and known[1:4] == (scope, telling, key):
             return known[4]
         digest = asked = _digest(question, question.facts)
         if any(name in question.facts for name in telling):
             asked = _digest(question, {name: value for name, value in question.facts.items() if name not in telling})
-        identity = cls(canonical.digest([digest, scope]), canonical.digest([asked if course is None else course, scope]))
-        _LAST.identity = (question, scope, tuple(telling), course, identity)
+        identity = cls(canonical.digest([digest, scope]), key or canonical.digest([asked, scope]))
+        _LAST.identity = (question, scope, telling, key, identity)
         return identity
+
+
+def key_of_course(method: str, settings: Mapping[str, Any], scope: str) -> str:
+    """The key of all questions of an exact method with these settings: a question with one fact more, or a coefficient a hair's
+    breadth off, tells as much by subtraction as the same one."""
+    return canonical.digest([method, settings, scope])
 
 
 class _Last(threading.local):
     """The identity computed last: in one process all sites are asked the same question object."""
 
-    identity: tuple[Question, str, tuple[str, ...], Any, QuestionIdentity] | None = None
+    identity: tuple[Question, str, Collection[str], str, QuestionIdentity] | None = None
 
 
 _LAST = _Last()

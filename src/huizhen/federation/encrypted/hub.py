@@ -9,6 +9,7 @@ from typing import Any
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.encrypted.bundles import Bundle, bundles_of
 from huizhen.federation.encrypted.epoch import EPOCH_BYTES, KEYS, ROUND, ROUNDS
+from huizhen.federation.replies import each_fits, most_say
 from huizhen.federation.rounds import Answered
 from huizhen.federation.scheme import ONLY, Summed
 from huizhen.privacy.masking import words
@@ -103,7 +104,10 @@ class EncryptedHub:
             "confirm": self._take_signature,
             "open": self._take_opened,
         }[stage]
-        unfit = {site: UNFIT for site, reply in replies.items() if not handle(site, reply.packet)}
+        if stage == "encrypt":
+            outlines = (words.outline_from(reply.packet.get("outline")) for reply in replies.values())
+            self._round.outline = most_say(outline for outline in outlines if outline is not None)
+        unfit = each_fits(handle, replies, UNFIT)
         came, now = tuple(site for site in replies if site not in unfit), self._round
         if stage == "entrust":
             self._epoch.members = came
@@ -178,7 +182,7 @@ class EncryptedHub:
     def _take_sums(self, site: str, packet: Mapping[str, Any]) -> bool:
         now, outline = self._round, words.outline_from(packet.get("outline"))
         sums, individual = packet.get("sums"), packet.get("individual")
-        if outline is None or (now.outline is not None and outline != now.outline) or not isinstance(individual, Mapping):
+        if outline is None or outline != now.outline or not isinstance(individual, Mapping):
             return False
         bundles = now.bundles or bundles_of(outline, now.coding, self._key.bits)
         if not isinstance(sums, Mapping) or set(sums) != set(bundles):
@@ -189,7 +193,7 @@ class EncryptedHub:
             read = {name: self._read(site, sums[name], bundle) for name, bundle in bundles.items()}
         except FederationError:
             return False
-        now.outline, now.bundles, now.read[site], now.individual[site] = outline, bundles, read, individual
+        now.bundles, now.read[site], now.individual[site] = bundles, read, individual
         return True
 
     def _read(self, site: str, encoded: Any, bundle: Bundle) -> Ciphertexts:

@@ -9,6 +9,7 @@ from typing import Any
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, bound, promise
+from huizhen.federation.replies import each_fits, most_say
 from huizhen.federation.rounds import Answered
 from huizhen.federation.scheme import Summed
 from huizhen.privacy.masking import words
@@ -105,7 +106,9 @@ class MaskedHub:
             "confirm": self._take_signature,
             "unmask": self._take_opened,
         }[stage]
-        unfit = {site: UNFIT for site, reply in replies.items() if not handle(site, reply.packet)}
+        if stage == "mask":
+            self._round.outline, self._round.context = self._said(replies)
+        unfit = each_fits(handle, replies, UNFIT)
         came, epoch, now = tuple(site for site in replies if site not in unfit), self._mine, self._round
         if stage == "share":
             assert epoch.public is not None
@@ -158,11 +161,19 @@ class MaskedHub:
         epoch.promises[site] = promises
         return True
 
+    def _said(self, replies: Mapping[str, Answered]) -> tuple[words.Outline | None, bytes]:
+        """What most sites say that the round is about."""
+        said = most_say(
+            (outline, context)
+            for reply in replies.values()
+            if (outline := words.outline_from(reply.packet.get("outline"))) is not None
+            and isinstance(context := reply.packet.get("context"), bytes)
+        )
+        return said or (None, b"")
+
     def _take_words(self, site: str, packet: Mapping[str, Any]) -> bool:
-        now, outline, context = self._round, words.outline_from(packet.get("outline")), packet.get("context")
-        if outline is None or (now.outline is not None and outline != now.outline):
-            return False
-        if not isinstance(context, bytes) or len(context) != CONTEXT_BYTES or (now.context and context != now.context):
+        now, outline = self._round, words.outline_from(packet.get("outline"))
+        if outline is None or (outline, packet.get("context")) != (now.outline, now.context) or len(now.context) != CONTEXT_BYTES:
             return False
         masked = words.Words.from_facts(packet.get("words"), outline, now.coding)
         individual = packet.get("individual")
@@ -170,7 +181,7 @@ class MaskedHub:
             return False
         if now.individual and set(individual) != set(next(iter(now.individual.values()))):
             return False
-        now.outline, now.context, now.masked[site], now.individual[site] = outline, context, masked, individual
+        now.masked[site], now.individual[site] = masked, individual
         return True
 
     def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:

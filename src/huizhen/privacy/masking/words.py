@@ -24,7 +24,8 @@ __all__ = ["Coding", "Outline", "Words", "add_words", "decode", "empty", "encode
 Outline = tuple[tuple[str, str, str, tuple[int, ...], bool], ...]  # of each part: name, kind, dtype, shape, whether counts
 Array = NDArray[Any]
 KINDS = {"int64": "whole", "float64": "real", "float32": "short", "int16": "level"}
-MOST_NUMBERS = 2**28  # of one kind in one answer
+SIZES = {"int64": 8, "float64": wide.BYTES, "float32": 8, "int16": 2}  # bytes of a number in its ring, at most
+MOST_BYTES = 2**31  # of one answer: 268 million weights, or 33 million real numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,13 @@ def outline_from(facts: Any) -> Outline | None:
         outline = tuple(
             (str(name), str(kind), str(dtype), tuple(map(int, shape)), bool(cells)) for name, kind, dtype, shape, cells in facts
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     sound = all(kind == "addend" and dtype in KINDS and all(size >= 0 for size in shape) for _, kind, dtype, shape, _ in outline)
     names = {name for name, *_ in outline}
-    return outline if sound and len(names) == len(outline) and sum(prod(each[3]) for each in outline) <= MOST_NUMBERS else None
+    if not sound or len(names) != len(outline):
+        return None
+    return outline if sum(prod(shape) * SIZES[dtype] for _, _, dtype, shape, _ in outline) <= MOST_BYTES else None
 
 
 def empty(outline: Outline, coding: Coding) -> Words:

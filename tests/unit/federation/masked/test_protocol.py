@@ -387,6 +387,48 @@ def test_a_hub_that_tells_one_site_finer_scales_learns_nothing_of_it():
         play.hub.take("mask", replies)
 
 
+def test_whatever_else_the_hub_tells_one_site_otherwise_ends_the_round():
+    """What a notice says is part of what masks hang on, whoever reads it: ranges of a compression, say."""
+    play = prepared(3, until="share")
+    notice = play.hub.notice("mask")
+    told = {
+        "site-01": notice,
+        "site-00": {**notice, "compress": {"ranges": 1e30}},
+        "site-02": {**notice, "compress": {"ranges": 1e30}},
+    }
+    contexts = {play.turn("mask", site, told[site]).packet["context"] for site in play.roster}
+    assert len(contexts) == 2
+
+
+def test_a_round_has_one_place():
+    """Else a list that all signed at one place would open another, of which some were told that a site has gone."""
+    play = Play(5)
+    play.round()
+    play.number -= 1
+    play.hub.stages("sums")
+    with pytest.raises(SiteError, match="masked already"):
+        play.turn("mask", "site-00", play.hub.notice("mask"))
+
+
+def test_a_signature_counts_for_one_place_only():
+    play = Play(5)
+    play.round()
+    before = play.hub.notice("unmask")["signatures"]
+    play.hub.stages("sums")
+    for stage in ("mask", "confirm"):
+        play.hub.take(stage, play.stage(stage, play.roster))
+    with pytest.raises(SiteError, match="1 sound signatures"):
+        play.turn("unmask", "site-00", {"place": 1, "signatures": before})
+
+
+def test_a_hub_that_shows_few_adverts_does_not_lower_the_threshold():
+    """Ten sites were asked; a hub with two of them in league would need only one more if three were all."""
+    play = prepared(10, until="advertise")
+    adverts = dict(list(play.hub.notice("share")["adverts"].items())[:3])
+    play.turn("share", "site-00", {"adverts": adverts})
+    assert play.kept["site-00"]["mine"].epoch.fewest == 7
+
+
 def test_large_changes_are_not_cut():
     """Ten thousand rows times a change of 0.3: in the first round and later."""
     play = Play(3)
