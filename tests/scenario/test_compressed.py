@@ -99,6 +99,12 @@ def test_what_cannot_be_combined_is_refused_with_the_reason():
         study(KINDS["shared"], glm={"formula": "y ~ x0", "family": "binomial"})
 
 
+def test_all_mistakes_of_a_protection_are_told_at_once():
+    with pytest.raises(StudyError) as wrong:
+        study("shard", sum_="maskd")
+    assert {problem.where for problem in wrong.value.problems} >= {"protection.sum", "protection.compress.kind"}
+
+
 @pytest.mark.parametrize(
     ("compress", "key"),
     [

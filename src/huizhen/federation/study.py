@@ -249,7 +249,7 @@ class Study:
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
-        _check_protection(sections["protection"], sections["participants"], analyses, mistakes)
+        _check_protection(content.get("protection"), sections["protection"], sections["participants"], analyses, mistakes)
         mistakes.stop(CANNOT_RUN)
         protection, participants = sections["protection"], sections["participants"]
         assert isinstance(protection, Protection)
@@ -325,13 +325,12 @@ def _label(level: str | int | float) -> str:
     return level if isinstance(level, str) else show_number(float(level))
 
 
-def _check_protection(protection: Any, participants: Any, analyses: list[Analysis], mistakes: Mistakes) -> None:
+def _check_protection(content: Any, protection: Any, participants: Any, analyses: list[Analysis], mistakes: Mistakes) -> None:
     """What cannot be protected as it is asked for."""
-    if not isinstance(protection, Protection):
-        return
-    compress, problems = spec.read(protection.compress)
+    said = content.get("compress", "none") if isinstance(content, Mapping) else "none"
+    compress, problems = spec.read(said)
     mistakes.extend(problems)
-    if compress is None:
+    if compress is None or not isinstance(protection, Protection):
         return
     named = participants.sites if isinstance(participants, Participants) else []
     exact = any(analysis.method.exact for analysis in analyses)
