@@ -17,7 +17,7 @@ from huizhen.privacy.masking import wide
 __all__ = ["SEED_BYTES", "apply_masks"]
 
 SEED_BYTES = 16
-PIECE = 131_072  # bytes expanded at once; the piece, its mask and its zeros fit into the second-level cache
+PIECE = 262_144  # bytes expanded at once; the piece, its mask and its zeros fit into the second-level cache
 ZEROS = bytes(PIECE)
 BLOCK = 16  # bytes; `update_into` wants room for one more
 
