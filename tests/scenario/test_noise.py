@@ -297,3 +297,28 @@ def test_a_hub_cannot_widen_what_a_patient_changes():
             MOMENTS_STEPS["centred"](
                 Question("summary", "centred", {**facts, "ranges": ranges}), rows, Local(), np.random.default_rng(0)
             )
+
+
+@pytest.mark.xfail(
+    strict=True, reason="private training is not yet planned and charged as noise in answers is, so a site with a budget refuses"
+)
+def test_private_training_is_charged_to_a_sites_budget():
+    pytest.importorskip("torch")
+    private = {"clip": 1.0, "noise": 4.0, "rate": 0.05, "delta": 1e-6}
+    settings = {"network": "logistic", "outcome": "smoker", "covariates": ["age", "lab"], "rounds": 2, "private": private}
+    asked = {"variables": {"smoker": VARIABLES["smoker"]}, "method": {"averaging": settings}, "protection": {"sum": "masked"}}
+    policy = DisclosurePolicy(budget=Budget(epsilon=8.0, delta=1e-5, allow_row_counts=True))
+    assert not run(Study.parse(asked), SITES, policy=policy, compare=False).failures
+
+
+@pytest.mark.xfail(
+    strict=True, raises=StudyError, reason="regressions have no noise yet: output or objective perturbation is to come"
+)
+def test_a_regression_with_noise_tells_its_coefficients_and_their_epsilon():
+    asked = {
+        "variables": {**VARIABLES},
+        "method": {"glm": {"formula": "smoker ~ age + lab", "family": "binomial"}},
+        "protection": {"sum": "masked", "noise": NOISE},
+    }
+    del asked["variables"]["sex"]
+    assert not run(Study.parse(asked), SITES, compare=False).failures
