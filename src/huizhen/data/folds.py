@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.cohort import joint_uses, parse
 from huizhen.data.examples import SITE, Categories, Column, Examples, Images, Numbers, chunks
-from huizhen.data.mixing import GAMMA, mixed
+from huizhen.mixing import GAMMA, mixed
 
 __all__ = ["FOLD_NAMES", "TEST", "TRAINING", "VALIDATION", "Aside", "content_hash"]
 

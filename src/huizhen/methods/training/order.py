@@ -1,6 +1,6 @@
 """In which order rows are learned from: a draw by counter, so that one site or thousands are drawn alike, on any machine.
 
-A draw is a hash of (seed, purpose, counter), never a state that moves on: splitmix64, see `huizhen.data.mixing`.
+A draw is a hash of (seed, purpose, counter), never a state that moves on: splitmix64, see `huizhen.mixing`.
 
 >>> import numpy as np
 >>> row_orders(np.array([7, 8], np.uint64), np.array([0, 0]), np.array([4, 2]))
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.mixing import GAMMA, mixed
+from huizhen.mixing import draw, seed_of
 
 __all__ = ["AUGMENT", "DROPOUT", "ORDER", "ROUND", "Schedule", "coin", "draw", "row_orders", "seed_of"]
 
@@ -23,20 +23,7 @@ ORDER, DROPOUT, AUGMENT, ROUND = range(1, 5)  # what is drawn: streams of one se
 Draws = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-_S32, _LOW, _ONE = (np.array([n], np.uint64) for n in (32, 0xFFFFFFFF, 1))
-
-
-def seed_of(seed: int) -> Draws:
-    """Any whole number as 64 bits, (1,)."""
-    return np.array([seed % 2**64], np.uint64)
-
-
-def draw(seeds: Draws, *counters: int | Ints | Draws) -> Draws:
-    """64 bits for each combination of `seeds` and `counters`, which broadcast."""
-    found = seeds
-    for counter in counters:
-        found = mixed(found + GAMMA * (np.asarray(counter).astype(np.uint64) + _ONE))
-    return found
+_S32, _LOW = (np.array([n], np.uint64) for n in (32, 0xFFFFFFFF))
 
 
 def coin(seeds: Draws, *counters: int | Ints | Draws) -> NDArray[np.bool_]:

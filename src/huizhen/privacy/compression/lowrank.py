@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.errors import FederationError
+from huizhen.mixing import draw, seed_of
 from huizhen.privacy.compression.blocks import Blocks, Floats, Ints
-from huizhen.privacy.compression.draws import draw
 from huizhen.privacy.compression.quantising import Entropy
 from huizhen.privacy.compression.shrinking import Public, Shrunk, added
 
@@ -166,7 +166,7 @@ class LowRank:
         for number, piece in enumerate(self._pieces(round_)):
             if piece.rows:
                 side = piece.rows if round_ % 2 else piece.columns
-                bits = draw(seed, round_, number, np.arange(side * self.rank)) >> np.array([11], np.uint64)
+                bits = draw(seed_of(seed), round_, number, np.arange(side * self.rank)) >> np.array([11], np.uint64)
                 found[piece.name] = _orthonormal((bits.astype(np.float64) / 2.0**53 - 0.5).reshape(side, self.rank))
         return found
 

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen.mixing import draw, seed_of
 from huizhen.privacy.compression.blocks import Blocks, Floats, Ints
-from huizhen.privacy.compression.draws import draw
 from huizhen.privacy.compression.quantising import Entropy
 from huizhen.privacy.compression.shrinking import Public, Shrunk, added
 
@@ -33,13 +33,13 @@ Choice = Callable[[int, int, int, Ints], Ints]  # seed, round, period, groups ->
 
 def cyclic(seed: int, round_: int, period: int, groups: Ints) -> Ints:
     """One run after the other, each group beginning at a run of its own: every entry is sent once in `period` rounds."""
-    first = draw(seed, groups) % np.array([period], np.uint64)
+    first = draw(seed_of(seed), groups) % np.array([period], np.uint64)
     return (first.astype(np.int64) + round_) % period
 
 
 def drawn(seed: int, round_: int, period: int, groups: Ints) -> Ints:
     """A new draw in every round: an entry waits `period` rounds in the mean, and for long with a small probability."""
-    return (draw(seed, round_, groups) % np.array([period], np.uint64)).astype(np.int64)
+    return (draw(seed_of(seed), round_, groups) % np.array([period], np.uint64)).astype(np.int64)
 
 
 def usual(period: int) -> Choice:
