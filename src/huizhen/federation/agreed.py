@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -12,22 +12,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from huizhen import canonical
 from huizhen.errors import SiteError
 from huizhen.federation.rounds import Ask, QuestionIdentity
+from huizhen.federation.scheme import SiteSide
 from huizhen.ledger.keys import SigningKey
 from huizhen.privacy.masking.graph import FEWEST
-from huizhen.privacy.masking.keys import Advert, verify
+from huizhen.privacy.masking.keys import Advert, EpochKeys, make_keys, verify
 from huizhen.privacy.masking.words import Outline
 
 __all__ = [
+    "EPOCH_BYTES",
     "PEERS",
     "SiteIdentity",
     "about_round",
     "advert_purpose",
+    "entered",
     "is_signed",
     "names_in",
     "survivors_message",
     "verified_adverts",
 ]
 
+EPOCH_BYTES = 16
 PEERS = "Compare the fingerprints of the sites' keys, and ask who runs the hub"
 Refusal = Callable[[str, str, str], SiteError]  # what was found, what was expected, what to do
 
@@ -45,6 +49,25 @@ class SiteIdentity:
     key: SigningKey
     peers: Mapping[str, Ed25519PublicKey]
     entropy: Callable[[int], bytes] = field(repr=False)
+
+
+def entered(ask: Ask, side: SiteSide, identity: SiteIdentity, refusal: Refusal) -> tuple[bytes, EpochKeys, Advert]:
+    """The epoch that the hub names, with fresh keys and the signed advert of them. An epoch is entered once.
+
+    Raises:
+        SiteError: no epoch, one that was entered before, or too few sites for a sum.
+    """
+    known: set[bytes] = side.kept.setdefault("epochs", set())
+    epoch = ask.notice.get("epoch")
+    if not isinstance(epoch, bytes) or len(epoch) != EPOCH_BYTES or epoch in known:
+        raise refusal("an epoch that is none, or was entered before", "16 fresh bytes", "")
+    if side.site not in ask.roster or len(ask.roster) < FEWEST:
+        raise refusal(f"a roster of {len(ask.roster)} sites", f"at least {FEWEST}, this one among them", "")
+    known.add(epoch)
+    keys = make_keys()
+    bare = keys.advert()
+    signature = identity.key.sign(bare.message(advert_purpose(ask, epoch, side.site)))
+    return epoch, keys, replace(bare, signature=signature)
 
 
 def advert_purpose(ask: Ask, epoch: bytes, site: str) -> dict[str, Any]:

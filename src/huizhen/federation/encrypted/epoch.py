@@ -15,7 +15,6 @@ from huizhen.privacy.masking.words import Outline
 from huizhen.privacy.paillier.keys import PublicKey
 
 __all__ = [
-    "EPOCH_BYTES",
     "KEYS",
     "ROUND",
     "ROUNDS",
@@ -28,7 +27,6 @@ __all__ = [
 
 KEYS, ROUND = ("advertise", "entrust"), ("encrypt", "confirm", "open")
 ROUNDS = 32  # of one epoch
-EPOCH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from huizhen.errors import FederationError, HuizhenError, Problem
+from huizhen.federation.agreed import EPOCH_BYTES
 from huizhen.federation.encrypted.bundles import Bundle, bundles_of
-from huizhen.federation.encrypted.epoch import EPOCH_BYTES, KEYS, ROUND, ROUNDS
+from huizhen.federation.encrypted.epoch import KEYS, ROUND, ROUNDS
+from huizhen.federation.hidden import Scales, alike, signature_in, told, too_few
 from huizhen.federation.replies import each_fits, most_say
 from huizhen.federation.rounds import Answered
 from huizhen.federation.scheme import ONLY, Summed
@@ -19,7 +21,6 @@ from huizhen.privacy.paillier.arithmetic import fastest
 from huizhen.privacy.paillier.cipher import combine
 from huizhen.privacy.paillier.ciphertexts import Ciphertexts, read_ciphertexts
 from huizhen.privacy.paillier.keys import PublicKey, read_public_key
-from huizhen.privacy.release import EMPTY, Total
 
 __all__ = ["EncryptedHub"]
 
@@ -69,8 +70,8 @@ class EncryptedHub:
     answers_in = "encrypt"
 
     def __init__(self, *, sites: int, holder: str, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
-        self._sites, self._holder, self._bits = sites, holder, bits
-        self._heights, self._entropy = dict(heights), entropy
+        self._sites, self._holder = sites, holder
+        self._scales, self._entropy = Scales(bits, dict(heights)), entropy
         self._epoch = _Epoch(b"")
         self._round = _Round(0)
 
@@ -90,8 +91,8 @@ class EncryptedHub:
             adverts = {site: advert.facts() for site, advert in epoch.adverts.items()}
             return {"adverts": adverts, "key": self._key.canonical(), "key_signature": epoch.key_signature}
         if stage == "encrypt":
-            now.coding = words.Coding(len(epoch.members), self._bits, self._heights.get(now.step, EMPTY))
-            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(now.coding.heights)}
+            now.coding = self._scales.coding(now.step, len(epoch.members))
+            return told(now.coding, epoch.members, now.place)
         if stage == "confirm":
             return {"place": now.place, "survivors": list(now.survivors)}
         return {"place": now.place, ONLY: {self._holder: {"signatures": dict(now.signatures), "totals": self._totals()}}}
@@ -122,14 +123,10 @@ class EncryptedHub:
         now = self._round
         assert now.outline is not None
         assert now.total is not None
-        joint, self._heights[now.step] = words.decode(now.total, now.outline, now.coding, now.survivors)
-        names = now.individual[now.survivors[0]]
-        individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
-        cells = tuple(name for name, _, _, _, counts in now.outline if counts)
-        return Summed(Total(joint.sums, {}, individual, joint.rows, now.survivors), {}, cells)
+        return self._scales.read(now.total, now.step, now.outline, now.coding, now.individual, now.survivors)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"heights": {step: dict(heights) for step, heights in self._heights.items()}}
+        return self._scales.facts()
 
     @property
     def _key(self) -> PublicKey:
@@ -151,10 +148,7 @@ class EncryptedHub:
             problems.append(
                 Problem(f"stage {stage}", f"key holder {self._holder}: {why}", "the key holder, who opens the total", remedy)
             )
-        fewest = 1 if stage == "open" else threshold(self._sites)
-        if len(came) < fewest:
-            expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
-            problems.append(Problem(f"stage {stage}", f"{len(came)} sites", expected))
+        problems += too_few(stage, came, 1 if stage == "open" else threshold(self._sites))
         if problems:
             raise FederationError("The encrypted sum cannot be made.", problems)
 
@@ -185,9 +179,7 @@ class EncryptedHub:
         if outline is None or outline != now.outline or not isinstance(individual, Mapping):
             return False
         bundles = now.bundles or bundles_of(outline, now.coding, self._key.bits)
-        if not isinstance(sums, Mapping) or set(sums) != set(bundles):
-            return False
-        if now.individual and set(individual) != set(next(iter(now.individual.values()))):
+        if not isinstance(sums, Mapping) or set(sums) != set(bundles) or not alike(individual, now.individual):
             return False
         try:
             read = {name: self._read(site, sums[name], bundle) for name, bundle in bundles.items()}
@@ -205,10 +197,7 @@ class EncryptedHub:
         return read
 
     def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:
-        signature = packet.get("signature")
-        if isinstance(signature, bytes):
-            self._round.signatures[site] = signature
-        return isinstance(signature, bytes)
+        return signature_in(packet, site, self._round.signatures)
 
     def _take_opened(self, site: str, packet: Mapping[str, Any]) -> bool:
         now = self._round

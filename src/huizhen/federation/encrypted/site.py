@@ -20,7 +20,7 @@ from typing import Any
 from huizhen.federation.agreed import (
     PEERS,
     SiteIdentity,
-    advert_purpose,
+    entered,
     is_signed,
     names_in,
     survivors_message,
@@ -30,7 +30,6 @@ from huizhen.federation.encrypted.ahead import Ahead, Tally
 from huizhen.federation.encrypted.boxes import open_posted, post
 from huizhen.federation.encrypted.bundles import bundles_of, values_of
 from huizhen.federation.encrypted.epoch import (
-    EPOCH_BYTES,
     ROUNDS,
     Epoch,
     context_of,
@@ -44,7 +43,6 @@ from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.privacy.masking import words
 from huizhen.privacy.masking.graph import FEWEST, threshold
-from huizhen.privacy.masking.keys import Advert, make_keys
 from huizhen.privacy.paillier.cipher import encrypt
 from huizhen.privacy.paillier.keys import PublicKey, read_public_key
 
@@ -79,19 +77,11 @@ def site_turn(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
 
 
 def _advertise(ask: Ask, side: SiteSide, manner: Manner) -> SiteTurn:
-    known: set[bytes] = side.kept.setdefault("epochs", set())
-    epoch, holder, identity = ask.notice.get("epoch"), holder_of(ask.roster, manner.key_holder), manner.identity
-    if not isinstance(epoch, bytes) or len(epoch) != EPOCH_BYTES or epoch in known:
-        raise refusal("an epoch that is none, or was entered before", "16 fresh bytes")
-    if side.site not in ask.roster or len(ask.roster) < FEWEST:
-        raise refusal(f"a roster of {len(ask.roster)} sites", f"at least {FEWEST}, this one among them")
-    if holder not in ask.roster:
+    holder, identity = holder_of(ask.roster, manner.key_holder), manner.identity
+    if ask.roster and holder not in ask.roster:
         raise refusal(f"a roster without the key holder {holder}", "the site that the study names as key_holder")
-    known.add(epoch)
-    keys = make_keys()
-    bare = keys.advert()
-    signature = identity.key.sign(bare.message(advert_purpose(ask, epoch, side.site)))
-    mine = side.kept["mine"] = Mine(epoch, holder, keys, Advert(bare.agreement, bare.encapsulation, signature))
+    epoch, keys, advert = entered(ask, side, identity, refusal)
+    mine = side.kept["mine"] = Mine(epoch, holder, keys, advert)
     packet: dict[str, Any] = {"advert": mine.advert.facts()}
     if side.site == holder:
         key = held_key(side, manner.key_bits, identity.entropy).public

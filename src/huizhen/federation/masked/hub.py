@@ -8,6 +8,8 @@ from itertools import combinations
 from typing import Any
 
 from huizhen.errors import FederationError, Problem
+from huizhen.federation.agreed import EPOCH_BYTES
+from huizhen.federation.hidden import Scales, alike, signature_in, told, too_few
 from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, bound, promise
 from huizhen.federation.replies import each_fits, most_say
 from huizhen.federation.rounds import Answered
@@ -17,7 +19,6 @@ from huizhen.privacy.masking.graph import FEWEST, threshold
 from huizhen.privacy.masking.keys import Advert
 from huizhen.privacy.masking.shamir import join
 from huizhen.privacy.masking.streams import SEED_BYTES
-from huizhen.privacy.release import EMPTY, Total
 
 __all__ = ["MaskedHub"]
 
@@ -67,7 +68,7 @@ class MaskedHub:
     answers_in = "mask"
 
     def __init__(self, *, sites: int, bits: int, heights: Mapping[str, Any], entropy: Callable[[int], bytes]) -> None:
-        self._sites, self._bits, self._heights, self._entropy = sites, bits, dict(heights), entropy
+        self._sites, self._scales, self._entropy = sites, Scales(bits, dict(heights)), entropy
         self._epoch: _Epoch | None = None
         self._round = _Round(0)
         self._room: tuple[Any, words.Words] | None = None  # where sums are written: fresh memory costs time
@@ -77,7 +78,7 @@ class MaskedHub:
             self._round = _Round(self._epoch.next_place, step)
             self._epoch.next_place += 1
             return ROUND
-        self._epoch, self._round = _Epoch(self._entropy(16), next_place=1), _Round(0, step)
+        self._epoch, self._round = _Epoch(self._entropy(EPOCH_BYTES), next_place=1), _Round(0, step)
         return KEYS + ROUND
 
     @property
@@ -92,8 +93,8 @@ class MaskedHub:
         if stage == "share":
             return {"adverts": {site: advert.facts() for site, advert in epoch.adverts.items()}}
         if stage == "mask":
-            now.coding = words.Coding(len(epoch.members), self._bits, self._heights.get(now.step, EMPTY))
-            return {"members": list(epoch.members), "place": now.place, "bits": self._bits, "heights": dict(now.coding.heights)}
+            now.coding = self._scales.coding(now.step, len(epoch.members))
+            return told(now.coding, epoch.members, now.place)
         if stage == "confirm":
             return {"place": now.place, "survivors": list(now.survivors)}
         return {"place": now.place, "signatures": dict(now.signatures)}
@@ -117,10 +118,8 @@ class MaskedHub:
             now.survivors = came
         elif stage == "advertise":
             epoch.public = Epoch(epoch.identifier, dict(epoch.adverts), self._sites)
-        fewest = threshold(self._sites)
-        if len(came) < fewest:
-            expected = f"at least {fewest}, so that the sum of those who stay is nobody's secret"
-            raise FederationError("The masked sum cannot be made.", [Problem(f"stage {stage}", f"{len(came)} sites", expected)])
+        if problems := too_few(stage, came, threshold(self._sites)):
+            raise FederationError("The masked sum cannot be made.", problems)
         return unfit
 
     def summed(self) -> Summed:
@@ -131,14 +130,10 @@ class MaskedHub:
             self._room = (shape, words.empty(now.outline, now.coding))
         seeds = bound(*self._left_over(), now.context)
         total = words.add_words([now.masked[site] for site in now.survivors], *seeds, self._room[1])
-        joint, self._heights[now.step] = words.decode(total, now.outline, now.coding, now.survivors)
-        names = now.individual[now.survivors[0]]
-        individual = {name: {site: now.individual[site][name] for site in now.survivors} for name in names}
-        cells = tuple(name for name, _, _, _, counts in now.outline if counts)
-        return Summed(Total(joint.sums, {}, individual, joint.rows, now.survivors), {}, cells)
+        return self._scales.read(total, now.step, now.outline, now.coding, now.individual, now.survivors)
 
     def facts(self) -> Mapping[str, Any]:
-        return {"heights": {step: dict(heights) for step, heights in self._heights.items()}}
+        return self._scales.facts()
 
     @property
     def _mine(self) -> _Epoch:
@@ -177,18 +172,13 @@ class MaskedHub:
             return False
         masked = words.Words.from_facts(packet.get("words"), outline, now.coding)
         individual = packet.get("individual")
-        if masked is None or not isinstance(individual, Mapping):
-            return False
-        if now.individual and set(individual) != set(next(iter(now.individual.values()))):
+        if masked is None or not isinstance(individual, Mapping) or not alike(individual, now.individual):
             return False
         now.masked[site], now.individual[site] = masked, individual
         return True
 
     def _take_signature(self, site: str, packet: Mapping[str, Any]) -> bool:
-        signature = packet.get("signature")
-        if isinstance(signature, bytes):
-            self._round.signatures[site] = signature
-        return isinstance(signature, bytes)
+        return signature_in(packet, site, self._round.signatures)
 
     def _take_opened(self, site: str, packet: Mapping[str, Any]) -> bool:
         own, pairs, shares = packet.get("own"), packet.get("pairs"), packet.get("shares")

@@ -22,19 +22,16 @@ from cryptography.exceptions import InvalidTag
 
 from huizhen import canonical
 from huizhen.errors import Problem, SiteError
-from huizhen.federation.agreed import SiteIdentity, advert_purpose, is_signed, names_in, survivors_message, verified_adverts
+from huizhen.federation.agreed import SiteIdentity, entered, is_signed, names_in, survivors_message, verified_adverts
 from huizhen.federation.masked.epoch import ROUNDS, SELF, Epoch, bound, context_of, promise
 from huizhen.federation.rounds import Ask, Box
 from huizhen.federation.scheme import SiteSide, SiteTurn
 from huizhen.privacy.masking import words
-from huizhen.privacy.masking.graph import FEWEST
-from huizhen.privacy.masking.keys import CIPHERTEXT_BYTES, Advert, EpochKeys, derive, make_keys, open_box, seal_box
+from huizhen.privacy.masking.keys import CIPHERTEXT_BYTES, Advert, EpochKeys, derive, open_box, seal_box
 from huizhen.privacy.masking.shamir import split
 from huizhen.privacy.masking.streams import SEED_BYTES, apply_masks
 
 __all__ = ["site_turn"]
-
-EPOCH_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -80,19 +77,8 @@ def site_turn(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
 
 
 def _advertise(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
-    known: set[bytes] = side.kept.setdefault("epochs", set())
-    epoch = ask.notice.get("epoch")
-    if not isinstance(epoch, bytes) or len(epoch) != EPOCH_BYTES or epoch in known:
-        raise _refusal("an epoch that is none, or was entered before", "16 fresh bytes")
-    if side.site not in ask.roster or len(ask.roster) < FEWEST:
-        raise _refusal(f"a roster of {len(ask.roster)} sites", f"at least {FEWEST}, this one among them")
-    known.add(epoch)
-    keys = make_keys()
-    bare = keys.advert()
-    signature = identity.key.sign(bare.message(advert_purpose(ask, epoch, side.site)))
-    advert = Advert(bare.agreement, bare.encapsulation, signature)
-    side.kept["mine"] = _Mine(epoch, keys, advert)
-    return SiteTurn(packet={"advert": advert.facts()})
+    mine = side.kept["mine"] = _Mine(*entered(ask, side, identity, _refusal))
+    return SiteTurn(packet={"advert": mine.advert.facts()})
 
 
 def _share(ask: Ask, side: SiteSide, identity: SiteIdentity) -> SiteTurn:
