@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from huizhen.errors import FederationError, Problem
+from huizhen.errors import FederationError
 from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.checkpoint import Checkpoints
 from huizhen.federation.compressed import CompressedSum
@@ -18,7 +18,6 @@ from huizhen.federation.rounds import Lane
 from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import Study
 from huizhen.ledger.keys import SigningKey
-from huizhen.privacy.masking.graph import FEWEST
 from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.paillier.arithmetic import fastest, slowness
 
@@ -84,15 +83,9 @@ def check_enough(study: Study, sites: Sequence[str]) -> None:
     Raises:
         FederationError: there are too few sites for the sum that the study asks for, or the key holder is not among them.
     """
-    protection, problems = study.protection, []
-    if protection.sum != "plain" and len(sites) < FEWEST:
-        remedy = "Add sites, or use sum = 'plain'"
-        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
-        problems.append(Problem("protection.sum", f"{len(sites)} sites", expected, remedy))
-    if protection.key_holder and protection.key_holder not in sites:
-        problems.append(Problem("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(sites)}"))
-    if problems:
-        message = "An encrypted sum cannot be made." if protection.sum == "paillier" else "A masked sum cannot be made."
+    if problems := study.protection.unmet_by(sites):
+        paillier = study.protection.sum == "paillier"
+        message = "An encrypted sum cannot be made." if paillier else "A masked sum cannot be made."
         raise FederationError(message, problems)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -142,6 +142,16 @@ class Protection(Section):
     key_bits: Literal[2048, 3072] = 2048
     noise: NoiseSection | None = None
     compress: Any = "none"  # read by `privacy.compression.spec`, which names its mistakes
+
+    def unmet_by(self, sites: Sequence[str]) -> list[Problem]:
+        """What these sites lack for such a sum: masks and encryption want company, and the key a holder."""
+        problems = []
+        if self.key_holder and self.key_holder not in sites:
+            problems.append(Problem("protection.key_holder", repr(self.key_holder), f"one of: {', '.join(sites)}"))
+        if self.sum != "plain" and len(sites) < FEWEST:
+            expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
+            problems.append(Problem("protection.sum", f"{len(sites)} sites", expected, "Add sites, or use sum = 'plain'"))
+        return problems
 
     @property
     def compression(self) -> Compress:
@@ -340,11 +350,8 @@ def _check_protection(content: Any, protection: Any, participants: Any, analyses
         mistakes.add(
             "protection.compress", "top_k with encrypted sums", "a compression in which all sites send the same entries", remedy
         )
-    if protection.key_holder and named and protection.key_holder not in named:
-        mistakes.add("protection.key_holder", repr(protection.key_holder), f"one of: {', '.join(named)}")
-    if protection.sum != "plain" and named and len(named) < FEWEST:
-        expected = f"at least {FEWEST}: of a sum of two each site knows the other's answer"
-        mistakes.add("protection.sum", f"{len(named)} sites", expected, "Add sites, or use sum = 'plain'")
+    if named:
+        mistakes.extend(protection.unmet_by(named))
 
 
 def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:

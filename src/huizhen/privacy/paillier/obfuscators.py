@@ -79,7 +79,20 @@ class Table:
         return low, high
 
 
-class Obfuscators:
+class _NeverCopied:
+    """What is used once has no copies: neither by `copy` nor through a file or another process."""
+
+    def __reduce__(self) -> Never:
+        raise _no_copy()
+
+    def __copy__(self) -> Never:
+        raise _no_copy()
+
+    def __deepcopy__(self, memo: object) -> Never:
+        raise _no_copy()
+
+
+class Obfuscators(_NeverCopied):
     """A batch that can be spent once.
 
     Args:
@@ -106,17 +119,8 @@ class Obfuscators:
         except IndexError:
             raise FederationError("These obfuscators were used before; a second use would give messages away.") from None
 
-    def __reduce__(self) -> Never:
-        raise _no_copy()
 
-    def __copy__(self) -> Never:
-        raise _no_copy()
-
-    def __deepcopy__(self, memo: object) -> Never:
-        raise _no_copy()
-
-
-class Pool:
+class Pool(_NeverCopied):
     """Obfuscators made beforehand, each for one ciphertext; safe to fill in one thread and take from in another.
 
     Args:
@@ -161,15 +165,6 @@ class Pool:
             self.late += missing
             taken += self.table.draw(self._entropy, missing)
         return Obfuscators(self.table.key, taken, self._process)
-
-    def __reduce__(self) -> Never:
-        raise _no_copy()
-
-    def __copy__(self) -> Never:
-        raise _no_copy()
-
-    def __deepcopy__(self, memo: object) -> Never:
-        raise _no_copy()
 
 
 def _check_owner(owner: int, process: Callable[[], int]) -> None:
