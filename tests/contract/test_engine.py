@@ -6,6 +6,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,20 +19,58 @@ from huizhen.federation.conduct import conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
+from huizhen.federation.wire.engine import WireEngine
+from huizhen.federation.wire.post import Post
+from huizhen.federation.wire.serving import Serving
+from huizhen.federation.wire.ways import ActorWay, HubWay
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.masking import wide
 from huizhen.privacy.release import Answer, Part, Question
+from natsserver import Line, NatsServer
 
-ENGINES = {"in-process": InProcessEngine}
+
+class WiredEngine(WireEngine):
+    """The engine across hospitals, with every site on a connection of its own to a server."""
+
+    def __init__(self, respondents: dict[str, Any], url: str) -> None:
+        self._lines = {site: Line(url) for site in respondents}
+        self._hub, self._workers = Line(url), ThreadPoolExecutor(16)
+        root = f"t{secrets.token_hex(4)}"
+        keys = {site: f"U{place}" for place, site in enumerate(respondents)}
+        for site, respondent in respondents.items():
+            verbs = {"ask": Serving(respondent.respond)}
+            line = self._lines[site]
+            line.loop.run(Post(line.connection, ActorWay(keys[site], root), verbs=verbs, workers=self._workers).open())
+            line.loop.run(line.connection.flush())
+        post = Post(self._hub.connection, HubWay(root), verbs={}, workers=self._workers)
+        self._hub.loop.run(post.open())
+        super().__init__(self._hub.loop, post, keys)
+
+    def close(self) -> None:
+        for line in (*self._lines.values(), self._hub):
+            line.close()
+        self._lines, self._hub = {}, self._hub
+        self._workers.shutdown(wait=False)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    one = NatsServer(tmp_path_factory.mktemp("nats"))
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(params=["in-process", "wire"])
 def engine_of(request):
     """Makes an engine over respondents, and closes it after the story."""
     opened = []
 
     def make(respondents):
-        opened.append(ENGINES[request.param](respondents))
+        if request.param == "in-process":
+            opened.append(InProcessEngine(respondents))
+        else:
+            opened.append(WiredEngine(respondents, request.getfixturevalue("server").url))
         return opened[-1]
 
     yield make

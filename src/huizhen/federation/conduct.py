@@ -240,9 +240,8 @@ class _Conduct:
             if trouble is not None:
                 return self._no_sum(trouble, losses)
             present = tuple(site for site in heard.answered if site not in unfit)
-            boxes = [
-                box for site in present for box in heard.answered[site].boxes if box.sender == site
-            ]  # nobody speaks for another
+            # Nobody speaks for another site.
+            boxes = [box for site in present for box in heard.answered[site].boxes if box.sender == site]
             if not present or (losses and self._needs_all(question)):
                 return _RoundResult(None, {}, tuple(losses))
         try:

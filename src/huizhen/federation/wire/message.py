@@ -155,12 +155,12 @@ class _Reader:
 
     def _measure(self, value: Any, deep: int, sizes: dict[int, int]) -> None:
         if deep < 0:
-            raise ValueError("too deep")
+            raise ValueError
         if isinstance(value, dict):
             if PLACE in value:
                 number, dtype, shape = _place(value)
                 if number in sizes:
-                    raise ValueError("two arrays in one place")
+                    raise ValueError
                 sizes[number] = math.prod(shape, start=dtype.itemsize)
                 return
             value = value.values()
@@ -182,9 +182,9 @@ class _Reader:
 def _place(value: Mapping[str, Any]) -> tuple[int, np.dtype[Any], list[int]]:
     number, name, shape = value[PLACE]
     if len(value) != 1 or type(number) is not int or not isinstance(name, str) or name not in DTYPES:
-        raise ValueError("no place of an array")
+        raise ValueError
     if not isinstance(shape, list) or any(type(each) is not int or not 0 <= each < 2**48 for each in shape):
-        raise ValueError("no shape")
+        raise ValueError
     return number, DTYPES[name], shape
 
 
