@@ -23,6 +23,7 @@ __all__ = ["FIRST", "RUN", "decode", "encode", "fill", "heights_of", "levels", "
 RUN = 4096
 LOWEST, HIGHEST = -30, 34  # sizes from 2^LOWEST to 2^HIGHEST are told apart: rows times a change may be large
 CELLS = HIGHEST - LOWEST
+APART = 64  # entries between rows
 AT_ONCE = 32  # runs worked on at once; they stay in the processor's cache
 _SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
 _ROOM = {
@@ -36,13 +37,16 @@ Heights = NDArray[np.int8]
 
 
 class _Room(threading.local):
-    """Where numbers are worked on, once for each thread: fresh memory costs time."""
+    """Where numbers are worked on, once for each thread: fresh memory costs time.
+
+    Rows stand a little apart. Else numpy would make one long row of some, and for that copy out their scales, entry by entry.
+    """
 
     def __init__(self) -> None:
-        self._bytes = np.empty(AT_ONCE * RUN * 8, np.uint8)
+        self._bytes = np.empty(AT_ONCE * (RUN + APART) * 8, np.uint8)
 
     def of(self, dtype: np.dtype[Any], at_once: int) -> NDArray[Any]:
-        return self._bytes.view(dtype)[: at_once * RUN].reshape(at_once, RUN)
+        return self._bytes.view(dtype)[: at_once * (RUN + APART)].reshape(at_once, RUN + APART)[:, :RUN]
 
 
 ROOM = _Room()
