@@ -74,19 +74,19 @@ def encode(values: NDArray[np.float32], heights: Heights, *, sites: int, out: ND
         int8 (run,): the smallest power of two, as exponent, above every entry of the run.
     """
     most, signed = float(levels(out.itemsize * 8, sites)), out.view(_SIGNED[out.itemsize])
-    scales = (most / np.ldexp(1.0, heights)).astype(_ROOM[out.itemsize])[:, None]
-    own = np.empty(runs(len(values)), np.float32)
+    scales = (most / np.ldexp(1.0, heights)).astype(_ROOM[out.itemsize])
+    high, low = np.empty((2, len(scales)), scales.dtype)
     room = ROOM.of(scales.dtype, AT_ONCE)
     for (first, piece), (_, whole) in zip(_pieces(values, AT_ONCE), _pieces(signed, AT_ONCE), strict=True):
-        scaled = room[: len(piece), : piece.shape[1]]
-        here = scales[first : first + len(piece)]
-        np.multiply(piece, here, out=scaled)
-        reached = np.maximum(scaled.max(axis=1), -scaled.min(axis=1))
-        own[first : first + len(piece)] = reached / here[:, 0]
-        if (reached > most).any():
+        scaled, here = room[: len(piece), : piece.shape[1]], slice(first, first + len(piece))
+        np.multiply(piece, scales[here, None], out=scaled)
+        np.maximum.reduce(scaled, axis=1, out=high[here])
+        np.minimum.reduce(scaled, axis=1, out=low[here])
+        if high[here].max() > most or low[here].min() < -most:
             np.clip(scaled, -most, most, out=scaled)
         np.rint(scaled, out=scaled)
         np.copyto(whole, scaled, casting="unsafe")
+    own = np.maximum(high, -low) / scales
     return np.clip(np.frexp(own)[1], LOWEST, HIGHEST).astype(np.int8)
 
 
@@ -116,7 +116,7 @@ def fill(sizes: Heights, entropy: Callable[[int], bytes]) -> NDArray[np.uint16]:
     drawn = np.zeros(len(sizes) * CELLS, np.uint16)
     apply_masks([drawn], [entropy(SEED_BYTES)], [])  # faster than as many bytes from the system's source
     cells = np.maximum(drawn, 1).reshape(len(sizes), CELLS)
-    cells[np.arange(CELLS) >= (sizes.astype(np.int64) - LOWEST)[:, None]] = 0
+    cells *= np.arange(LOWEST, HIGHEST, dtype=np.int8) < sizes[:, None]
     return cells.reshape(-1)
 
 

@@ -34,7 +34,7 @@ def apply_masks(
         others: arrays of the same shapes, whose sum is what is masked: `arrays` are filled anew, piece by piece.
     """
     streams = [(_stream(seed), False) for seed in plus] + [(_stream(seed), True) for seed in minus]
-    room = bytearray(PIECE + BLOCK)
+    room = bytearray(min(PIECE, max((array.nbytes for array in arrays), default=0)) + BLOCK)
     for place, array in enumerate(arrays):
         each = [one[place] for one in others]
         if array.ndim == 2:
@@ -47,12 +47,15 @@ Streams = Sequence[tuple[CipherContext, bool]]
 
 
 def _mask_flat(array: NDArray[Any], others: Sequence[NDArray[Any]], streams: Streams, room: bytearray) -> None:
-    mask, count = np.frombuffer(room, array.dtype, PIECE // array.itemsize), PIECE // array.itemsize
+    count = PIECE // array.itemsize
+    mask = np.frombuffer(room, array.dtype, min(count, array.size))
     for start in range(0, array.size, count):
         piece = array[start : start + count]
-        if others:
+        if len(others) == 1:
             piece[:] = others[0][start : start + count]
-        for other in others[1:]:
+        elif others:
+            np.add(others[0][start : start + count], others[1][start : start + count], out=piece)
+        for other in others[2:]:
             np.add(piece, other[start : start + count], out=piece)
         for stream, away in streams:
             stream.update_into(memoryview(ZEROS)[: piece.nbytes], room)
