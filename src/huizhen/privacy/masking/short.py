@@ -75,7 +75,7 @@ def encode(values: NDArray[np.float32], heights: Heights, *, sites: int, out: ND
     """
     most, signed = float(levels(out.itemsize * 8, sites)), out.view(_SIGNED[out.itemsize])
     scales = (most / np.ldexp(1.0, heights)).astype(_ROOM[out.itemsize])
-    high, low = np.empty((2, len(scales)), scales.dtype)
+    high, low = np.empty_like(scales), np.empty_like(scales)
     room = ROOM.of(scales.dtype, AT_ONCE)
     for (first, piece), (_, whole) in zip(_pieces(values, AT_ONCE), _pieces(signed, AT_ONCE), strict=True):
         scaled, here = room[: len(piece), : piece.shape[1]], slice(first, first + len(piece))
