@@ -86,8 +86,8 @@ def encode(values: NDArray[np.float32], heights: Heights, *, sites: int, out: ND
             np.clip(scaled, -most, most, out=scaled)
         np.rint(scaled, out=scaled)
         np.copyto(whole, scaled, casting="unsafe")
-    own = np.maximum(high, -low) / scales
-    return np.clip(np.frexp(own)[1], LOWEST, HIGHEST).astype(np.int8)
+    sizes: Heights = np.clip(np.frexp(np.maximum(high, -low) / scales)[1], LOWEST, HIGHEST).astype(np.int8)
+    return sizes
 
 
 def decode(total: NDArray[Any], heights: Heights, *, sites: int) -> NDArray[np.float32]:
