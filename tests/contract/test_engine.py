@@ -62,7 +62,7 @@ def ask_of(site: str, number: int = 1, boxes: tuple[Box, ...] = ()) -> Ask:
 
 def test_every_site_asked_gets_one_reply_under_its_own_name(engine_of):
     engine = engine_of({site: Scripted(site, lambda ask, turn, value=value: answered(value)) for value, site in enumerate("abc")})
-    replies = engine.exchange({site: ask_of(site) for site in "ac"}, deadline_s=5)
+    replies = dict(engine.exchange({site: ask_of(site) for site in "ac"}, deadline_s=5))
     assert {site: reply.answer.parts["sum"].values[0] for site, reply in replies.items()} == {"a": 0.0, "c": 2.0}
     assert engine.sites == ("a", "b", "c")
 
@@ -82,11 +82,11 @@ def test_a_site_without_a_reply_at_the_deadline_is_silent_and_comes_back(engine_
         return answered(100.0 + turn)
 
     engine = engine_of({"slow": Scripted("slow", slow_once), "quick": Scripted("quick", lambda ask, turn: answered(turn))})
-    first = engine.exchange({site: ask_of(site) for site in ("slow", "quick")}, deadline_s=0.2)
+    first = dict(engine.exchange({site: ask_of(site) for site in ("slow", "quick")}, deadline_s=0.2))
     assert isinstance(first["slow"], Silent)
     assert isinstance(first["quick"], Answered)
     gate.set()
-    second = engine.exchange({site: ask_of(site, 2) for site in ("slow", "quick")}, deadline_s=30)
+    second = dict(engine.exchange({site: ask_of(site, 2) for site in ("slow", "quick")}, deadline_s=30))
     assert second["slow"].answer.parts["sum"].values[0] == 102.0  # the reply to round 2, not the late one to round 1
 
 
@@ -95,7 +95,7 @@ def test_a_site_that_breaks_fails_alone_and_tells_no_value(engine_of):
         raise ValueError("could not convert 'SECRET-4711' to float")
 
     engine = engine_of({"broken": Scripted("broken", broken), "whole": Scripted("whole", lambda ask, turn: answered(3))})
-    replies = engine.exchange({site: ask_of(site) for site in ("broken", "whole")}, deadline_s=5)
+    replies = dict(engine.exchange({site: ask_of(site) for site in ("broken", "whole")}, deadline_s=5))
     assert isinstance(replies["whole"], Answered)
     assert isinstance(replies["broken"], Failed)
     assert "SECRET" not in replies["broken"].reason
@@ -370,10 +370,10 @@ def test_a_masked_round_adds_up_what_no_single_packet_shows(engine_of, federatio
 
         def exchange(self, asks, *, deadline_s):
             seen.extend(ask for ask in asks.values() if ask.question.step != "muster")
-            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            replies = dict(self._engine.exchange(asks, deadline_s=deadline_s))
             if next(iter(asks.values())).question.step != "muster":
                 replies_seen.extend(replies.values())
-            return replies
+            return iter(replies.items())
 
     _, (outcome,) = joint.conduct(Overheard(engine_of(joint.participants())))
     pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
@@ -407,10 +407,10 @@ def test_keys_go_to_and_fro_while_a_site_computes(engine_of, federation):
             self._engine, self.sites, self.name = engine, engine.sites, engine.name
 
         def exchange(self, asks, *, deadline_s):
-            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            replies = dict(self._engine.exchange(asks, deadline_s=deadline_s))
             if next(iter(asks.values())).stage == "share":
                 shared.set()  # all have shared, and none has needed its answer for it
-            return replies
+            return iter(replies.items())
 
     with ThreadPoolExecutor(3) as ahead:
         _, (outcome,) = joint.conduct(Watched(engine_of(joint.participants(ahead=ahead))))
