@@ -1,6 +1,6 @@
 """Coefficients of a generalised linear model from noisy sums, and how uncertain sampling and noise together make them.
 
-Gaussian: all from one noisy matrix of moments (Wang 2018, UAI, AdaSSP). Binomial and Poisson: noisy Newton steps, as many as planned
+Gaussian: all from one noisy matrix of moments (Wang 2018, UAI, AdaSSP). Binomial and Poisson: noisy Newton steps, as planned
 (Avella-Medina, Bradshaw & Loh 2023, Annals of Statistics 51, 2067). The noise of a step does not live on in the next, so what the
 later steps say is put together in one last step: K steps count like one with noise 1 / sqrt(K) as large.
 
@@ -66,7 +66,7 @@ def fit_moments(method: str, noisy: NoisyModel, terms: Terms, ridge: float) -> G
     sd = terms.noise_sd[MOMENTS, SUMS][0] * noisy.moment_unit
     penalty = _penalty(noisy, ridge)
     steady, weakest = _steady(moments[:-1, :-1], sd)
-    inverse = np.linalg.inv(steady + np.diag(penalty))
+    inverse = _inverse(steady + np.diag(penalty))
     found = inverse @ moments[:-1, -1]
     contrast = np.append(-found, 1.0)
     # The noise E in the moments adds E contrast to X'(y - X b), and contrast' E contrast to the squares that are left.
@@ -126,7 +126,7 @@ class _Step:
         middle, score = _mean(at), _mean(scores)
         of_score, of_matrix = sd[0] / sqrt(len(at)), sd[1] / sqrt(len(at))
         information, weakest = _steady(_mean(matrices), of_matrix)
-        inverse: Floats = np.linalg.inv(information + np.diag(penalty))
+        inverse = _inverse(information + np.diag(penalty))
         moved = inverse @ (score - penalty * middle)
         noise = of_score**2 * np.eye(len(score)) + _of_matrix(of_matrix, moved)
         return cls(middle + moved, information, inverse, noise, weakest)
@@ -147,6 +147,11 @@ def _penalty(noisy: NoisyModel, ridge: float) -> Floats:
 def _mean(arrays: list[Floats]) -> Floats:
     mean: Floats = np.mean(arrays, axis=0)
     return mean
+
+
+def _inverse(matrix: Floats) -> Floats:
+    inverse: Floats = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    return inverse
 
 
 def _steady(matrix: Floats, sd: float) -> tuple[Floats, float]:

@@ -61,7 +61,8 @@ def moments(question: Question, examples: Examples, local: Local, _rng: np.rando
     for x, response, offset in _chunks(question, examples, local):
         seen = response if offset is None else response - offset
         row = np.vstack([x, (seen - center) / scale])
-        row *= np.sqrt(_shortening((row**2).sum(axis=0) / unit) / unit)
+        with np.errstate(all="ignore"):
+            row *= np.sqrt(_shortening((row**2).sum(axis=0) / unit) / unit)
         total += row @ row.T
     return _answer(packed(total), examples), local
 
@@ -129,7 +130,8 @@ def _chunks(question: Question, examples: Examples, local: Local) -> Iterator[tu
     for rows in chunks(examples.rows):
         for labels in categories:
             labels(rows)  # refuses a label that is not declared
-        x = design.standardised(within, rows)
+        with np.errstate(all="ignore"):
+            x = design.standardised(within, rows)
         if outcome is not None:
             response = (outcome(rows) == 1).astype(np.float64)
             offset = within.number(model.offset)[rows] if model.offset else None
