@@ -23,7 +23,7 @@ from huizhen.methods.design.labels import declared_labels
 from huizhen.methods.design.piece import Piece, transformed
 from huizhen.privacy.release import Terms, Variable
 
-__all__ = ["Bounded", "declared_design", "is_category", "reached"]
+__all__ = ["Bounded", "declared_design", "is_category", "reached", "unbounded", "undeclared"]
 
 Range = tuple[float, float]
 AGREED = ("center", "scale", "bs", "ns")  # what these need is read off the rows
@@ -107,9 +107,9 @@ def unbounded(factor: Factor) -> Problem:
 
 
 def _undeclared(categories: list[Factor], numbers: list[Factor], terms: Terms, level: Literal["patient", "site"]) -> list[Problem]:
-    problems: list[Problem] = []
+    problems = [undeclared(factor.variable) for factor in numbers if not _is_known(factor.variable, terms.variables)]
     lacking = [factor.variable for factor in categories if factor.variable == SITE or not declared_labels(factor, terms)]
-    plain = [factor.variable for factor in numbers if factor.variable != SITE]
+    plain = [factor.variable for factor in numbers if _is_known(factor.variable, terms.variables)]
     for check, names in ((levels_declared, lacking), (ranges_declared, plain)):
         try:
             check(names, terms.variables, level)
@@ -118,6 +118,16 @@ def _undeclared(categories: list[Factor], numbers: list[Factor], terms: Terms, l
     single = [factor for factor in categories if len(declared_labels(factor, terms)) == 1]
     problems += [Problem(str(factor), "one level only", "two levels or more", "Leave it out") for factor in single]
     return list(dict.fromkeys(problems))
+
+
+def undeclared(name: str) -> Problem:
+    """What is wrong with a variable of which the study says nothing."""
+    remedy = f"Say type = 'number', or type = 'category' and levels, in [variables.{name}]"
+    return Problem(name, "a variable that the sites would have to agree on", "a declared variable", remedy)
+
+
+def _is_known(name: str, variables: Mapping[str, Variable]) -> bool:
+    return name in variables or name == SITE
 
 
 def _needs_rows(factor: Factor) -> Problem:

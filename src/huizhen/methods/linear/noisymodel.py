@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from typing import Any, Literal
 
 from huizhen.errors import Problem, StudyError
 from huizhen.methods.description.noised import CANNOT, levels_declared, ranges_declared
-from huizhen.methods.design.declared import Bounded, declared_design, is_category, reached, unbounded
+from huizhen.methods.design.declared import Bounded, declared_design, is_category, reached, unbounded, undeclared
 from huizhen.methods.design.formula import Factor, Formula
 from huizhen.methods.linear.family import Family
 from huizhen.methods.linear.model import Model
@@ -21,8 +21,11 @@ Range = tuple[float, float]
 CANONICAL = {"gaussian": "identity", "binomial": "logit", "poisson": "log"}
 # How much of a row's length its information may take beside a score of length 1. Logistic: with m = max(mean, 1 - mean), a row has
 # score m at most and 4 m (1 - m) of the largest information, and m^2 + 0.69 * 16 m^2 (1 - m)^2 <= 1 for all m from 1/2 to 1.
-# Poisson: only a row of mean near the range's end with a count near its other end is longer, and is shortened.
-INFORMATION = {"binomial": 0.83, "poisson": 0.5}
+# Poisson: (y - m)^2 + m^2 <= 1 in units of the range's end for every y from 0 as long as m <= 0.7; beyond, some are shortened.
+INFORMATION = {"binomial": 0.83, "poisson": 1.0}
+# Of a gaussian row, the largest square of the response over that of its columns: more makes the products of the columns noisier,
+# less those with the response. Near the best for coefficients (on columns and response within -1 and 1) of norm 0.3 to 0.6.
+RESPONSE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +62,15 @@ class NoisyModel:
 
     @property
     def centred(self) -> tuple[float, float]:
-        """Of a gaussian response less its offset: what is taken away, and what it is then divided by to be within -1 and 1."""
+        """Of a gaussian response less its offset: what is taken away, and what it is then divided by."""
         low, high = self.outcome[0] - self.offset[1], self.outcome[1] - self.offset[0]
-        return ((low + high) / 2, (high - low) / 2) if self.bounded.design.intercept else (0.0, max(abs(low), abs(high)))
+        middle = (low + high) / 2 if self.bounded.design.intercept else 0.0
+        return middle, max(high - middle, middle - low) / (sqrt(RESPONSE) * self.bounded.reach)
 
     @property
     def moment_unit(self) -> float:
         """Largest sum of squares of a row of columns and response."""
-        return self.bounded.reach**2 + 1.0
+        return self.bounded.reach**2 * (1.0 + RESPONSE)
 
     def score_units(self, *, first: bool) -> tuple[float, float]:
         """Largest score of a row, and what its information is divided by so that a row is not longer than 1.
@@ -127,6 +131,8 @@ def _limits(outcome: Factor, family: Family, variables: Mapping[str, Variable], 
             return 0.0, 1.0
         wanted = "two levels, of which the second counts as 1" if family.name == "binomial" else "a number"
         raise StudyError(CANNOT, [Problem(str(outcome), f"a category of {count} levels", wanted)])
+    if outcome.variable not in variables:
+        raise StudyError(CANNOT, [undeclared(outcome.variable)])
     ((low, high),) = ranges_declared([outcome.variable], variables, level)
     found = reached(outcome, low, high)
     if found is None:
