@@ -105,15 +105,16 @@ def test_units_that_are_none_are_refused(units):
         answer(replace(asked, facts={**asked.facts, "units": np.array(units)}), rows([]))
 
 
-def test_a_row_within_its_ranges_is_never_shortened():
-    """So that noise is the only price: binomial and gaussian sums are those of the model, and the bound is reached nearly."""
+@pytest.mark.parametrize("name", ["binomial", "gaussian", "gaussian through 0"])
+def test_a_row_within_its_ranges_is_never_shortened(name):
+    """So that noise is the only price; and the bound is reached nearly, so that it is not too large a price."""
     rng = np.random.default_rng(4)
     patients = [
         {name: rng.uniform(*one.range) if one.range else rng.integers(max(len(one.levels), 1)) for name, one in VARIABLES.items()}
         | {"open": 0.0}
         for _ in range(300)
     ]
-    model = noisy("binomial")
+    model = noisy(name)
     asked = question(model, rng.normal(size=model.columns))
     alone = np.array([np.linalg.norm(answer(asked, rows([one])).values) for one in patients])
     facts = {**asked.facts, "units": asked.facts["units"] * 2}
@@ -122,6 +123,7 @@ def test_a_row_within_its_ranges_is_never_shortened():
     design = model.bounded.design
     length = np.linalg.norm(design.standardised(rows(patients), slice(0, 300)), axis=0)
     assert 0.75 * model.bounded.reach < length.max() <= model.bounded.reach
+    assert 0.4 < alone.max() <= 1.0
 
 
 @given(seed=st.integers(0, 1000), size=st.integers(1, 6))
