@@ -365,6 +365,32 @@ def test_all_rounds_of_a_regression_are_reserved_before_and_charged_one_by_one(t
     assert kinds(tmp_path) == [RESERVED, *[CHARGED] * 9, SETTLED]
 
 
+def test_a_regression_goes_on_after_a_crash_and_no_round_is_paid_for_twice(tmp_path):
+    policy, asked, folded = budget(2.01), study(REGRESSION), []
+
+    def pull_the_plug(event):
+        folded.append(event.kind == "folded")
+        if sum(folded) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, SITES, policy=policy, out=tmp_path, watch=pull_the_plug)
+    assert kinds(tmp_path) == [RESERVED, *[CHARGED] * 4]
+    assert not run(asked, SITES, policy=policy, out=tmp_path).failures
+    assert kinds(tmp_path)[-6:] == [*[CHARGED] * 5, SETTLED]
+    assert kinds(tmp_path).count(CHARGED) == 9
+
+
+@pytest.mark.parametrize("mechanism", ["discrete_laplace", "laplace", "discrete_gaussian"])
+def test_a_regression_takes_every_law_of_noise(mechanism):
+    sites = {f"site-{place}": regression(place) for place in range(3)}
+    asked = study(REGRESSION, sum_="plain", place="local", mechanism=mechanism, epsilon=20.0 if "gaussian" in mechanism else 300.0)
+    result = run(asked, sites)["glm"].result
+    assert not result.failure
+    assert result.arrays["coefficients"] == pytest.approx([0.0, -1 / 30, 1 / 20], abs=0.4)
+    assert result.facts["epsilon"] <= 300
+
+
 def test_a_regression_over_what_has_no_bound_is_refused_as_the_study_is_read():
     with pytest.raises(StudyError) as refused:
         Study.parse({"method": REGRESSION, "protection": {"sum": "masked", "noise": NOISE}})

@@ -62,7 +62,7 @@ def moments(question: Question, examples: Examples, local: Local, _rng: np.rando
         seen = response if offset is None else response - offset
         row = np.vstack([x, (seen - center) / scale])
         with np.errstate(all="ignore"):
-            row *= np.sqrt(_shortening((row**2).sum(axis=0) / unit) / unit)
+            row *= np.sqrt(_shortening(np.einsum("cr,cr->r", row, row) / unit) / unit)
         total += row @ row.T
     return _answer(packed(total), examples), local
 
@@ -75,9 +75,8 @@ def scores(question: Question, examples: Examples, local: Local, _rng: np.random
     facts = question.facts
     score_unit, weight_unit = _units(facts["units"], 2)
     coefficients, size = facts["coefficients"], len(facts["design"]["columns"])
-    gradient, information = np.zeros(size), np.zeros((size, size))
+    model, gradient, information = Model.from_facts(facts), np.zeros(size), np.zeros((size, size))
     for x, response, offset in _chunks(question, examples, local):
-        model = Model.from_facts(facts)
         with np.errstate(all="ignore"):
             if coefficients is None:
                 target, weight = model.family.first(response, None)
@@ -88,7 +87,7 @@ def scores(question: Question, examples: Examples, local: Local, _rng: np.random
                 mean = np.clip(model.family.inverse(eta), *facts["limits"])
                 slope, weight = response - mean, model.family.variance(mean)
             slope, weight = slope / score_unit, weight / weight_unit
-            square = (x**2).sum(axis=0)
+            square = np.einsum("cr,cr->r", x, x)
             kept = _shortening(np.sqrt(slope**2 * square + weight**2 * square**2))
         gradient += x @ np.where(kept > 0, slope * kept, 0.0)
         x *= np.sqrt(np.where(kept > 0, weight * kept, 0.0))
@@ -142,7 +141,9 @@ def _chunks(question: Question, examples: Examples, local: Local) -> Iterator[tu
         if offset is not None:
             whole &= np.isfinite(offset)
             offset = np.where(whole, offset, 0.0)
-        yield np.where(whole, x, 0.0), np.where(whole, response, low), offset
+        if not whole.all():
+            x, response = np.where(whole, x, 0.0), np.where(whole, response, low)
+        yield x, response, offset
 
 
 def _within(question: Question, examples: Examples) -> Examples:
