@@ -153,7 +153,7 @@ class _Conduct:
     def _rounds(self) -> Generator[Event, None, Result]:
         method, published = self.analysis.method, None
         while published is None:
-            terms = self.run.terms(self.roster)
+            terms = self._terms()
             course = self._course()
             state = course.begin(terms)
             self.round, self.summing = course.round, self._hub_side(course)
@@ -168,6 +168,11 @@ class _Conduct:
             else:
                 published = publish(asked.result, terms)
         return published
+
+    def _terms(self) -> Terms:
+        """What the roster agreed to, and how large the noise in its sums is."""
+        terms, noise = self.run.terms(self.roster), self.run.noise
+        return terms if noise is None else replace(terms, noise_sd=noise.deviations(self.analysis.label, len(self.roster)))
 
     def _hub_side(self, course: Course) -> HubSide:
         inner = self.run.scheme.at_hub(self.roster, course.protection)
