@@ -1,0 +1,81 @@
+"""How bytes reach the server: TLS before the first byte of ours, and an HTTP proxy where a hospital has one.
+
+The server's greeting comes before TLS and can be forged by whoever stands between: a client that believes it would speak in clear when
+told that no TLS is needed. This transport sends nothing before TLS stands, whatever the greeting says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Any
+from urllib.parse import ParseResult, urlsplit
+
+from nats.aio.transport import TcpTransport
+
+__all__ = ["TlsTransport"]
+
+LONGEST_HEAD = 16_384  # bytes of a proxy's answer
+
+
+class TlsTransport(TcpTransport):
+    """TCP, through a proxy's CONNECT (RFC 9110, section 9.3.6) if one is named, that refuses to send before TLS stands.
+
+    Args:
+        proxy: ``http://host:port`` of an HTTP proxy; "" for none. The proxy sees the hub's address, and nothing of what is said.
+    """
+
+    def __init__(self, proxy: str = "") -> None:
+        super().__init__()
+        self._proxy = proxy
+        self._secure = False
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        self._secure = False
+        if not self._proxy:
+            await super().connect(uri, buffer_size, connect_timeout)
+            return
+        opened = _through(self._proxy, uri, buffer_size)
+        reader, writer = await asyncio.wait_for(opened, connect_timeout)
+        self._bare_io_reader = self._io_reader = reader
+        self._bare_io_writer = self._io_writer = writer
+
+    async def connect_tls(
+        self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
+    ) -> None:
+        await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
+        assert self._io_writer is not None
+        self._secure = self._io_writer.get_extra_info("ssl_object") is not None
+
+    def write(self, payload: bytes) -> Any:
+        self._only_secure()
+        return super().write(payload)
+
+    def writelines(self, payload: list[bytes]) -> Any:
+        self._only_secure()
+        return super().writelines(payload)
+
+    def _only_secure(self) -> None:
+        if not self._secure:
+            self.close()
+            raise ConnectionError("the server offers no TLS")
+
+
+async def _through(proxy: str, uri: ParseResult, buffer_size: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    place = urlsplit(proxy)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port or 3128, limit=max(buffer_size, LONGEST_HEAD))
+    host = f"[{uri.hostname}]" if uri.hostname and ":" in uri.hostname else uri.hostname
+    target = f"{host}:{uri.port}"
+    try:
+        writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.split(b" ", 2)[1:2] != [b"200"]:
+            raise ConnectionError("the proxy refuses this address")
+    except asyncio.IncompleteReadError:
+        writer.close()
+        raise ConnectionError("the proxy closed the connection") from None
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
