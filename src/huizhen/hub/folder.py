@@ -1,11 +1,11 @@
 """A hub's folder: settings, keys, certificates, who belongs, and what its server needs; made once, whole, readable by its owner.
 
-    hub.toml                 settings
-    keys/*.seed              NKeys: operator (signs accounts), account (signs actors), system, hub, keeper
-    keys/identity.pem        the key by which the hub signs facts
-    tls/                     own authority and the server's certificate, each with its key
-    actors.sqlite            invitations and actors
-    nats/                    the server's configuration, accounts and log; made anew at each start
+hub.toml                 settings
+keys/*.seed              NKeys: operator (signs accounts), account (signs actors), system, hub, keeper
+keys/identity.pem        the key by which the hub signs facts
+tls/                     own authority and the server's certificate, each with its key
+actors.sqlite            invitations and actors
+nats/                    the server's configuration, accounts and log; made anew at each start
 """
 
 from __future__ import annotations

@@ -120,7 +120,12 @@ def check_settings(settings: HubSettings) -> None:
         ipaddress.ip_address(settings.listen)
     except ValueError:
         wrong.append(Problem("listen", repr(settings.listen), "an IP address of this machine, or 0.0.0.0"))
-    ranges = (("port", 1, 65_535), ("websocket_port", 0, 65_535), ("connections", 4, 1_000_000), ("payload_bytes", 65_536, 64 * MEGABYTE))
+    ranges = (
+        ("port", 1, 65_535),
+        ("websocket_port", 0, 65_535),
+        ("connections", 4, 1_000_000),
+        ("payload_bytes", 65_536, 64 * MEGABYTE),
+    )
     for key, least, most in ranges:
         number = getattr(settings, key)
         if not least <= number <= most:
@@ -159,5 +164,3 @@ def _address_problem(address: str) -> Problem | None:
     except ValueError:
         sound = plain = False
     return None if sound and plain else Problem("addresses", repr(address), expected)
-
-

@@ -14,13 +14,27 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from huizhen.errors import FederationError, Problem
 
-__all__ = ["Certified", "authority_digest", "der_of", "names_of", "needs_renewal", "new_authority", "new_server_certificate", "pem_of"]
+__all__ = [
+    "Certified",
+    "authority_digest",
+    "der_of",
+    "names_of",
+    "needs_renewal",
+    "new_authority",
+    "new_server_certificate",
+    "pem_of",
+]
 
 AUTHORITY_LASTS = timedelta(days=20 * 365)
 SERVER_LASTS = timedelta(days=397)  # the longest that browsers accept, for the console to come
@@ -53,7 +67,9 @@ def new_authority(name: str, now: datetime) -> Certified:
     return _certified(builder.sign(key, hashes.SHA256()), key)
 
 
-def new_server_certificate(authority: Certified, names: Sequence[str], now: datetime, *, lasts: timedelta = SERVER_LASTS) -> Certified:
+def new_server_certificate(
+    authority: Certified, names: Sequence[str], now: datetime, *, lasts: timedelta = SERVER_LASTS
+) -> Certified:
     """A fresh key and certificate for the server that answers to `names` (DNS names or IP addresses), vouched for by the authority.
 
     Raises:

@@ -87,7 +87,14 @@ def account_token(
 
 
 def user_token(
-    account: KeyPair, user: str, *, name: str, now: datetime, expires: datetime | None, allowed: Permissions, payload_bytes: int = -1
+    account: KeyPair,
+    user: str,
+    *,
+    name: str,
+    now: datetime,
+    expires: datetime | None,
+    allowed: Permissions,
+    payload_bytes: int = -1,
 ) -> str:
     """A user of an account: an actor, a guest or the hub.
 

@@ -43,9 +43,18 @@ class TlsTransport(TcpTransport):
     async def connect_tls(
         self, uri: str | ParseResult, ssl_context: ssl.SSLContext, buffer_size: int, connect_timeout: int
     ) -> None:
-        await super().connect_tls(uri, ssl_context, buffer_size, connect_timeout)
         assert self._io_writer is not None
-        self._secure = self._io_writer.get_extra_info("ssl_object") is not None
+        # A reader of its own: bytes that came before TLS are not read as if they had come within it.
+        reader = asyncio.StreamReader()
+        protocol = _WithinTls(reader)
+        loop = asyncio.get_running_loop()
+        host = uri if isinstance(uri, str) else uri.hostname
+        handshake = loop.start_tls(self._io_writer.transport, protocol, ssl_context, server_hostname=host)
+        transport = await asyncio.wait_for(handshake, connect_timeout)
+        if transport is None:
+            raise ConnectionError("the server closed the connection")
+        self._io_reader, self._io_writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+        self._secure = True
 
     def write(self, payload: bytes) -> Any:
         self._only_secure()
@@ -59,6 +68,14 @@ class TlsTransport(TcpTransport):
         if not self._secure:
             self.close()
             raise ConnectionError("the server offers no TLS")
+
+
+class _WithinTls(asyncio.StreamReaderProtocol):
+    """A stream that is closed when the other side closes: within TLS there is no half-closed connection."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
 
 
 async def _through(proxy: str, uri: ParseResult, buffer_size: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
