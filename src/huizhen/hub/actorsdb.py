@@ -1,4 +1,4 @@
-"""Who was invited, who asked to join, who belongs and who was shut out: one SQLite file, written by the hub and by commands beside it.
+"""Who was invited, asked to join, belongs or was shut out: one SQLite file, written by the hub and by commands beside it.
 
 Rules of the file, each with what it stops:
 - One transaction per wish, committed with a full sync: a program that dies leaves the wish whole or not there.
@@ -45,6 +45,8 @@ COMMIT;
 """
 ACTOR = "SELECT name, role, nkey, identity, state, invitation, asked, token, expires FROM actor"
 INVITATION = "SELECT id, name, role, bind, guest, expires, void FROM invitation"
+ASK = "INSERT INTO actor (nkey, name, role, identity, invitation, asked, state) VALUES (?, ?, ?, ?, ?, ?, 'pending')"
+VOID_UNUSED = "UPDATE invitation SET void = 1 WHERE name = ? AND id NOT IN (SELECT invitation FROM actor)"
 CHANGED = "UPDATE number SET value = value + 1 WHERE name = 'changes'"
 
 
@@ -66,8 +68,8 @@ class OpenInvitation:
     name: str
     role: Role
     bind: bytes = field(repr=False)
-    guest: str
-    expires: int
+    guest: str = ""
+    expires: int = 0
     void: bool = False
 
 
@@ -130,8 +132,7 @@ class ActorStore:
                 raise CallerError(
                     "This name is taken.", [Problem(invitation.name, f"an actor, {taken.state}", "a new name", remedy)]
                 )
-            unused = "SELECT invitation FROM actor"
-            file.execute(f"UPDATE invitation SET void = 1 WHERE name = ? AND id NOT IN ({unused})", (invitation.name,))
+            file.execute(VOID_UNUSED, (invitation.name,))
             row = (invitation.id, invitation.name, invitation.role, invitation.bind, invitation.guest, invitation.expires)
             file.execute("INSERT INTO invitation VALUES (?, ?, ?, ?, ?, ?, 0)", row)
             file.execute(CHANGED)
@@ -140,7 +141,10 @@ class ActorStore:
         """The invitation of an identifier."""
         with self._lock, self._explained():
             row = self._file.execute(f"{INVITATION} WHERE id = ?", (id,)).fetchone()
-        return OpenInvitation(*row[:6], bool(row[6])) if row else None
+        if row is None:
+            return None
+        id, name, role, bind, guest, expires, void = row
+        return OpenInvitation(id, name, role, bind, guest, expires, bool(void))
 
     def ask(self, request: JoinRequest, role: Role, now: int) -> Actor | None:
         """Keep a sound request as pending and give what is known of it; None where its keys, name or invitation are another's."""
@@ -150,9 +154,8 @@ class ActorStore:
                 same = (known.nkey, known.identity, known.name) == (request.nkey, request.identity, request.name)
                 return known if same else None
             row = (request.nkey, request.name, role, request.identity, request.invitation, now)
-            columns = "nkey, name, role, identity, invitation, asked, state"
             try:
-                file.execute(f"INSERT INTO actor ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'pending')", row)
+                file.execute(ASK, row)
             except sqlite3.IntegrityError:
                 return None
             return self._one(f"{ACTOR} WHERE nkey = ?", request.nkey)

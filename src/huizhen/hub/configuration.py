@@ -72,8 +72,9 @@ def server_name(folder: HubFolder) -> str:
 def advisory(version: str) -> str | None:
     """Why a release of nats-server should not carry patients' studies; None where nothing is known against it.
 
-    The access control of its JetStream interface was incomplete before 2.10.27 and 2.11.1 (CVE-2025-30215): an account with JetStream
-    could be changed by another. Huizhen's accounts have no JetStream; the advisory stays open for whatever else the server carries.
+    The access control of its JetStream interface was incomplete before 2.10.27 and 2.11.1 (CVE-2025-30215): an account with
+    JetStream could be changed by another. Huizhen's accounts have no JetStream; the advisory stays open for whatever else the
+    server carries.
     """
     found = re.search(r"(\d+)\.(\d+)\.(\d+)", version)
     if found is None:

@@ -105,7 +105,8 @@ class HubFolder:
             return False
         authority = Certified(self.authority, read_secret(self.tls_file("authority.key")))
         fresh = new_server_certificate(authority, settings.hosts, now)
-        # Two files cannot be replaced in one step. The server reads both at its start and at a reload, and neither is between these.
+        # Two files cannot be replaced in one step. The server reads both at its start and at a reload, and neither is between
+        # these.
         write_file(self.tls_file("server.key"), fresh.key, SECRET)
         write_file(self.tls_file("server.pem"), fresh.certificate, PUBLIC)
         return True

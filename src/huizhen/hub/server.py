@@ -3,8 +3,8 @@
     with Server(folder, joining.account_token, clock) as server:
         ...
 
-It is started with a configuration made at that moment. A server that an earlier hub of the same folder left behind, because that hub was
-killed, is stopped first. What is on the port under another name is left alone, and named.
+It is started with a configuration made at that moment. A server that an earlier hub of the same folder left behind, because that
+hub was killed, is stopped first. What is on the port under another name is left alone, and named.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import socket
-import subprocess  # noqa: S404
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Access: all that an actor needs to reach the hub, and the connection that it gives.
 
-The connection trusts exactly one authority, proves its key by its own NKey code, comes back by itself for ever, and tells of trouble
-with a code that holds no secret. What travels over it is the bus's.
+The connection trusts exactly one authority, proves its key by its own NKey code, comes back by itself for ever, and tells of
+trouble with a code that holds no secret. What travels over it is the bus's.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ async def connect(
 ) -> Client:  # fmt: skip
     """A connection that stands; from then on it comes back by itself, for ever, after waits of 0.05 s that double up to 2 s.
 
-    A connection is closed for good when the server ends it because the token expired or was revoked: connect anew with another token.
+    A connection is closed for good when the server ends it because the token expired or was revoked: connect anew with another
+    token.
 
     Args:
         access: who connects where.
@@ -116,8 +117,9 @@ async def connect(
             flush_timeout=DIAL_S,
         )
     )
+    either: set[asyncio.Future[Any]] = {dial, refused}
     try:
-        await asyncio.wait({dial, refused}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if dial.done() and not dial.cancelled() and dial.exception() is None:
             return client
     except BaseException:

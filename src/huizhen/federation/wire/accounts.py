@@ -26,7 +26,7 @@ async def push(client: Client, token: str, *, timeout_s: float = 3.0) -> None:
         answer = await client.request(UPDATE, token.encode("ascii"), timeout=timeout_s)
         content = json.loads(answer.data)
         code = content.get("data", {}).get("code") or content.get("error", {}).get("code")
-    except (NatsError, asyncio.TimeoutError, ValueError, AttributeError) as error:
+    except (TimeoutError, NatsError, ValueError, AttributeError) as error:
         raise _not_taken(type(error).__name__) from None
     if code != 200:
         raise _not_taken(f"code {code}")

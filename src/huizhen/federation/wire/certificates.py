@@ -1,7 +1,7 @@
 """The hub's own certificate authority and the certificate of its server (X.509, RFC 5280; ECDSA on P-256, FIPS 186-5).
 
-A site trusts exactly the authority that its invitation carried: no authority of the operating system can speak for the hub, and the hub
-renews its server's certificate without asking the sites. Certificates begin two days early, for clocks that are off.
+A site trusts exactly the authority that its invitation carried: no authority of the operating system can speak for the hub, and
+the hub renews its server's certificate without asking the sites. Certificates begin two days early, for clocks that are off.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def _certified(certificate: x509.Certificate, key: EllipticCurvePrivateKey) -> C
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=signs_certificates, crl_sign=signs_certificates, encipher_only=False, decipher_only=False,
+        key_agreement=False, key_cert_sign=signs_certificates, crl_sign=signs_certificates, encipher_only=False,
+        decipher_only=False,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A program's own folder: its files stand there whole or not at all, and secrets are its owner's alone.
 
-A folder is put together beside its place and moved there in one step; a file is replaced in one step. So a program that is killed, or
-whose disk is full, leaves what stood there before.
+A folder is put together beside its place and moved there in one step; a file is replaced in one step. So a program that is
+killed, or whose disk is full, leaves what stood there before.
 """
 
 from __future__ import annotations

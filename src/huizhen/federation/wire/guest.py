@@ -54,7 +54,7 @@ async def ask_to_join(
             try:
                 said = await client.request(subject, content, timeout=SILENCE_S)
                 state, token = _told(said.data, state)
-            except (NatsError, asyncio.TimeoutError):
+            except (TimeoutError, NatsError):
                 pass  # asked again below
             if state in ("admitted", "refused") or loop.time() >= until:
                 return state, token

@@ -1,12 +1,14 @@
 """Joining: the code that a hub's operator hands over, the request that comes back, and the fingerprint that both compare.
 
-1. The hub makes an invitation: 32 secret bytes, for one name and one role, once, until a time. The *code* carries it outside the network.
+1. The hub makes an invitation: 32 secret bytes, for one name and one role, once, until a time. Its *code* is handed over outside
+the
+   network.
 2. Whoever holds the code connects as a guest that can use this invitation and nothing else, and sends a *join request*: the public
-   halves of two keys made on its own machine, each signed by its private half, all bound to the invitation by HMAC-SHA-256 (RFC 2104).
+   halves of two keys made on its own machine, each signed by its private half, all bound to the invitation by HMAC (RFC 2104).
 3. The operator admits it once the *fingerprint* read to them (by telephone, say) is the one that the hub shows.
 
-What each step stops: the authority's certificate in the code, a false hub; the signatures, a request for somebody else's key; the HMAC,
-a request by whoever did not see the code; the fingerprint, a code that fell into other hands.
+What each step stops: the authority's certificate in the code, a false hub; the signatures, a request for somebody else's key; the
+HMAC, a request by whoever did not see the code; the fingerprint, a code that fell into other hands.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ SECRET_BYTES = 32
 MARK = "HZ1-"  # so that a person sees what it is, and a program which form it has
 CHECK_BYTES = 4  # of SHA-256: finds a code that was cut or mistyped
 LONGEST_CODE = 8_000  # characters
+FACTS = ("version", "invitation", "name", "nkey", "identity")
+FIELDS = frozenset({*FACTS, "nkey_signature", "identity_signature", "binding"})
 SIGNED = b"huizhen join 1\0"  # what a signature under a join request begins with, and under nothing else
 
 
@@ -160,28 +164,27 @@ def read_join(body: Mapping[str, Any], bound_by: bytes) -> JoinRequest | None:
         body: anything that could be decoded.
         bound_by: the HMAC's key of the invitation that the message names.
     """
-    facts = {name: body.get(name) for name in ("version", "invitation", "name", "nkey", "identity")}
-    signatures = {name: body.get(name) for name in ("nkey_signature", "identity_signature")}
-    if set(body) != {*facts, *signatures, "binding"} or facts["version"] != 1:
+    if set(body) != FIELDS or body["version"] != 1:
         return None
-    _, invitation, name, nkey, identity = facts.values()
-    texts = all(isinstance(text, str) for text in (invitation, name, nkey, identity))
-    if not texts or not all(isinstance(sign, bytes) for sign in (*signatures.values(), body["binding"])):
+    texts = [body[name] for name in ("invitation", "name", "nkey", "identity")]
+    proofs = [body[name] for name in ("nkey_signature", "identity_signature", "binding")]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(proof, bytes) for proof in proofs):
         return None
-    if not hmac.compare_digest(_binding(bound_by, {**facts, **signatures}), body["binding"]):
+    request = JoinRequest(*texts)
+    if not hmac.compare_digest(_binding(bound_by, {name: body[name] for name in FIELDS - {"binding"}}), proofs[2]):
         return None
-    if not is_token(invitation) or not is_name(name) or not is_public(nkey, "user"):
+    if not is_token(request.invitation) or not is_name(request.name) or not is_public(request.nkey, "user"):
         return None
-    signed = SIGNED + canonical.encode(facts)
-    if not verify(nkey, signed, signatures["nkey_signature"]) or not _signed_by(identity, signed, signatures["identity_signature"]):
-        return None
-    return JoinRequest(invitation, name, nkey, identity)
+    signed = SIGNED + canonical.encode({name: body[name] for name in FACTS})
+    sound = verify(request.nkey, signed, proofs[0]) and _signed_by(request.identity, signed, proofs[1])
+    return request if sound else None
 
 
 def fingerprint(name: str, nkey: str, identity: str, authority_digest: bytes) -> str:
     """What both sides compare: 5 groups of 4 letters and digits (100 bits of SHA-256) over who joins, with which keys, which hub.
 
-    To find other keys with the fingerprint of given ones takes 2^100 tries; it is read aloud, so it holds no 0, 1, 8 and 9 (base32).
+    To find other keys with the fingerprint of given ones takes 2^100 tries; it is read aloud, so it holds no 0, 1, 8 and 9
+    (base32).
     """
     facts = {"for": "huizhen fingerprint 1", "name": name, "nkey": nkey, "identity": identity, "authority": authority_digest}
     letters = b32encode(hashlib.sha256(canonical.encode(facts)).digest()).decode("ascii")

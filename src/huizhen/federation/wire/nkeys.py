@@ -1,7 +1,8 @@
 """NKeys: the Ed25519 keys by which NATS knows an operator, an account and each actor.
 
-An NKey as text is base32 without padding (RFC 4648, section 6) of a prefix byte, the 32 bytes of the key and CRC-16/XMODEM over both,
-low byte first. A seed carries two prefix bytes: that it is a seed, and of what. Source: the format notes of the nats-io/nkeys project.
+An NKey as text is base32 without padding (RFC 4648, section 6) of a prefix byte, the 32 bytes of the key and CRC-16/XMODEM over
+both, low byte first. A seed carries two prefix bytes: that it is a seed, and of what. Source: the format notes of the
+nats-io/nkeys project.
 
     >>> pair = new_pair("user")
     >>> pair.public[0], verify(pair.public, b"nonce", pair.sign(b"nonce"))

@@ -5,9 +5,9 @@
     hz.join.<id>                a guest asks to join by an invitation
     hz.joined.<id>.<nonce>      the hub answers a guest
 
-Whoever receives on `hz.from.<key>.>` knows the sender by the subject, for the server lets nobody else publish there. A server checks
-where an actor publishes, not what it names as the place of a reply: an answer goes only where `answer_place` allows it, or an actor
-could have the hub speak to another in its name.
+Whoever receives on `hz.from.<key>.>` knows the sender by the subject, for the server lets nobody else publish there. A server
+checks where an actor publishes, not what it names as the place of a reply: an answer goes only where `answer_place` allows it, or
+an actor could have the hub speak to another in its name.
 
     >>> from huizhen.federation.wire.nkeys import new_pair
     >>> key = new_pair("user").public

@@ -1,7 +1,8 @@
-"""NATS tokens: who vouches for whom, from the operator by the account to each actor (JSON Web Tokens, RFC 7519, version 2 of NATS).
+"""NATS tokens: who vouches for whom, from the operator by the account to each actor (JSON Web Tokens, RFC 7519).
 
-A token is ``header.claims.signature``, each base64url without padding, signed with an NKey (`alg` ``ed25519-nkey``) over the first two.
-The operator signs accounts, an account signs its users; the server believes nothing else. Source of the fields: nats-io/jwt, version 2.
+A token is ``header.claims.signature``, each base64url without padding, signed with an NKey (`alg` ``ed25519-nkey``) over the
+first two. The operator signs accounts, an account signs its users; the server believes nothing else. The fields are those of
+version 2 of NATS (source: nats-io/jwt).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How bytes reach the server: TLS before the first byte of ours, and an HTTP proxy where a hospital has one.
 
-The server's greeting comes before TLS and can be forged by whoever stands between: a client that believes it would speak in clear when
-told that no TLS is needed. This transport sends nothing before TLS stands, whatever the greeting says.
+The server's greeting comes before TLS and can be forged by whoever stands between: a client that believes it would speak in clear
+when told that no TLS is needed. This transport sends nothing before TLS stands, whatever the greeting says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TlsTransport(TcpTransport):
     """
 
     def __init__(self, proxy: str = "") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._proxy = proxy
         self._secure = False
 
@@ -57,17 +57,16 @@ class TlsTransport(TcpTransport):
         self._secure = True
 
     def write(self, payload: bytes) -> Any:
-        self._only_secure()
-        return super().write(payload)
+        if not self._secure:
+            raise ConnectionError("the server offers no TLS")
+        return super().write(payload)  # type: ignore[no-untyped-call]
 
     def writelines(self, payload: list[bytes]) -> Any:
-        self._only_secure()
-        return super().writelines(payload)
+        if self._secure:  # else it is what waits to be sent when a connection that is lost is closed
+            super().writelines(payload)  # type: ignore[no-untyped-call]
 
-    def _only_secure(self) -> None:
-        if not self._secure:
-            self.close()
-            raise ConnectionError("the server offers no TLS")
+    def __bool__(self) -> bool:
+        return True  # the client would take one of its own in place of one that is not connected yet
 
 
 class _WithinTls(asyncio.StreamReaderProtocol):
