@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from huizhen.cli import describing, ledgers, running, studies
+from huizhen.cli import describing, hubs, ledgers, running, sites, studies
 from huizhen.cli.help import in_chinese, mistake
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import colon, language, say
@@ -40,6 +40,8 @@ New here? Try, in this order:
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(studies.app, name="study")
 app.add_typer(ledgers.app, name="ledger")
+app.add_typer(hubs.app, name="hub")
+app.add_typer(sites.app, name="site")
 app.command("run")(running.run_study)
 app.command("demo")(running.demo)
 app.command("describe")(describing.describe)

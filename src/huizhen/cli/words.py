@@ -59,6 +59,40 @@ WORDS: dict[str, tuple[str, str]] = {
     "demo question": ("Question", "问题"),
     "demo data": ("Data", "数据"),
     "card of": ("Card of {name}", "{name} 的数据卡片"),
+    "hub made": (
+        "A hub is in {path}. Start it: huizhen hub run {path}",
+        "中心已建于 {path}。启动：huizhen hub run {path}",
+    ),
+    "hub alone": (
+        "It is reached from this machine alone. Say in {path} where sites dial (addresses) and where it listens (listen).",
+        "目前只能从本机访问。请在 {path} 中写明站点连接的地址（addresses）与监听的网络接口（listen）。",
+    ),
+    "invited": (
+        "Hand this code to {name} over a channel you trust. It is good once, for {hours} hours:",
+        "请通过可信渠道将此代码交给 {name}。一次有效，{hours} 小时内使用：",
+    ),
+    "admitted": (
+        "{name} is admitted until {until}; fingerprint {fingerprint}",
+        "已接纳 {name}，有效期至 {until}；指纹 {fingerprint}",
+    ),
+    "revoked": ("{name} is shut out; its keys never come back.", "已撤销 {name}；其密钥不再有效。"),
+    "no server told": (
+        "No server was reached; a running hub takes it up within a second, or its server when it next starts.",
+        "未能连接服务器；运行中的中心将在一秒内处理，否则在服务器下次启动时生效。",
+    ),
+    "fingerprint": (
+        "{name}, fingerprint: {fingerprint}\nRead it to the hub's operator, who must see the same before admitting you.",
+        "{name}，指纹：{fingerprint}\n请读给中心的操作员；对方须看到相同的指纹才可接纳。",
+    ),
+    "join admitted": ("Admitted. The keys and the proof are in {path}.", "已被接纳。密钥与凭证在 {path} 中。"),
+    "join pending": (
+        "The hub has the request, and nobody decided yet. Give the same command again later.",
+        "中心已收到请求，尚未有人决定。请稍后再次运行同一命令。",
+    ),
+    "join silent": (
+        "The hub's server is there, but the hub does not answer. Give the same command again later.",
+        "中心的服务器可以连接，但中心没有回应。请稍后再次运行同一命令。",
+    ),
     "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
 }
 

@@ -1,0 +1,38 @@
+"""`huizhen site join`: a hospital's first step, on its own machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from huizhen.cli.words import say
+from huizhen.clock import WallClock
+from huizhen.site.folder import SiteFolder
+from huizhen.site.joining import join as ask_to_join
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Take part as a site.", no_args_is_help=True, rich_markup_mode=None)
+WAIT_S = 600
+
+
+@app.command("join")
+def join(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="The code that the hub's operator gave you.")],
+    path: Annotated[Path, typer.Option("--dir", help="The site's folder.")] = Path("huizhen-site"),
+    wait: Annotated[int, typer.Option(help="How many seconds to wait for the hub's operator.")] = WAIT_S,
+    proxy: Annotated[str, typer.Option(help="An HTTP proxy, e.g. http://proxy:3128; none by default.")] = "",
+) -> None:
+    """Make this site's keys here, ask to join, and show the fingerprint to compare with the hub's operator.
+
+    Private keys never leave this machine. The same command may be given again: it goes on where it was.
+    """
+
+    def shown(folder: SiteFolder) -> None:
+        typer.echo(say("fingerprint", context.obj, name=folder.name, fingerprint=folder.fingerprint()))
+
+    state = ask_to_join(code, path, clock=WallClock(), wait_s=wait, shown=shown, proxy=proxy)
+    typer.echo(say(f"join {state}", context.obj, path=path))

@@ -1,0 +1,69 @@
+"""Revocation at once: whatever changes in the file of actors reaches the servers, while the hub runs.
+
+The file is looked at five times a second, because a command in another terminal may have written it. A server that came back is
+told again: it may have kept less than it was told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from huizhen.errors import HuizhenError
+from huizhen.federation.wire.access import connect
+from huizhen.federation.wire.accounts import push
+from huizhen.hub.joining import Joining
+
+__all__ = ["Keeper"]
+
+LOOK_S = 0.2
+LEAVE_S = 5.0
+
+
+class Keeper:
+    """Tells the servers of every change, in a thread of its own, from entering the context to leaving it.
+
+    Args:
+        joining: the hub's actors.
+        told: is told, in a sentence, when the servers cannot be told.
+    """
+
+    def __init__(self, joining: Joining, told: Callable[[str], None] | None = None) -> None:
+        self._joining, self._told = joining, told or (lambda _: None)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._keep()), name="keeper", daemon=True)
+        self._leaving = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._leaving.set()
+        self._thread.join(LEAVE_S)
+
+    async def _keep(self) -> None:
+        while not self._leaving.is_set():
+            try:
+                await self._while_connected()
+            except HuizhenError as error:
+                self._told(str(error))
+                await asyncio.sleep(LOOK_S)
+
+    async def _while_connected(self) -> None:
+        known = -1
+        came_back = asyncio.Event()
+        access = self._joining.folder.keeper_access(self._joining.clock.now())
+        client = await connect(access, back=came_back.set)
+        try:
+            while not self._leaving.is_set():
+                changes = self._joining.store.changes()
+                if changes != known or came_back.is_set():
+                    came_back.clear()
+                    await push(client, self._joining.account_token())
+                    known = changes
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await client.close()
