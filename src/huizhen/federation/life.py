@@ -57,7 +57,16 @@ Kind = Literal[
     "drafted", "proposed", "accepted", "declined", "withdrawn", "expired", "started", "closing", "done", "failed", "cancelled"
 ]
 Rule = Literal[
-    "no life", "over", "too early", "too late", "nobody asked", "decided", "another proposal", "not ready", "other roster", "malformed"
+    "no life",
+    "over",
+    "too early",
+    "too late",
+    "nobody asked",
+    "decided",
+    "another proposal",
+    "not ready",
+    "other roster",
+    "malformed",
 ]
 FINAL: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 BEFORE: Mapping[Kind, frozenset[State]] = {

@@ -227,7 +227,9 @@ class Proposal:
         if len(set(keys)) < len(keys):
             mistakes.add("proposal.participants", "one key for several participants", "a key of its own for each")
         if study.participants.sites and list(self.sites) != study.participants.sites:
-            mistakes.add("proposal.participants", ", ".join(self.sites), f"the sites of the study: {', '.join(study.participants.sites)}")
+            mistakes.add(
+                "proposal.participants", ", ".join(self.sites), f"the sites of the study: {', '.join(study.participants.sites)}"
+            )
         if len(self.sites) < max(study.participants.quorum, study.start.sites):
             wanted = max(study.participants.quorum, study.start.sites)
             mistakes.add("proposal.participants", f"{len(self.sites)} sites", f"at least {wanted}, as the study asks for")
