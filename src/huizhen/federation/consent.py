@@ -136,5 +136,5 @@ def told_rows(rows: int) -> int:
     >>> told_rows(1287), told_rows(99), told_rows(7)
     (1200, 90, 0)
     """
-    step = max(10 ** (len(str(rows)) - 2), 10)
+    step: int = max(10 ** (len(str(rows)) - 2), 10)
     return rows // step * step

@@ -215,7 +215,7 @@ class HubStore:
 
 
 def _drafted(row: tuple[Any, ...]) -> Drafted:
-    return Drafted(*row[:-1], content=canonical.decode(row[-1]))
+    return Drafted(*row[:-1], canonical.decode(row[-1]))
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -9,66 +9,30 @@ whoever asked, and for the operator.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from pydantic import Field, field_validator
 
-from huizhen import canonical, units
-from huizhen.clock import Clock, written
+from huizhen import units
+from huizhen.clock import written
 from huizhen.errors import CallerError, PolicyError, Problem
 from huizhen.federation.bodies import Body, read_body
 from huizhen.federation.consent import Consent
-from huizhen.federation.life import FINAL, Life, LifeEvent, hopeless, proposed_facts, ready
+from huizhen.federation.life import FINAL, Kind, Life, LifeEvent, proposed_facts
 from huizhen.federation.proposal import PRIORITIES, Initiator, Party, Proposal
 from huizhen.federation.study import Study
-from huizhen.hub.actor import Actor, Members, authorise
+from huizhen.hub.actor import Actor, Role, authorise
 from huizhen.hub.db import Drafted
-from huizhen.hub.lives import Lives
+from huizhen.hub.running import Hub, give_up
 from huizhen.ids import new_id
 from huizhen.ledger.keys import read_public_hex
 from huizhen.policy.disclosure import disclosure_policy
 
-__all__ = [
-    "Hub",
-    "cancel",
-    "closing",
-    "consent",
-    "expire",
-    "failed",
-    "finished",
-    "inbox_of",
-    "next_to_run",
-    "policies",
-    "propose",
-    "queue",
-    "reads",
-    "result",
-    "started",
-    "status",
-    "studies",
-    "submit",
-    "unfinished",
-]
+__all__ = ["Hub", "cancel", "consent", "inbox_of", "propose", "result", "status", "studies", "submit"]
 
-ASKERS = ("researcher", "operator")
+ASKERS: tuple[Role, ...] = ("researcher", "operator")
 LONGEST_S = 366 * 86_400.0  # a suggestion is open for a year at most
-HOPELESS_BY = ""  # the hub itself
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """What the use cases work on.
-
-    Attributes:
-        members: who is admitted now.
-        clock: dates the events; by it suggestions expire and studies start.
-    """
-
-    lives: Lives
-    members: Members
-    clock: Clock
 
 
 class _Submitted(Body):
@@ -102,8 +66,8 @@ def submit(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     """Keep a study, and propose it to its sites unless ``propose`` is False.
 
     Args:
-        body: ``study`` (content of a study file); ``priority`` 0 to 9; ``expires``, how long sites may decide; ``providers``, names of
-            compute providers that are asked, too; ``propose``.
+        body: ``study`` (content of a study file); ``priority`` 0 to 9; ``expires``, how long sites may decide; ``providers``, names
+            of compute providers that are asked, too; ``propose``.
 
     Returns:
         ``id``, ``digest`` of the study, ``state``.
@@ -188,8 +152,8 @@ def inbox_of(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     """The proposals that concern a site and are not over, with what became of them.
 
     Returns:
-        ``now``: the hub's time, so that a site whose clock is wrong can tell how long a suggestion is open. ``suggestions``: of each
-        ``proposal`` (content), ``state``, ``stance`` of this site. ``over``: by digest of a proposal, the state of a study that is over.
+        ``now``: the hub's time, so that a site whose clock is wrong can tell how long a suggestion is open. ``suggestions``: of
+        each ``proposal`` (content), ``state``, ``stance`` of this site. ``over``: by digest of a proposal, the state of its study.
     """
     authorise(actor, hub.members, "site", "provider")
     read_body(_Nothing, body, what="inbox")
@@ -217,83 +181,12 @@ def consent(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     """
     authorise(actor, hub.members, "site", "provider")
     said = Consent.parse(body)
-    id, proposal = _signed_for(hub, actor, said)
+    id = _signed_for(hub, actor, said)
     with hub.lives.lock:
         if said.content not in hub.lives.store.consents(said.proposal) or not _is_recorded(hub.lives.life(id), said):
             _decide(hub, id, said)
-        life = hub.lives.life(id)
-        if life.state in ("proposed", "waiting") and (why := hopeless(life)):
-            life = hub.lives.advance(id, LifeEvent("failed", hub.clock.now(), HOPELESS_BY, why))
+        life = give_up(hub, id)
     return {"id": id, "state": life.state, "stance": life.stances[said.site]}
-
-
-def expire(hub: Hub) -> tuple[str, ...]:
-    """Ends the studies whose suggestions are too old; their ids. To be called by the hub itself, now and then."""
-    now, ended = hub.clock.now(), []
-    for one in hub.lives.store.studies():
-        with hub.lives.lock:
-            life = hub.lives.life(one.id)
-            if life.state == "proposed" and life.expires is not None and now >= life.expires:
-                hub.lives.advance(one.id, LifeEvent("expired", now))
-                ended.append(one.id)
-    return tuple(ended)
-
-
-def queue(hub: Hub) -> tuple[str, ...]:
-    """The ids of the studies that may start now: the highest priority first, then the one that was submitted first."""
-    now = hub.clock.now()
-    waiting = [one for one in hub.lives.store.studies() if ready(hub.lives.life(one.id), now)]
-    return tuple(one.id for one in sorted(waiting, key=lambda one: (-one.priority, one.place)))
-
-
-def next_to_run(hub: Hub) -> Proposal | None:
-    """The proposal whose turn it is, or None."""
-    first = next(iter(queue(hub)), None)
-    return None if first is None else hub.lives.proposal(first)
-
-
-def unfinished(hub: Hub) -> tuple[str, ...]:
-    """The ids of the studies that were running when the hub ended, to be gone on with."""
-    states = [(one.id, hub.lives.life(one.id).state) for one in hub.lives.store.studies()]
-    return tuple(id for id, state in states if state in ("running", "closing"))
-
-
-def started(hub: Hub, id: str, *, run: str) -> Life:
-    """A study starts, with all that have accepted.
-
-    Raises:
-        CallerError: it may not; somebody may just have withdrawn.
-    """
-    with hub.lives.lock:
-        facts = {"run": run, "roster": list(hub.lives.life(id).accepted)}
-        return hub.lives.advance(id, LifeEvent("started", hub.clock.now(), facts=facts))
-
-
-def closing(hub: Hub, id: str) -> Life:
-    """The rounds are over; the result is being kept, and it is too late to cancel."""
-    return hub.lives.advance(id, LifeEvent("closing", hub.clock.now()))
-
-
-def finished(hub: Hub, id: str, found: Any) -> Life:
-    """A study is done; `found`, plain values, is kept before that is said."""
-    digest = canonical.digest(found)
-    event = LifeEvent("done", hub.clock.now(), facts={"result": digest})
-    return hub.lives.advance(id, event, beside=lambda: hub.lives.store.keep_result(id, digest, found))
-
-
-def failed(hub: Hub, id: str, reason: str) -> Life:
-    """A study ends without a result; `reason` holds no patient's value."""
-    return hub.lives.advance(id, LifeEvent("failed", hub.clock.now(), reason=reason))
-
-
-def policies(hub: Hub, id: str) -> Mapping[str, Mapping[str, Any]]:
-    """The disclosure policies that the participants told as they accepted, by site in roster order."""
-    return {said.site: said.policy for said in _acceptances(hub, id)}
-
-
-def reads(hub: Hub, id: str) -> Mapping[str, Mapping[str, Any]]:
-    """How each participant's source holds the variables, as it told as it accepted, by site in roster order."""
-    return {said.site: said.reads for said in _acceptances(hub, id)}
 
 
 def _proposal(hub: Hub, drafted: Drafted) -> Proposal:
@@ -332,7 +225,7 @@ def _record_proposal(hub: Hub, actor: Actor, proposal: Proposal) -> Life:
     return hub.lives.advance(proposal.id, event, beside=lambda: store.propose(proposal.digest, proposal.id, proposal.content))
 
 
-def _signed_for(hub: Hub, actor: Actor, said: Consent) -> tuple[str, Proposal]:
+def _signed_for(hub: Hub, actor: Actor, said: Consent) -> str:
     """The study that a consent decides on, once it is found to be the site's own.
 
     Raises:
@@ -343,19 +236,18 @@ def _signed_for(hub: Hub, actor: Actor, said: Consent) -> tuple[str, Proposal]:
         remedy = "Read the suggestion anew: what it says may have changed"
         problem = Problem("consent.proposal", said.proposal, "the digest of a proposal of this study", remedy)
         raise CallerError("This consent is to nothing that was proposed here.", [problem])
-    proposal = hub.lives.proposal(id)
-    key = proposal.keys.get(actor.name)
+    key = hub.lives.proposal(id).keys.get(actor.name)
     if said.site != actor.name or key is None or not said.is_signed_by(read_public_hex(key)):
         problem = Problem("consent.signature", "a signature that is not this site's", "one by the key in the proposal")
         raise PolicyError("This consent is not the site's own.", [problem])
-    return id, proposal
+    return id
 
 
 def _is_recorded(life: Life, said: Consent) -> bool:
     return life.stances.get(said.site) == DECISIONS[said.choice]
 
 
-DECISIONS = {"accept": "accepted", "decline": "declined", "withdraw": "withdrawn"}
+DECISIONS: Mapping[str, Kind] = {"accept": "accepted", "decline": "declined", "withdraw": "withdrawn"}
 
 
 def _decide(hub: Hub, id: str, said: Consent) -> None:
@@ -364,17 +256,8 @@ def _decide(hub: Hub, id: str, said: Consent) -> None:
         disclosure_policy(said.policy)
         facts["rows"] = said.rows
     now, store = hub.clock.now(), hub.lives.store
-    kind = DECISIONS[said.choice]
-    assert kind in ("accepted", "declined", "withdrawn")
-    event = LifeEvent(kind, now, said.site, said.reason, facts)
+    event = LifeEvent(DECISIONS[said.choice], now, said.site, said.reason, facts)
     hub.lives.advance(id, event, beside=lambda: store.consent(said.proposal, said.site, said.choice, said.content))
-
-
-def _acceptances(hub: Hub, id: str) -> list[Consent]:
-    life = hub.lives.life(id)
-    said = [Consent.parse(content) for content in hub.lives.store.consents(life.proposal)]
-    by_site = {one.site: one for one in said if one.choice == "accept"}
-    return [by_site[site] for site in life.roster or life.accepted]
 
 
 def _drafted(hub: Hub, id: str) -> Drafted:
