@@ -1,6 +1,6 @@
 """What arrives from outside, checked whole before anything is done with it: size, depth, types, names; all mistakes at once.
 
-Bodies are plain canonical values (`huizhen.canonical`). Nothing here follows them recursively, so that no nesting reaches the stack.
+Bodies are plain canonical values (`huizhen.canonical`); they are looked into level by level, so that no nesting reaches the stack.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Rules of order, each with the attack or mistake that it stops:
   nothing);
 - a site decides once, and may then only withdraw (an acceptance that was recorded and sent again after a withdrawal does nothing);
 - a decision names the proposal by its digest (what was accepted cannot be swapped);
-- a study starts with exactly the participants that have accepted, when its start condition holds and not before (nobody is drawn in);
+- a study starts with exactly those that have accepted, when its start condition holds and not before (nobody is drawn in);
 - a site that withdraws in mid-run is lost from then on, whatever it accepted;
 - order is that of the events and never that of their times, so that a clock that is set back undoes nothing; times are compared
   only with the proposal's own expiry and start.
@@ -334,7 +334,7 @@ def _started(life: Life, event: LifeEvent) -> Life | Mistake:
     return replace(life, state="running", run=run, roster=tuple(roster))
 
 
-def _closing(life: Life, event: LifeEvent) -> Life:
+def _closing(life: Life, _event: LifeEvent) -> Life:
     return replace(life, state="closing")
 
 

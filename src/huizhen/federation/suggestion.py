@@ -1,7 +1,7 @@
-"""A proposal in plain words, for the person at a site who decides: who asks, what is read, what leaves, how protected, at what cost.
+"""A proposal in plain words, for the person at a site who decides: who asks, what is read, what leaves, how protected, what it costs.
 
-Every line is one sentence of the catalogue, so that it reads in Chinese too. Nothing is promised that the study's file does not say,
-and what is not known beforehand is said to be unknown.
+Every line is one sentence of the catalogue, so that it reads in Chinese too. Nothing is promised that the study does not say, and
+what is not known beforehand is said to be unknown.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def fingerprint(key: str) -> str:
 def most_rounds(study: Study) -> int:
     """How often a site is asked at most, over all analyses, as far as the study bounds it.
 
-    With noise every question is planned. Otherwise it is the sum of the bounds that methods have as settings (rounds, trees, steps of
-    an estimate); the few rounds that agree on levels, scales or bins, analyses that ask a few rounds only, and restarts come on top.
+    With noise every question is planned. Otherwise it is the sum of the bounds that methods have as settings (rounds, trees, steps
+    of an estimate); the few rounds that agree on levels, scales or bins, analyses that ask a few rounds only, and restarts come on
+    top.
     """
     planned = study.noisy_steps
     if planned:

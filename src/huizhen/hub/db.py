@@ -215,7 +215,8 @@ class HubStore:
 
 
 def _drafted(row: tuple[Any, ...]) -> Drafted:
-    return Drafted(*row[:-1], canonical.decode(row[-1]))
+    place, id, initiator, key, priority, expires_s, content = row
+    return Drafted(place, id, initiator, key, priority, expires_s, canonical.decode(content))
 
 
 def _connect(uri: str) -> sqlite3.Connection:
