@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "WallClock", "cpu_seconds"]
+__all__ = ["Clock", "ManualClock", "WallClock", "cpu_seconds", "moment", "written"]
 
 
 class Clock(Protocol):
@@ -58,3 +58,30 @@ class ManualClock:
 def cpu_seconds() -> float:
     """Seconds of processor time that this thread has used."""
     return time.thread_time()
+
+
+def written(time_: datetime) -> str:
+    """An aware time as text: ISO 8601 (RFC 3339), UTC, whole microseconds only where there are any.
+
+    >>> written(datetime(2026, 3, 1, 8, tzinfo=UTC))
+    '2026-03-01T08:00:00+00:00'
+    """
+    return time_.astimezone(UTC).isoformat()
+
+
+def moment(text: str) -> datetime:
+    """The aware time that a text writes, in UTC.
+
+    Raises:
+        ValueError: no time, or one without its time zone.
+    """
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError:
+        time_ = None
+    if time_ is None or time_.tzinfo is None:
+        raise ValueError("a time with its time zone, such as '2026-03-01T08:00:00+08:00'")
+    try:
+        return time_.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time with its time zone, such as '2026-03-01T08:00:00+08:00'") from None

@@ -93,6 +93,19 @@ WORDS: dict[str, tuple[str, str]] = {
         "The hub's server is there, but the hub does not answer. Give the same command again later.",
         "中心的服务器可以连接，但中心没有回应。请稍后再次运行同一命令。",
     ),
+    "site written": (
+        "A commented configuration is in {path}. Edit it, then: huizhen site check",
+        "带注释的站点配置已写入 {path}。修改后运行：huizhen site check",
+    ),
+    "site ok": ("The site in {path} is ready.", "{path} 中的站点已就绪。"),
+    "inbox empty": ("No suggestion waits for a decision.", "没有等待决定的研究建议。"),
+    "accepted": (
+        "Accepted: {study}. This site runs exactly the proposal {digest}, and nothing else of that name.",
+        "已接受：{study}。本站点只运行摘要为 {digest} 的提案本身，同名的其他内容一概不运行。",
+    ),
+    "declined": ("Declined: {study}.", "已谢绝：{study}。"),
+    "withdrawn": ("Withdrawn: {study}. This site answers nothing in it any more.", "已撤回：{study}。本站点不再回答其中任何问题。"),
+    "no studies": ("No studies.", "没有研究。"),
     "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
 }
 

@@ -18,6 +18,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from huizhen import canonical, extension, units
+from huizhen.clock import moment, written
 from huizhen.data import cohort
 from huizhen.data.cohort import Condition
 from huizhen.data.examples import show_number
@@ -110,10 +112,11 @@ class Missing(Section):
 
 
 class Participants(Section):
-    """``[participants]``: who takes part, how many must, and how long a round waits."""
+    """``[participants]``: who takes part, how many must, with how many rows each, and how long a round waits."""
 
     sites: list[str] = []
     quorum: int = Field(1, ge=1)
+    min_rows: int = Field(0, ge=0, le=10**12)
     round_deadline: str = "10 min"
     on_loss: Literal["wait", "restart"] = "restart"
     patience: int = Field(1, ge=0, le=100)
@@ -168,9 +171,27 @@ class Protection(Section):
 
 
 class Start(Section):
-    """``[start]``: when the study may start."""
+    """``[start]``: when the study may start; every condition that is set must hold."""
 
-    when: Literal["all accepted"] = "all accepted"
+    when: Literal["all accepted", "enough accepted"] = "all accepted"
+    sites: int = Field(0, ge=0, le=100_000)
+    at: str = ""
+    joint_rows: int = Field(0, ge=0, le=10**12)
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _time(cls, value: Any) -> Any:
+        if isinstance(value, datetime) and value.tzinfo is not None:  # as TOML writes a time without quotes
+            return written(value)
+        if isinstance(value, datetime):
+            raise ValueError("a time with its time zone, such as '2026-03-01T08:00:00+08:00'")
+        return written(moment(value)) if isinstance(value, str) and value else value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Start:
+        if self.sites and self.when == "all accepted":
+            raise ValueError("a number of sites belongs to when = 'enough accepted': use it, or leave sites out")
+        return self
 
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -260,6 +281,7 @@ class Study:
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
         _check_protection(content.get("protection"), sections["protection"], sections["participants"], analyses, mistakes)
+        _check_start(sections["start"], sections["participants"], mistakes)
         mistakes.stop(CANNOT_RUN)
         protection, participants = sections["protection"], sections["participants"]
         assert isinstance(protection, Protection)
@@ -352,6 +374,12 @@ def _check_protection(content: Any, protection: Any, participants: Any, analyses
         )
     if named:
         mistakes.extend(protection.unmet_by(named))
+
+
+def _check_start(start: Any, participants: Any, mistakes: Mistakes) -> None:
+    """A start for which more sites must accept than are named would never come."""
+    if isinstance(start, Start) and isinstance(participants, Participants) and 0 < len(participants.sites) < start.sites:
+        mistakes.add("start.sites", str(start.sites), f"no more than the {len(participants.sites)} sites of the study")
 
 
 def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:

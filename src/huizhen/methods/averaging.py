@@ -335,4 +335,5 @@ AVERAGING = ScriptedMethod(
     exact=False,
     appraise=appraise,
     noised=_noised,
+    individual=lambda spec: ("change",) if spec.order == "cyclic" else (),
 )

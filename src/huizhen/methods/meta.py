@@ -72,6 +72,7 @@ def meta(methods: Mapping[str, Method]) -> ScriptedMethod:
         steps={**LEVELS_STEPS, **estimate_steps(methods)},
         reads=lambda spec: [use for use in inner(spec)[0].uses(inner(spec)[1]) if use.name != SITE],
         needs=needs,
+        individual=lambda spec: ("per_site",) if spec.per_site else (),
     )
 
 

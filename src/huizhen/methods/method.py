@@ -204,6 +204,7 @@ class ScriptedMethod:
         noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides;
             it raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
         telling: see `Method.telling`.
+        individual: names of the parts that the hub sees as each site's own, from its spec; None: every part is only ever added up.
     """
 
     name: str
@@ -218,6 +219,7 @@ class ScriptedMethod:
     export: Export | None = None
     noised: Noised | None = None
     telling: frozenset[str] = frozenset()
+    individual: Callable[[Any], tuple[str, ...]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:
