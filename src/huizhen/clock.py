@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "WallClock", "cpu_seconds"]
+__all__ = ["Clock", "ManualClock", "WallClock", "cpu_seconds", "process_seconds"]
 
 
 class Clock(Protocol):
@@ -58,3 +58,8 @@ class ManualClock:
 def cpu_seconds() -> float:
     """Seconds of processor time that this thread has used."""
     return time.thread_time()
+
+
+def process_seconds() -> float:
+    """Seconds of processor time that this process has used, over all its threads."""
+    return time.process_time()

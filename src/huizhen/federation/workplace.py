@@ -133,7 +133,7 @@ class Here:
         return self._chosen
 
 
-def draw_key(seed: int, site: str, analysis: str, round: int) -> bytes:  # noqa: A002: the field's word
+def draw_key(seed: int, site: str, analysis: str, round: int) -> bytes:
     """The key of a site's draws in one round: their hash, so that draws are its own for each seed, site, analysis and round."""
     names = "\0".join(map(str, (seed, site, analysis, round)))
     return hashlib.blake2b(names.encode(), digest_size=DRAW_BYTES).digest()
