@@ -21,13 +21,11 @@ SITES = "whatever one site adds to the weights, but not how many rows it has"
 def with_noise(outcome: Outcome, plan: NoisePlan) -> Outcome:
     """The outcome with what its noise is and costs: facts ``epsilon``, ``epsilon_rdp``, ``delta``, a table ``noise``, notes."""
     asked, spent, result = plan.wanted, plan.spent, outcome.result
-    sites = len(outcome.roster)
     steps = {step: noise for (label, step), noise in plan.steps.items() if label == outcome.label and noise.parts}
     rows = [
-        (step, name, place, math.sqrt(1 if noise.planned.seen else sites) * one.sd)
-        for step, noise in steps.items()
-        for name, part in noise.parts.items()
-        for place, one in enumerate(part.slices, 1)
+        (step, name, place, deviation)
+        for (step, name), deviations in plan.deviations(outcome.label, len(outcome.roster)).items()
+        for place, deviation in enumerate(deviations, 1)
     ]
     columns = tuple(zip(*rows, strict=True)) if rows else ((), (), (), ())
     table = Table(dict(zip(("step", "part", "place", "standard_deviation"), columns, strict=True)), "", CAPTION)

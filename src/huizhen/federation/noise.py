@@ -77,7 +77,7 @@ def stated(
     noised = getattr(method, "noised", None)
     where = f"method.{method.name}" + (f" ({label})" if label != method.name else "")
     if noised is None:
-        expected = "tabulate, summary or quantile with noise by patient, averaging with noise by site"
+        expected = "tabulate, summary, quantile or glm with noise by patient, averaging with noise by site"
         mistakes.add(where, "a method whose answers cannot carry noise", expected, "Leave [protection.noise] out, or this method")
         return ()
     try:

@@ -52,6 +52,8 @@ class Terms:
         roster: the participants, in order; fixed for the run of an exact method.
         seed: the study's, from which a method that draws starts.
         noise: whom the noise in the answers hides: a ``patient`` or a ``site``; "" where there is none.
+        noise_sd: standard deviation of the noise in the entries of a joint answer, by step and part: one figure, or one for each
+            slice along the part's last axis.
     """
 
     min_cell_count: int = 5
@@ -63,6 +65,7 @@ class Terms:
     roster: tuple[str, ...] = ()
     seed: int = 0
     noise: Literal["", "patient", "site"] = ""
+    noise_sd: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

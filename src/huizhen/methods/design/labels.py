@@ -10,7 +10,7 @@ from huizhen.methods.description.levels import ask_levels, refuse_rare
 from huizhen.methods.design.formula import Factor
 from huizhen.privacy.release import Question, Terms, Total
 
-__all__ = ["agree_labels"]
+__all__ = ["agree_labels", "declared_labels"]
 
 
 def agree_labels(
@@ -26,6 +26,16 @@ def agree_labels(
         return {}
     counted = yield from ask_levels(method, [(factor.variable, _declared(factor, terms)) for factor in factors])
     return {factor: _levels(factor, counts, terms) for factor, counts in zip(factors, counted)}
+
+
+def declared_labels(factor: Factor, terms: Terms) -> tuple[str, ...]:
+    """The levels of a category as declared, the reference first; () where none are. Nothing is asked.
+
+    Raises:
+        NotEstimable: its reference is none of them.
+    """
+    declared = _declared(factor, terms)
+    return _with_reference(factor, declared) if declared else ()
 
 
 def _declared(factor: Factor, terms: Terms) -> tuple[str, ...]:
