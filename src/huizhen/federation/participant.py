@@ -1,18 +1,15 @@
-"""A site's part in a study: choose its rows, answer on them, pass the gate, remember what is its own.
+"""A site's part in a study: have its rows answered on, pass the gate, remember what is its own.
 
-The same code answers in one process and, later, behind the wire. Patient rows come in as `Examples` and never go out: what
-leaves is an `Answer` that the gate has released.
+The same code answers in one process and behind the wire. Patient rows are a `Workplace`'s and never come here from another process:
+what comes is an `Answer`, and what leaves is one that the gate has released.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import numpy as np
 
 from huizhen import canonical
 from huizhen.clock import cpu_seconds
@@ -20,13 +17,14 @@ from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
+from huizhen.federation.replies import is_answer
 from huizhen.federation.rounds import Answered, Ask, Failed, QuestionIdentity, Refused, Reply, key_of_course
 from huizhen.federation.scheme import Noisy, PlainSum, Scheme, SiteSide
-from huizhen.federation.selection import MUSTER, Selected, muster, muster_question, scope_of, select
+from huizhen.federation.selection import MUSTER, muster, muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
-from huizhen.methods.method import Local
+from huizhen.federation.workplace import Here, Worked, Workplace, draw_key
 from huizhen.policy.gate import Gate
-from huizhen.privacy.release import Answer
+from huizhen.privacy.release import EMPTY, Answer
 
 __all__ = ["Participant"]
 
@@ -36,15 +34,16 @@ class _Work:
     """What a participant holds for one analysis."""
 
     analysis: Analysis
-    selected: Selected
-    local: Local
+    rows: int  # that take part in it
     scope: str  # what else an answer depends on
     read: frozenset[str]  # every variable that is read here
     key: str  # of all questions of an exact method
+    own: Mapping[str, Any] = field(default_factory=lambda: EMPTY)  # what the site keeps
     lineage: str = ""
     turn: tuple[str, int, str, tuple[str, ...]] = ("", 0, "", ())
     answer: Answer | None = None
-    ahead: Future[tuple[Answer, Local]] | None = None
+    elsewhere_s: float = 0.0  # processor time of the workplace that no reply has told yet
+    ahead: Future[Worked] | None = None
     kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
     lasting: dict[str, Any] = field(default_factory=dict)
 
@@ -55,12 +54,12 @@ class Participant:
     Args:
         site: the site's name.
         study: the study that the site accepted; asks of another digest are refused.
-        examples: the site's rows, with every variable that the study reads.
+        examples: the site's rows, with every variable that the study reads; or the workplace where they are answered on.
         gate: the one door out.
         scheme: how addends are protected.
         counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
-        entropy: so many bytes from the site's secure source, for methods whose draws must stay secret; None: they do not answer.
+        entropy: of rows that are handed in, see `Here`; another workplace has its own.
         ahead: where an answer is computed while the stages before it (keys, shares) go to and fro; None: when it is needed.
     """
 
@@ -68,7 +67,7 @@ class Participant:
         self,
         site: str,
         study: Study,
-        examples: Examples,
+        examples: Examples | Workplace,
         *,
         gate: Gate,
         scheme: Scheme,
@@ -79,15 +78,13 @@ class Participant:
     ) -> None:
         self.site = site
         self._study = study
-        self._examples = examples
+        self._workplace = Here(study, examples, entropy) if isinstance(examples, Examples) else examples
         self._gate = gate
         self._scheme = scheme
         self._counted = counted or PlainSum()
         self._checkpoints = checkpoints or MemoryCheckpoints()
-        self._entropy = entropy
         self._ahead = ahead
         self._work: dict[str, _Work] = {}
-        self._draws = _Draws()
 
     def respond(self, ask: Ask) -> Reply:
         """The reply to one ask: an answer that the gate released, a refusal with its reasons, or a failure.
@@ -111,12 +108,11 @@ class Participant:
 
     def _turn(self, ask: Ask, started: float) -> Reply:
         work, ask = self._begin(ask)
-        rng = self._draws.of(ask.seed, self.site, ask.analysis, ask.round)
         side = SiteSide(
             site=self.site,
             exact=work.analysis.method.exact,
-            answer=lambda: self._judged_answer(ask, work, rng),
-            noisy=lambda noise: self._judged_answer(ask, work, rng, noise),
+            answer=lambda: self._judged_answer(ask, work),
+            noisy=lambda noise: self._judged_answer(ask, work, noise),
             reveal=lambda roster: self._reveal(ask, roster),
             kept=work.kept,
             lasting=work.lasting,
@@ -127,9 +123,9 @@ class Participant:
         if any(work.lasting[name] is not before.get(name) for name in work.lasting):
             self._checkpoints.save(self._name(ask) + ".scheme", {"lineage": ask.lineage, "kept": dict(work.lasting)})
         if self._ahead is not None and work.answer is None and work.ahead is None and ask.question.step != MUSTER:
-            draws = _Draws().of(ask.seed, self.site, ask.analysis, ask.round)  # its own: another ask may come while it computes
-            work.ahead = self._ahead.submit(self._compute, ask, work, draws)
-        return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started)
+            work.ahead = self._ahead.submit(self._compute, ask, work)
+        elsewhere_s, work.elsewhere_s = work.elsewhere_s, 0.0
+        return Answered(turn.answer, turn.boxes, turn.packet, cpu_seconds() - started + elsewhere_s)
 
     def _begin(self, ask: Ask) -> tuple[_Work, Ask]:
         """The work that an ask is about, and the ask with what this site knows of it for itself."""
@@ -138,13 +134,12 @@ class Participant:
             analysis = next((each for each in self._study.analyses if each.label == ask.analysis), None)
             if analysis is None:
                 raise _refusal("an analysis that the study does not have", "one of the study's")
-            self._work.clear()  # analyses come one after the other, and each holds its rows prepared
-            selected = select(self._study, analysis, self._examples)
+            self._work.clear()  # analyses come one after the other
+            rows = self._workplace.muster(analysis.label)
             scope, settings = scope_of(self._study, analysis), analysis.spec.model_dump(mode="json")
             work = self._work[ask.analysis] = _Work(
                 analysis,
-                selected,
-                Local(entropy=self._entropy),
+                rows,
                 scope,
                 frozenset(muster_question(self._study, analysis).variables),
                 key_of_course(analysis.method.name, settings, scope) if analysis.method.exact else "",
@@ -152,7 +147,7 @@ class Participant:
         ask = self._checked(ask, work)
         assert ask.identity is not None
         if ask.question.step != MUSTER and ask.lineage != work.lineage:
-            work.lineage, work.local, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
+            work.lineage, work.own, work.lasting = ask.lineage, self._recall(ask), self._recall_scheme(ask)
         turn = (ask.lineage, ask.round, ask.identity.digest, ask.roster)
         if turn != work.turn:
             if turn[:2] == work.turn[:2] and work.answer is not None:
@@ -195,37 +190,37 @@ class Participant:
             found.append("a muster within a course")
         return found
 
-    def _recall(self, ask: Ask) -> Local:
-        """Local state as it was before the round that is asked: a round may be asked again after a crash."""
+    def _recall(self, ask: Ask) -> Mapping[str, Any]:
+        """Kept state as it was before the round that is asked: a round may be asked again after a crash."""
         saved = self._checkpoints.load(self._name(ask))
         if saved is None or saved["lineage"] != ask.lineage or ask.round < saved["round"]:
-            return Local(entropy=self._entropy)
-        return Local(saved["before"] if saved["round"] == ask.round else saved["kept"], entropy=self._entropy)
+            return EMPTY
+        kept: Mapping[str, Any] = saved["before"] if saved["round"] == ask.round else saved["kept"]
+        return kept
 
     def _recall_scheme(self, ask: Ask) -> dict[str, Any]:
         """What the scheme kept of this course."""
         saved = self._checkpoints.load(self._name(ask) + ".scheme")
         return dict(saved["kept"]) if saved is not None and saved["lineage"] == ask.lineage else {}
 
-    def _remember(self, ask: Ask, before: Local, after: Local) -> None:
-        if after.kept is not before.kept:
-            kept = {"lineage": ask.lineage, "round": ask.round, "before": dict(before.kept), "kept": dict(after.kept)}
+    def _remember(self, ask: Ask, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        if after is not before:
+            kept = {"lineage": ask.lineage, "round": ask.round, "before": dict(before), "kept": dict(after)}
             self._checkpoints.save(self._name(ask), kept)
 
     def _name(self, ask: Ask) -> str:
         """By roster, as the hub keeps its totals: both go on from the same course, or neither does."""
         return f"{self.site}.{ask.analysis}.{canonical.digest(list(ask.roster))[:12]}"
 
-    def _judged_answer(
-        self, ask: Ask, work: _Work, rng: np.random.Generator, noise: Callable[[Answer], Noisy] | None = None
-    ) -> Answer:
+    def _judged_answer(self, ask: Ask, work: _Work, noise: Callable[[Answer], Noisy] | None = None) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
             if (noise is None) != (self._study.protection.noise is None):
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
             identity = ask.identity
             assert identity is not None
-            answer, local = self._compute(ask, work, rng) if work.ahead is None else work.ahead.result()
+            worked = self._compute(ask, work) if work.ahead is None else work.ahead.result()
+            answer, work.elsewhere_s = worked.answer, work.elsewhere_s + worked.elsewhere_s
             noisy = Noisy(answer) if noise is None else noise(answer)
             decision = self._gate.release(
                 ask.question,
@@ -245,8 +240,8 @@ class Participant:
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))
-            self._remember(ask, work.local, local)
-            work.answer, work.local = noisy.answer, local
+            self._remember(ask, work.own, worked.kept)
+            work.answer, work.own = noisy.answer, worked.kept
         return work.answer
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
@@ -257,15 +252,18 @@ class Participant:
         if not decision.allowed:
             raise _Withheld(Refused(decision.reasons, decision.clauses))
 
-    def _compute(self, ask: Ask, work: _Work, rng: np.random.Generator) -> tuple[Answer, Local]:
+    def _compute(self, ask: Ask, work: _Work) -> Worked:
+        """The answer of the workplace, once it is one; a policy judges by its numbers of rows, so none of them is made up."""
         if ask.question.step == MUSTER:
-            return muster(work.selected), work.local
-        rows = work.selected.examples.rows
-        answer, local = work.analysis.method.answer(ask.question, work.selected.examples, work.local, rng=rng)
-        if any(not 0 <= claimed <= rows for claimed in (answer.rows, *(part.rows for part in answer.parts.values()))):
-            # A policy judges by these numbers, so a method may not make them up.
+            return Worked(muster(work.rows), work.own)
+        draw = draw_key(ask.seed, self.site, ask.analysis, ask.round)
+        worked = self._workplace.answer(ask.analysis, ask.question, work.own, draw=draw, course=ask.lineage)
+        answer = worked.answer
+        if not is_answer(answer):
+            raise FederationError(f"the step {ask.question.step} came to numbers that are none, so its answer stays here")
+        if any(claimed > work.rows for claimed in (answer.rows, *(part.rows for part in answer.parts.values()))):
             raise FederationError(f"the step {ask.question.step} claims more rows than it was given, so its answer stays here")
-        return answer, local
+        return worked
 
 
 def _refusal(found: str, expected: str) -> FederationError:
@@ -280,21 +278,3 @@ class _Withheld(Exception):
     def __init__(self, reply: Refused) -> None:
         super().__init__()
         self.reply = reply
-
-
-class _Draws:
-    """Draws of its own for each seed, site, analysis and round: Philox, keyed by their hash.
-
-    One bit generator is set back for each ask, which takes a tenth of the time of making one. A site answers one ask at a time.
-    """
-
-    def __init__(self) -> None:
-        self._bits = np.random.Philox(key=0)
-        self._fresh = self._bits.state
-
-    def of(self, *names: int | str) -> np.random.Generator:
-        key = hashlib.blake2b("\0".join(map(str, names)).encode(), digest_size=16).digest()
-        fresh: Any = self._fresh
-        fresh["state"]["key"] = np.frombuffer(key, "<u8")
-        self._bits.state = fresh
-        return np.random.Generator(self._bits)

@@ -11,7 +11,7 @@ import numpy as np
 from huizhen.federation.rounds import Answered, Box, Failed, Refused, Reply, Silent
 from huizhen.privacy.release import Answer, Part
 
-__all__ = ["checked", "each_fits", "most_say"]
+__all__ = ["checked", "each_fits", "is_answer", "most_say"]
 
 NO_REPLY = "what it sent is no answer to what it was asked"
 MOST_ROWS = 2**53
@@ -54,10 +54,11 @@ def most_say(said: Iterable[Hashable]) -> Any:
 def _is_sound(reply: Answered) -> bool:
     boxes = all(isinstance(b, Box) and isinstance(b.sealed, bytes) and isinstance(b.receiver, str) for b in reply.boxes)
     packet = isinstance(reply.packet, Mapping) and _is_shallow(reply.packet, DEEPEST)
-    return boxes and packet and isinstance(reply.seconds, float | int) and (reply.answer is None or _is_answer(reply.answer))
+    return boxes and packet and isinstance(reply.seconds, float | int) and (reply.answer is None or is_answer(reply.answer))
 
 
-def _is_answer(answer: Any) -> bool:
+def is_answer(answer: Any) -> bool:
+    """Whether it is an answer whose numbers are finite, of types that a sum knows, and of rows that a site may have."""
     return (
         isinstance(answer, Answer)
         and _is_count(answer.rows)

@@ -34,6 +34,8 @@ FOR_PROGRAMMERS = {
     "privacy/masking/wide.py",
     "policy/suppression.py",
     "report/svg.py",
+    "site/worker/frames.py",
+    "site/worker/speech.py",
     "translation.py",
 }
 # SQL, regular expressions, HTML and console markup.
