@@ -1,4 +1,4 @@
-"""`huizhen hub init`, `invite`, `pending`, `admit`, `revoke` and `actors`: who takes part, from another terminal while the hub runs."""
+"""`huizhen hub init`, `invite`, `pending`, `admit`, `revoke`, `actors`: who takes part; they work while the hub runs, too."""
 
 from __future__ import annotations
 
@@ -63,7 +63,6 @@ def invite(
         raise CallerError("There is no such role.", [Problem("--role", repr(role), f"one of: {', '.join(ROLES)}")])
     with _joining(path) as joining:
         code = joining.invite(name, known)
-        _told_servers(joining, context.obj)  # of earlier codes that are void now
     hours = int(INVITATION_LASTS.total_seconds() // 3600)
     typer.echo(say("invited", context.obj, name=name, hours=hours), err=True)
     typer.echo(code)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from huizhen.clock import Clock
-from huizhen.errors import MachineError, Problem
+from huizhen.errors import HuizhenError, MachineError, Problem
 from huizhen.federation.wire.folders import write_file
 from huizhen.hub.configuration import advisory, configuration, server_name
 from huizhen.hub.folder import HubFolder
@@ -34,6 +34,7 @@ STOP_S = 5.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 5.0
 SOUND_AFTER_S = 30.0  # a server that ran this long is started again at once, and not as one that cannot run
 LOOK_S = 0.02
+CERTIFICATE_LOOK_S = 3600.0
 DIAL_S = 1.0
 LONGEST_GREETING = 65_536
 
@@ -60,6 +61,7 @@ class Server:
         self._leaving = threading.Event()
         self._watch: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._next_look = clock.seconds() + CERTIFICATE_LOOK_S
 
     @property
     def pid(self) -> int:
@@ -72,6 +74,7 @@ class Server:
             self._told(warning)
         self._stop_orphan()
         self._check_port()
+        self._folder.renew_certificate(self._clock.now())
         shutil.rmtree(self._folder.nats / "accounts", ignore_errors=True)  # a copy of what the preload says
         try:
             self._start()
@@ -141,6 +144,7 @@ class Server:
             child = self._child
             if child is not None and child.poll() is None:
                 self._leaving.wait(LOOK_S)
+                self._renew_certificate()
                 continue
             if self._clock.seconds() - since > SOUND_AFTER_S:
                 wait_s = FIRST_WAIT_S
@@ -150,9 +154,19 @@ class Server:
             wait_s, since = min(2 * wait_s, LONGEST_WAIT_S), self._clock.seconds()
             try:
                 self._start()
-            except (MachineError, OSError) as error:
+            except (HuizhenError, OSError) as error:
                 self._told(str(error))
                 self._stop_child()
+
+    def _renew_certificate(self) -> None:
+        if self._clock.seconds() < self._next_look:
+            return
+        self._next_look = self._clock.seconds() + CERTIFICATE_LOOK_S
+        try:
+            if self._folder.renew_certificate(self._clock.now()):
+                self.reload()
+        except HuizhenError as error:  # a full disk, say: there are months left to mend it
+            self._told(str(error))
 
     def _stop_child(self) -> None:
         with self._lock:
