@@ -29,7 +29,7 @@ from huizhen.translation import translate
 
 __all__ = ["CONFIGURATION", "IDENTITY", "STORE", "accept", "add_to", "app", "check", "decline", "inbox", "new", "show", "withdraw"]
 
-CONFIGURATION, STORE, IDENTITY = "site.toml", "site.sqlite", "identity.pem"  # in a site's folder
+CONFIGURATION, STORE, IDENTITY = "site.toml", "site.sqlite", "identity/identity.pem"  # in a site's folder
 HEADS = ("suggestion", "title", "who asks", "here", "at the hub", "expires")
 
 app = typer.Typer(help="A hospital's side: configuration, suggestions, decisions.", no_args_is_help=True, rich_markup_mode=None)

@@ -57,15 +57,15 @@ Kind = Literal[
     "drafted", "proposed", "accepted", "declined", "withdrawn", "expired", "started", "closing", "done", "failed", "cancelled"
 ]
 Rule = Literal[
-    "no life",
+    "no-life",
     "over",
-    "too early",
-    "too late",
-    "nobody asked",
+    "too-early",
+    "too-late",
+    "nobody-asked",
     "decided",
-    "another proposal",
-    "not ready",
-    "other roster",
+    "another-proposal",
+    "not-ready",
+    "other-roster",
     "malformed",
 ]
 FINAL: frozenset[State] = frozenset({"done", "failed", "cancelled"})
@@ -157,7 +157,7 @@ class Life:
 def begun(event: LifeEvent) -> Life | Mistake:
     """The life that begins with its first event."""
     if event.kind != "drafted":
-        return _mistake("no life", f"the event {event.kind}", "a life that begins by being drafted")
+        return _mistake("no-life", f"the event {event.kind}", "a life that begins by being drafted")
     return Life(events=1, initiator=event.by)
 
 
@@ -254,7 +254,7 @@ def _out_of_order(life: Life, event: LifeEvent) -> Mistake | None:
     if life.state in FINAL:
         return _mistake("over", found, expected, "What is over stays so; propose the study anew")
     late = [state for state in BEFORE[event.kind] if ORDER.index(state) < ORDER.index(life.state)]
-    return _mistake("too late" if late or event.kind == "drafted" else "too early", found, expected)
+    return _mistake("too-late" if late or event.kind == "drafted" else "too-early", found, expected)
 
 
 def _proposed(life: Life, event: LifeEvent) -> Life | Mistake:
@@ -286,7 +286,7 @@ def _accepted(life: Life, event: LifeEvent) -> Life | Mistake:
     if type(rows) is not int or rows < 0:
         return _mistake("malformed", "a number of rows that is none", "a whole number, 0 or more")
     if life.expires is not None and event.at >= life.expires:
-        return _mistake("too late", "an acceptance after the proposal has expired", f"one before {written(life.expires)}")
+        return _mistake("too-late", "an acceptance after the proposal has expired", f"one before {written(life.expires)}")
     after = _decided(life, event, "accepted")
     return after if isinstance(after, Mistake) else _settled(replace(after, rows={**life.rows, event.by: rows}))
 
@@ -319,18 +319,18 @@ def _withdrawn(life: Life, event: LifeEvent) -> Life | Mistake:
 
 def _expired(life: Life, event: LifeEvent) -> Life | Mistake:
     if life.expires is None or event.at < life.expires:
-        return _mistake("too early", "an expiry before its time", "one at the proposal's own time")
+        return _mistake("too-early", "an expiry before its time", "one at the proposal's own time")
     return replace(life, state="failed", reason="the suggestion expired before enough participants had accepted")
 
 
 def _started(life: Life, event: LifeEvent) -> Life | Mistake:
     if not ready(life, event.at):
-        return _mistake("not ready", "a start before its time", "the start condition of the proposal")
+        return _mistake("not-ready", "a start before its time", "the start condition of the proposal")
     run, roster = event.facts.get("run"), event.facts.get("roster")
     if not isinstance(run, str) or not run or not isinstance(roster, list | tuple):
         return _mistake("malformed", "a start without its run or roster", "both")
     if tuple(roster) != life.accepted:
-        return _mistake("other roster", "a roster of others than have accepted", f"{', '.join(life.accepted)}, in this order")
+        return _mistake("other-roster", "a roster of others than have accepted", f"{', '.join(life.accepted)}, in this order")
     return replace(life, state="running", run=run, roster=tuple(roster))
 
 
@@ -366,10 +366,10 @@ _AFTER = {
 
 def _no_party(life: Life, event: LifeEvent) -> Mistake | None:
     if event.by not in life.stances:
-        return _mistake("nobody asked", "a decision of somebody who takes no part", "a decision of a participant")
+        return _mistake("nobody-asked", "a decision of somebody who takes no part", "a decision of a participant")
     if event.facts.get("proposal") != life.proposal:
         found, expected = "a decision on another proposal", "the digest of what was proposed"
-        return _mistake("another proposal", found, expected, "Read the suggestion anew: what it says may have changed")
+        return _mistake("another-proposal", found, expected, "Read the suggestion anew: what it says may have changed")
     return None
 
 

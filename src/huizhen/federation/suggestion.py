@@ -1,4 +1,4 @@
-"""A proposal in plain words, for the person at a site who decides: who asks, what is read, what leaves, how protected, what it costs.
+"""A proposal in plain words, for the person at a site who decides: who asks, what is read, what leaves, how protected, at which cost.
 
 Every line is one sentence of the catalogue, so that it reads in Chinese too. Nothing is promised that the study does not say, and
 what is not known beforehand is said to be unknown.
@@ -94,6 +94,7 @@ def most_rounds(study: Study) -> int:
 
 
 def _who(proposal: Proposal) -> Iterator[str]:
+    """Names are the hub's word; the key is what it checks them by."""
     yield f"{proposal.initiator.name} asks, whom the hub knows by the key {proposal.initiator.key}."
     yield f"The hub has put the suggestion together on {written(proposal.created)}."
 
@@ -126,26 +127,26 @@ def _patients(proposal: Proposal) -> Iterator[str]:
     if conditions.min_rows:
         yield f"This site takes part only with at least {conditions.min_rows} of them."
     if conditions.joint_rows:
-        yield f"All sites together need {conditions.joint_rows} of them; with the acceptance their number here is told, rounded down."
+        yield f"All sites together need {conditions.joint_rows} of them."
+        yield "With the acceptance the number of them here is told, rounded down."
 
 
 def _variables(proposal: Proposal) -> Iterator[str]:
     kinds: dict[str, list[str]] = {}
     for name, kind in proposal.conditions.variables.items():
         kinds.setdefault(kind, []).append(name)
-    for kind, names in kinds.items():
-        yield READ[kind].format(names=_listed(names))
-
-
-READ: Mapping[str, str] = {
-    "number": "as numbers: {names}",
-    "category": "as categories: {names}",
-    "any": "as they stand, numbers or categories: {names}",
-    "image": "as images: {names}",
-}
+    if names := _listed(kinds.get("number", [])):
+        yield f"as numbers: {names}"
+    if names := _listed(kinds.get("category", [])):
+        yield f"as categories: {names}"
+    if names := _listed(kinds.get("any", [])):
+        yield f"as they stand, numbers or categories: {names}"
+    if names := _listed(kinds.get("image", [])):
+        yield f"as images: {names}"
 
 
 def _leaves(study: Study) -> Iterator[str]:
+    """By analysis: which steps answer, and what of the answers is not only added up."""
     yield "No patient's row leaves this site; before each analysis the number of rows that take part does."
     for analysis in study.analyses:
         steps = _listed(list(getattr(analysis.method, "steps", {}))) or "not told beforehand"
@@ -207,6 +208,7 @@ def _spends(proposal: Proposal, here: Here) -> Iterator[str]:
 
 
 def _costs(here: Here) -> Iterator[str]:
+    """What is known; the rest is said to be unknown."""
     yield f"Rows read: {here.rows}" if here.rows is not None else "Rows read: not counted yet"
     if here.cpu_s is None:
         yield "Processor time: not known beforehand; the limits of this site's configuration hold."

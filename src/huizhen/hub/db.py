@@ -3,7 +3,7 @@
 Rules of the file, each with what it stops:
 - whatever belongs together is one transaction, committed with a full sync (write-ahead log): a hub that is killed, or whose disk is
   full, leaves all of it or nothing;
-- one writer: a second hub on the same folder is refused by a lock (two hubs would start one study twice); anybody may read meanwhile;
+- one writer: a second hub on the same folder is refused by a lock (two would start one study twice); anybody may read meanwhile;
 - the events of a life are numbered from 0 without a gap, and none is ever changed.
 
 What is decided is in the hub's ledger first (`huizhen.hub.lives`); this file can be made up from it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from huizhen.errors import CallerError, LedgerError, Problem
 from huizhen.federation.life import Life, LifeEvent, Mistake, begun, event_content, fold, read_event, step

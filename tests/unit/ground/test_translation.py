@@ -40,14 +40,15 @@ FOR_PROGRAMMERS = {
 }
 # SQL, regular expressions, HTML and console markup.
 CODE = re.compile(
-    r"\b(SELECT|INSERT|CREATE TABLE|DROP TABLE|"
+    r"\b(SELECT|INSERT|UPDATE|VALUES|WHERE|ORDER BY|CREATE TABLE|DROP TABLE|"
     r"PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
 NOT_SENTENCES = {
     "left out",  # the kind of an event
-    "all accepted",  # a value of the study file
+    "all accepted", "enough accepted",  # values of the study file
+    "any enabled", "4 GB",  # values of a site's configuration
     "10 min",  # a value of the study file
     "when appended", "when settled",  # when a ledger becomes durable: a word of the program
     "no answer: {}", "{} rows of {} sites", "<Finding {}: {}>", "<Findings of {}: {}>",  # what Python shows a programmer

@@ -1,0 +1,254 @@
+"""A site's configuration: one commented TOML file, read whole; every mistake is named at once.
+
+The hub can never write it. What is not enabled here by name does not run here.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from huizhen import units
+from huizhen.errors import CallerError, HuizhenError, MachineError, Problem, SiteError
+from huizhen.federation.mistakes import Mistakes, check_section, no_text
+from huizhen.ids import NAME_RULE, is_name
+from huizhen.policy.disclosure import DisclosurePolicy, disclosure_policy
+
+__all__ = ["SECTIONS", "Accept", "Enabled", "Limits", "Settings", "SourceSection", "read_settings", "write_template"]
+
+LONGEST = 1_000_000  # characters of a configuration
+BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*")
+FACTORS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+WRONG = "The site's configuration cannot be used."
+
+
+class Section(BaseModel):
+    """One table; frozen, unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class About(Section):
+    """``[site]``: what the site is called, and which hub it belongs to."""
+
+    name: str = Field(description=NAME_RULE)
+    hub: str = Field("", max_length=2000)
+
+    @field_validator("name")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        if not is_name(name):
+            raise ValueError(f"a name: {NAME_RULE}")
+        return name
+
+
+class SourceSection(Section):
+    """``[source.ALIAS]``: where rows are; a relative path is one beside the configuration."""
+
+    path: str = Field(min_length=1, max_length=4000)
+    about: str = Field("", max_length=2000)
+
+
+class Enabled(Section):
+    """``[enabled]``: the methods and networks that may run here, by name, or all that are installed."""
+
+    methods: list[str] | Literal["any installed"] = "any installed"
+    networks: list[str] | Literal["any installed"] = "any installed"
+
+
+class Accept(Section):
+    """``[accept]``: rules by which a suggestion is decided on at once, or waits for a person.
+
+    A study fits if it keeps to every rule.
+    """
+
+    fitting: Literal["wait", "accept"] = "wait"
+    unfitting: Literal["wait", "decline"] = "wait"
+    who: list[str] | Literal["anyone"] = "anyone"
+    methods: list[str] | Literal["any enabled"] = "any enabled"
+    sums: list[Literal["plain", "masked", "paillier"]] = ["masked", "paillier"]
+    individual: bool = False
+    max_rounds: int = Field(1000, ge=1)
+    max_epsilon: float = Field(1.0, ge=0, allow_inf_nan=False)
+    min_participants: int = Field(3, ge=1)
+    source: str = ""
+
+
+class Limits(Section):
+    """``[limits]``: what an answer may take of this machine; an answer that takes more fails, and only that answer."""
+
+    memory: str = "4 GB"
+    cpu: str = "1 h"
+    wall: str = "1 h"
+    open_files: int = Field(256, ge=16, le=1_000_000)
+    network: Literal["none", "open"] = "none"
+    ranks: int = Field(1, ge=1, le=1024)
+
+    @field_validator("cpu", "wall")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        units.seconds(text)
+        return text
+
+    @field_validator("memory")
+    @classmethod
+    def _size(cls, text: str) -> str:
+        _bytes(text)
+        return text
+
+    @property
+    def memory_bytes(self) -> int:
+        return _bytes(self.memory)
+
+    @property
+    def cpu_s(self) -> float:
+        return units.seconds(self.cpu)
+
+    @property
+    def wall_s(self) -> float:
+        return units.seconds(self.wall)
+
+
+SECTIONS: Mapping[str, type[Section]] = {"site": About, "enabled": Enabled, "accept": Accept, "limits": Limits}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A validated configuration.
+
+    Attributes:
+        sources: by alias; `path_of` says where each is.
+        folder: of the configuration, from which relative paths start.
+    """
+
+    site: About
+    sources: Mapping[str, SourceSection]
+    enabled: Enabled
+    policy: DisclosurePolicy
+    accept: Accept
+    limits: Limits
+    folder: Path
+
+    @property
+    def source(self) -> str:
+        """The alias of the source that is used unless a person says otherwise; "" where there is none (a compute provider)."""
+        return self.accept.source or next(iter(self.sources), "")
+
+    def path_of(self, alias: str) -> Path:
+        """Where a source is.
+
+        Raises:
+            CallerError: no source has this alias.
+        """
+        if alias not in self.sources:
+            expected = f"one of: {', '.join(self.sources)}" if self.sources else "a source in the site's configuration"
+            raise CallerError("There is no such source.", [Problem("source", alias[:64], expected)])
+        return self.folder / self.sources[alias].path
+
+
+def read_settings(path: Path) -> Settings:
+    """The configuration in a TOML file.
+
+    Raises:
+        SiteError: every mistake: the key, what was found, what was expected.
+        MachineError: the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+    except OSError as error:
+        problem = Problem(str(path), error.strerror or "an error", "a readable TOML file", "`huizhen site new` writes one")
+        raise MachineError("The site's configuration cannot be read.", [problem]) from None
+    except UnicodeDecodeError:
+        raise SiteError(WRONG, [Problem(str(path), "text that is not UTF-8", "a readable TOML file")]) from None
+    if len(text) > LONGEST:
+        raise SiteError(WRONG, [Problem(str(path), f"more than {LONGEST:,} characters", "a site's configuration")])
+    try:
+        content = tomllib.loads(text)
+    except RecursionError:
+        problem = Problem(str(path), "brackets too deep inside each other", "lists and tables a few levels deep")
+        raise SiteError(WRONG, [problem]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SiteError(WRONG, [Problem(str(path), str(error), "TOML 1.0")]) from None
+    return parse_settings(content, path.parent)
+
+
+def parse_settings(content: Mapping[str, Any], folder: Path) -> Settings:
+    """The configuration in a mapping with the layout of the file.
+
+    Raises:
+        SiteError: with every mistake.
+    """
+    mistakes = Mistakes()
+    mistakes.extend(no_text(content))
+    known = [*SECTIONS, "source", "policy"]
+    for key in content:
+        if key not in known:
+            mistakes.unknown(key, known)
+    sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
+    sources = _sources(content.get("source", {}), mistakes)
+    policy = _policy(content.get("policy", {}), mistakes)
+    accept = sections["accept"]
+    if isinstance(accept, Accept) and accept.source and accept.source not in sources:
+        mistakes.add("accept.source", repr(accept.source), f"one of: {', '.join(sources)}")
+    if mistakes.problems:
+        raise SiteError(WRONG, mistakes.problems)
+    whole: dict[str, Any] = dict(sections)
+    return Settings(**whole, sources=sources, policy=policy, folder=folder)
+
+
+def write_template(path: Path) -> None:
+    """A commented configuration to start from; a file that is there is not overwritten.
+
+    Raises:
+        CallerError: something stands there. MachineError: it cannot be written.
+    """
+    template = (files("huizhen.site") / "site_template.toml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template)
+    except FileExistsError:
+        remedy = "Give another name: a file is not overwritten"
+        problem = Problem(str(path), "a file that is there already", "a name that is free", remedy)
+        raise CallerError("The site's configuration cannot be written.", [problem]) from None
+    except OSError as error:
+        problem = Problem(str(path), error.strerror or "an error", "a new file in a writable folder")
+        raise MachineError("The site's configuration cannot be written.", [problem]) from None
+
+
+def _sources(content: Any, mistakes: Mistakes) -> dict[str, SourceSection]:
+    if not isinstance(content, Mapping):
+        mistakes.add("source", f"a {type(content).__name__}", "tables such as [source.lung]")
+        return {}
+    found = {}
+    for alias, table in content.items():
+        if not is_name(alias):
+            mistakes.add("source", repr(alias)[:80], NAME_RULE)
+        elif (source := check_section(SourceSection, table, f"source.{alias}", mistakes)) is not None:
+            found[alias] = source
+    return found
+
+
+def _policy(content: Any, mistakes: Mistakes) -> DisclosurePolicy:
+    if not isinstance(content, Mapping):
+        mistakes.add("policy", f"a {type(content).__name__}", "a table [policy]")
+        return DisclosurePolicy()
+    try:
+        return disclosure_policy(content)
+    except HuizhenError as error:
+        mistakes.extend(error.problems)
+        return DisclosurePolicy()
+
+
+def _bytes(text: str) -> int:
+    match = BYTES.fullmatch(text)
+    if match is None or float(match[1]) <= 0:
+        raise ValueError("a size is a positive number and MB, GB or TB, e.g. '4 GB'")
+    return int(float(match[1]) * FACTORS[match[2]])
