@@ -1,0 +1,242 @@
+"""The agent's side of a worker: starts it warm, asks it one thing at a time, ends it when it is late, and starts it anew.
+
+A crash, a hang, a kill, too much memory or a worker that talks nonsense fails the answer that was asked for, by a code and a
+sentence, and no other: the next question finds a fresh worker that has begun to read its rows.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huizhen.clock import Clock, WallClock
+from huizhen.federation.workplace import Unanswered, Worked
+from huizhen.privacy.release import EMPTY, Question
+from huizhen.site.worker.confine import Confinement
+from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
+from huizhen.site.worker.launch import Child, launch
+from huizhen.site.worker.limits import Limits
+from huizhen.site.worker.program import UNCONFINED
+from huizhen.site.worker.speech import Order, answer_from, question_to, taken
+from huizhen.site.worker.worklog import WorkLog
+
+__all__ = ["CODES", "WorkerProcess"]
+
+PROGRAM = "huizhen.site.worker.program"
+CODES = ("refused", "memory", "broke", "time", "processor", "ended", "nonsense", "network", "closed")
+LONGEST = 4000  # characters of a worker's sentence that go on
+REAP_S = 5.0  # a worker that has hung up has this long to be gone by itself, so that its status tells why
+
+
+@dataclass(slots=True)
+class _Running:
+    """A worker that was started."""
+
+    child: Child
+    line: socket.socket
+    log: threading.Thread
+    opened: int | None = None  # rows of its source, once it has told them
+    held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose state it holds since its last answer
+    turn: int = 0
+
+
+class WorkerProcess:
+    """A workplace in a process of its own.
+
+    Args:
+        order: study, source, and what is enabled.
+        limits: of the process and of each answer.
+        network: ``none``: the worker has no network, and does not start where the kernel cannot take it away; ``open``: it has.
+        log: file for what the worker says; it stays at the site.
+    """
+
+    def __init__(
+        self, order: Order, *, limits: Limits | None = None, network: Confinement = "none", log: Path, clock: Clock | None = None
+    ) -> None:
+        self._order = order
+        self._limits = limits or Limits()
+        self._network = network
+        self._log = WorkLog(log, self._limits.log)
+        self._clock = clock or WallClock()
+        self._turn = threading.Lock()  # one answer at a time
+        self._running: _Running | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where one runs."""
+        running = self._running
+        return None if running is None else running.child.pid
+
+    def start(self) -> None:
+        """Starts the worker and lets it read its rows, without waiting for it.
+
+        Raises:
+            Unanswered: it cannot be started.
+        """
+        with self._turn:
+            self._started()
+
+    def open(self) -> int:
+        """Waits until the worker holds its rows: how many the source has, for the site's own eyes.
+
+        Raises:
+            Unanswered: it cannot hold them, and why.
+        """
+        with self._turn:
+            return self._opened().opened or 0
+
+    def muster(self, analysis: str) -> int:
+        with self._turn:
+            (rows,) = self._asked(self._opened(), Frame("muster", {"analysis": analysis}), self._limits.answer_s, rows=int)
+            if isinstance(rows, bool) or rows < 0:
+                raise self._over(_nonsense())
+            return int(rows)
+
+    def answer(self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str) -> Worked:
+        with self._turn:
+            running = self._opened()
+            is_held = running.held[0] == analysis and running.held[1] is kept
+            body = {
+                "analysis": analysis,
+                "question": question_to(question),
+                "draw": draw,
+                "course": course,
+                "kept": None if is_held else kept,
+            }
+            running.held = ("", EMPTY)
+            kinds: dict[str, Any] = {"kept": object}
+            frame = Frame("answer", body)
+            said, seconds, after = self._asked(running, frame, self._limits.answer_s, answer=dict, cpu_s=float, **kinds)
+            try:
+                worked = Worked(answer_from(said), kept if after is None else _mapping(after), max(seconds, 0.0))
+            except (ValueError, TypeError, KeyError, RecursionError):
+                raise self._over(_nonsense()) from None
+            running.held = (analysis, worked.kept)
+            return worked
+
+    def close(self) -> None:
+        """Ends the worker, in the middle of an answer too; that answer then fails."""
+        self._closed = True
+        running, self._running = self._running, None
+        if running is not None:
+            _end(running)
+
+    def _started(self) -> _Running:
+        if self._running is None:
+            if self._closed:
+                raise Unanswered("closed", "the worker was closed")
+            ours, theirs = socket.socketpair()
+            settings = json.dumps({**asdict(self._limits), "network": self._network})
+            try:
+                child = launch(PROGRAM, [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
+            except OSError as error:
+                ours.close()
+                raise Unanswered("ended", f"the worker cannot be started ({type(error).__name__})") from None
+            finally:
+                theirs.close()
+            running = self._running = _Running(child, ours, self._log.follow(child))
+            self._told(running, Frame("open", self._order.body()), self._limits.open_s)
+        return self._running
+
+    def _opened(self) -> _Running:
+        running = self._started()
+        if running.opened is None:
+            try:
+                (running.opened,) = self._heard(running, "opened", self._limits.open_s, rows=int)
+            except Unanswered:
+                self._over(None, again=False)  # it would come to the same
+                raise
+        return running
+
+    def _asked(self, running: _Running, frame: Frame, within_s: float, **kinds: type) -> list[Any]:
+        self._told(running, frame, within_s)
+        return self._heard(running, _ANSWERS[frame.kind], within_s, **kinds)
+
+    def _told(self, running: _Running, frame: Frame, within_s: float) -> None:
+        running.turn += 1
+        until = self._clock.seconds() + within_s
+        frame = Frame(frame.kind, {**frame.body, "turn": running.turn})
+        try:
+            send(running.line, frame, lambda: until - self._clock.seconds())
+        except (TimeoutError, OSError) as error:
+            raise self._over(self._why(running, error, within_s)) from None
+
+    def _heard(self, running: _Running, kind: str, within_s: float, **kinds: type) -> list[Any]:
+        """What the worker says of the frame that it was told last; whatever is not that ends it."""
+        until = self._clock.seconds() + within_s
+        try:
+            said = receive(running.line, most=self._limits.frame, left=lambda: until - self._clock.seconds())
+            if said.body.get("turn") != running.turn or said.kind not in (kind, "failed"):
+                raise NotAFrame
+            if said.kind == kind:
+                return taken(said.body, **kinds)
+            code, sentence = taken(said.body, code=str, sentence=str)
+        except (TimeoutError, OSError, ValueError) as error:
+            raise self._over(self._why(running, error, within_s)) from None
+        failure = Unanswered(code if code in CODES else "broke", sentence[:LONGEST])
+        if code == "memory":
+            self._over(failure)  # what could not be had is let go of with the process
+        raise failure
+
+    def _over(self, failure: Unanswered | None, *, again: bool = True) -> Unanswered:
+        """Ends the worker, and has the next begin to read its rows."""
+        running, self._running = self._running, None
+        if running is not None:
+            _end(running)
+        if again and not self._closed and running is not None and running.opened is not None:
+            try:
+                self._started()
+            except Unanswered:
+                self._running = None
+        return failure or _nonsense()
+
+    def _why(self, running: _Running, error: Exception, within_s: float) -> Unanswered:
+        """Why there is no answer, in words that hold no data."""
+        if self._closed:
+            return Unanswered("closed", "the worker was closed")
+        if isinstance(error, TimeoutError):
+            return Unanswered("time", f"no answer within {within_s:g} s, which is this site's limit")
+        if not isinstance(error, Ended | OSError):
+            return _nonsense()
+        status = running.child.ended(REAP_S)
+        if status == UNCONFINED:
+            remedy = "Set network = 'open' for the worker where that is meant"
+            return Unanswered("network", f"the network cannot be taken away from the worker on this machine. {remedy}")
+        if status == -signal.SIGXCPU:
+            return Unanswered("processor", f"more than {self._limits.cpu_s} s of processor time, which is this site's limit")
+        if status is not None and status < 0:
+            return Unanswered("ended", f"the worker was ended by {_name(-status)}; the next question starts it anew")
+        return Unanswered("ended", "the worker ended in the middle of an answer; the next question starts it anew")
+
+
+_ANSWERS = {"muster": "mustered", "answer": "answered"}
+
+
+def _end(running: _Running) -> None:
+    running.child.kill()
+    running.line.close()
+    running.log.join(REAP_S)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _nonsense() -> Unanswered:
+    return Unanswered("nonsense", "what the worker sent is no answer to what it was asked")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value

@@ -1,0 +1,60 @@
+"""The filter of system calls: what it says for each machine, and that a process which cannot be confined does not start."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from huizhen.site.worker import confine, program
+
+ALLOWED, EPERM, KILLED = 0x7FFF0000, 0x00050001, 0x80000000
+X86, ARM = 0xC000003E, 0xC00000B7
+
+
+def judged(machine: str, architecture: int, number: int) -> int:
+    """What the kernel would do: the filter run by hand."""
+    lines = [struct.unpack_from("<HBBI", confine.filter_of(machine), at) for at in range(0, len(confine.filter_of(machine)), 8)]
+    seen, at, loaded = {0: number, 4: architecture}, 0, 0
+    while True:
+        code, hit, miss, value = lines[at]
+        at += 1
+        if code == 0x06:
+            return value
+        if code == 0x20:
+            loaded = seen[value]
+        else:
+            holds = loaded == value if code == 0x15 else loaded >= value
+            at += hit if holds else miss
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture", "refused", "allowed"),
+    [
+        ("x86_64", X86, {"socket": 41, "ptrace": 101, "io_uring_setup": 425}, {"socketpair": 53, "read": 0, "execve": 59}),
+        ("aarch64", ARM, {"socket": 198, "ptrace": 117, "pidfd_getfd": 438}, {"socketpair": 199, "read": 63, "execve": 221}),
+    ],
+)
+def test_sockets_are_refused_and_work_goes_on(machine, architecture, refused, allowed):
+    assert {judged(machine, architecture, number) for number in refused.values()} == {EPERM}
+    assert {judged(machine, architecture, number) for number in allowed.values()} == {ALLOWED}
+
+
+def test_calls_by_another_architectures_numbers_end_the_process():
+    assert judged("x86_64", 0x40000003, 102) == KILLED  # i386, whose socketcall makes sockets too
+    assert judged("x86_64", X86, 0x40000000 + 41) == KILLED  # x32
+    assert judged("aarch64", X86, 41) == KILLED
+
+
+def test_a_machine_whose_numbers_are_not_known_is_not_confined():
+    with pytest.raises(confine.NotConfined, match="riscv64"):
+        confine.filter_of("riscv64")
+
+
+def test_a_worker_does_not_start_where_the_network_cannot_be_taken_away(monkeypatch, capsys):
+    def refuse() -> None:
+        raise confine.NotConfined("the kernel takes no filter of system calls (Function not implemented)")
+
+    monkeypatch.setattr(program, "confine", refuse)
+    assert program.main("3", '{"network": "none"}') == program.UNCONFINED
+    assert "the network cannot be taken away" in capsys.readouterr().err
