@@ -85,6 +85,8 @@ def moment(text: str) -> datetime:
         return time_.astimezone(UTC)
     except OverflowError:
         raise ValueError("a time with its time zone, such as '2026-03-01T08:00:00+08:00'") from None
+
+
 def process_seconds() -> float:
     """Seconds of processor time that this process has used, over all its threads."""
     return time.process_time()

@@ -12,9 +12,9 @@ from huizhen import Study, canonical, run
 from huizhen.data.examples import Examples, Numbers
 from huizhen.embedded import comparing
 from huizhen.embedded.demo import DEMOS
-from huizhen.embedded.keeping import result_from, result_to
 from huizhen.embedded.run import run_tables
 from huizhen.embedded.story import story
+from huizhen.federation.keeping import result_from, result_to
 from huizhen.federation.study import Analysis
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use
 from huizhen.privacy.release import Answer, Part, Progress, Question

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,25 @@ import numpy as np
 
 from huizhen.clock import Clock
 from huizhen.data.examples import Categories, Examples, chunks
-from huizhen.embedded.eventlog import EventLog
 from huizhen.embedded.ledgers import Signed, open_ledgers
-from huizhen.embedded.noise import with_noise
 from huizhen.embedded.schemes import each_sum, lane_of
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.encrypted.ahead import Tally
+from huizhen.federation.eventlog import EventLog
 from huizhen.federation.events import Event, Outcome
+from huizhen.federation.found import Collected, LedgerHead, Left
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.noised import plan_of, reserve, settle
+from huizhen.federation.noisetold import with_noise
 from huizhen.federation.participant import Participant
+from huizhen.federation.schemes import terms_of
 from huizhen.federation.study import Study
 from huizhen.ids import new_id
-from huizhen.policy.disclosure import DisclosurePolicy, strictest
+from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
 from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.release import Terms, Variable
-from huizhen.report.content import LedgerHead, Left
 
 __all__ = ["Federation", "Told", "Watch"]
 
@@ -74,9 +75,7 @@ class Federation:
     def terms(self, roster: tuple[str, ...]) -> Terms:
         """What the participants can agree to."""
         policies = [self.policies[site] for site in roster]
-        terms = strictest(policies, lane=lane_of(self.study), variables=self.variables, roster=roster)
-        noise = self.study.protection.noise
-        return replace(terms, seed=self.study.about.seed, noise="" if noise is None else noise.level)
+        return terms_of(self.study, policies, lane=lane_of(self.study), variables=self.variables, roster=roster)
 
     def checkpoints(self) -> Checkpoints:
         """Where this study's totals, local states and finished comparisons are kept."""
@@ -102,7 +101,7 @@ class Federation:
                 reserve(gates, self.study, plan, self.checkpoints(), data)
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
             _record(gates, "started", about)
-            collected, tally = _Collected(), Tally()
+            collected, tally = Collected(), Tally()
             readers = [collected.watch, *stack.enter_context(self.readers(watch))]
             try:
                 outcomes = self._events_to(stack, gates, ledgers, readers, data, plan, tally)
@@ -156,25 +155,6 @@ class Federation:
                 return outcomes
             for read in readers:
                 read(event)
-
-
-@dataclass(slots=True)
-class _Collected:
-    """What left the sites, added up from the events."""
-
-    amounts: dict[tuple[str, str, str, str], list[int]] = field(default_factory=dict)
-    resumed: bool = False
-
-    def watch(self, event: Event) -> None:
-        self.resumed = self.resumed or event.kind == "resumed"
-        for leaving in event.leaving:
-            amount = self.amounts.setdefault((event.site, event.analysis, leaving.what, leaving.kind), [0, 0, 0])
-            for place, more in enumerate((1, leaving.bytes, leaving.numbers)):
-                amount[place] += more
-
-    @property
-    def left(self) -> tuple[Left, ...]:
-        return tuple(Left(*names, *amount) for names, amount in self.amounts.items())
 
 
 def _record(gates: Mapping[str, Gate], kind: str, fact: Mapping[str, Any]) -> None:

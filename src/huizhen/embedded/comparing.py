@@ -17,11 +17,11 @@ from huizhen.data.examples import Examples, concatenate
 from huizhen.embedded.aside import as_shown, by_itself, hold_together
 from huizhen.embedded.findings import Finding
 from huizhen.embedded.judged import Judged, judge
-from huizhen.embedded.keeping import result_from, result_to
 from huizhen.errors import MachineError
 from huizhen.federation.breaking import why_it_broke
 from huizhen.federation.checkpoint import Checkpoints
 from huizhen.federation.events import Comparing, Event, EventKind, Outcome
+from huizhen.federation.keeping import result_from, result_to
 from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
 from huizhen.privacy.release import Progress, Question, Terms

@@ -46,6 +46,7 @@ class Run:
         checkpoints: where totals are kept, to be resumed from.
         data: fingerprint of the rows, where one process knows them all; totals of other rows are not resumed from.
         noise: the noise that the sites' answers hold; None: none.
+        sites: who is asked; (): those that the study names, or all that the engine knows.
     """
 
     identifier: str
@@ -57,6 +58,7 @@ class Run:
     checkpoints: Checkpoints = field(default_factory=MemoryCheckpoints)
     data: str = ""
     noise: NoisePlan | None = None
+    sites: tuple[str, ...] = ()
 
 
 def conduct(run: Run) -> Generator[Event, None, tuple[Outcome, ...]]:
@@ -137,7 +139,7 @@ class _Conduct:
 
     def _muster(self) -> Generator[Event, None, None]:
         """Who has enough rows? Sites under their own policy's minimum are left out; others that do not answer are lost."""
-        candidates = self.run.study.participants.sites or self.run.engine.sites
+        candidates = self.run.sites or self.run.study.participants.sites or self.run.engine.sites
         self.roster, self.round = tuple(candidates), self.round + 1
         counted = yield from self._one_round(muster_question(self.run.study, self.analysis))
         for loss in counted.losses:

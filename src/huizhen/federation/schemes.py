@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from huizhen.federation.agreed import SiteIdentity
@@ -15,9 +16,11 @@ from huizhen.federation.noised import Noised
 from huizhen.federation.rounds import Lane
 from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import Study
+from huizhen.policy.disclosure import DisclosurePolicy, strictest
 from huizhen.privacy.noiseplan import NoisePlan
+from huizhen.privacy.release import Terms, Variable
 
-__all__ = ["counted_at_site", "lane_of", "noisy_at_site", "sum_at_hub", "sum_at_site"]
+__all__ = ["counted_at_site", "lane_of", "noisy_at_site", "sum_at_hub", "sum_at_site", "terms_of"]
 
 
 def lane_of(study: Study, *, one_process: bool) -> Lane:
@@ -25,6 +28,19 @@ def lane_of(study: Study, *, one_process: bool) -> Lane:
     if study.protection.sum != "plain":
         return "masked"
     return "embedded" if one_process else "plain"
+
+
+def terms_of(
+    study: Study, policies: Iterable[DisclosurePolicy], *, lane: Lane, variables: Mapping[str, Variable], roster: tuple[str, ...]
+) -> Terms:
+    """What participants with these policies can agree to in this study.
+
+    Raises:
+        PolicyError: a policy does not allow the lane.
+    """
+    noise = study.protection.noise
+    terms = strictest(policies, lane=lane, variables=variables, roster=roster)
+    return replace(terms, seed=study.about.seed, noise="" if noise is None else noise.level)
 
 
 def sum_at_hub(study: Study, lane: Lane, tally: Tally | None = None) -> Scheme:

@@ -6,7 +6,7 @@ what is not known beforehand is said to be unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from huizhen.clock import written

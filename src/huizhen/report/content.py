@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from huizhen.federation.found import LedgerHead, Left
 from huizhen.privacy.release import EMPTY
 from huizhen.privacy.result import Result, Table
 
@@ -60,25 +61,6 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What left one site in one analysis.
-
-    Attributes:
-        what: part by part, e.g. ``cox/newton/hessian``.
-        kind: ``addend``, ``counts`` (an addend of patient numbers) or ``individual``.
-        times: how often; bytes: how many bytes in all; numbers: how many numbers in all.
-    """
-
-    site: str
-    analysis: str
-    what: str
-    kind: str
-    times: int
-    bytes: int
-    numbers: int
-
-
-@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A site that took no part in an analysis ("" = in the whole study), and why; `rounds`: or only none in so many rounds."""
 
@@ -96,16 +78,6 @@ class Refusal:
     analysis: str
     what: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerHead:
-    """The newest entry of a site's ledger, to compare against the ledger later."""
-
-    site: str
-    entries: int
-    head: str
-    public_key: str
 
 
 @dataclass(frozen=True, slots=True)

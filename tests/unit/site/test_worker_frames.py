@@ -74,7 +74,9 @@ def test_any_bytes_are_a_frame_or_refused(content):
         decoded(content)
 
 
-@pytest.mark.parametrize("value", [{}, {"kind": "x"}, {"kind": 1, "body": {}}, {"kind": "x", "body": [1]}, {"kind": "x", "body": {}, "z": 0}])
+@pytest.mark.parametrize(
+    "value", [{}, {"kind": "x"}, {"kind": 1, "body": {}}, {"kind": "x", "body": [1]}, {"kind": "x", "body": {}, "z": 0}]
+)
 def test_a_message_of_something_else_is_no_frame(value):
     with pytest.raises(NotAFrame, match="no frame"):
         decoded(pack(value).whole())

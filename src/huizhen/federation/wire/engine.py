@@ -6,7 +6,7 @@ two of them at most, however many sites there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,12 +25,15 @@ class WireEngine:
     Args:
         loop: where the post lives.
         keys: each site's key, by its name.
+        gone: sites that are not asked any more, each with the reason; looked at before each exchange.
     """
 
     name = "wire"
 
-    def __init__(self, loop: Loop, post: Post, keys: Mapping[str, str]) -> None:
-        self._loop, self._post, self._keys = loop, post, dict(keys)
+    def __init__(
+        self, loop: Loop, post: Post, keys: Mapping[str, str], gone: Callable[[], Mapping[str, str]] | None = None
+    ) -> None:
+        self._loop, self._post, self._keys, self._gone = loop, post, dict(keys), gone or dict
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -40,18 +43,22 @@ class WireEngine:
         if strangers := [site for site in asks if site not in self._keys]:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._keys)}")
             raise FederationError("A site is asked that is not here.", [problem])
+        gone = self._gone()
         arriving = {
             site: self._loop.begin(self._post.ask(self._keys[site], "ask", ask_to(ask), timeout_s=deadline_s))
             for site, ask in asks.items()
+            if site not in gone
         }
-        return self._in_order(arriving)
+        return self._in_order(list(asks), arriving, gone)
 
-    def _in_order(self, arriving: Mapping[str, Future[Arrived]]) -> Iterator[tuple[str, Reply]]:
-        sites, fetching = list(arriving), dict[str, Future[dict[str, Any]]]()
+    def _in_order(
+        self, sites: list[str], arriving: Mapping[str, Future[Arrived]], gone: Mapping[str, str]
+    ) -> Iterator[tuple[str, Reply]]:
+        fetching = dict[str, Future[dict[str, Any]]]()
         try:
             for place, site in enumerate(sites):
-                reply = self._reply(site, arriving[site], fetching)
-                if place + 1 < len(sites):
+                reply = self._reply(site, arriving[site], fetching) if site in arriving else Failed(gone[site])
+                if place + 1 < len(sites) and sites[place + 1] in arriving:
                     self._fetch_ahead(sites[place + 1], arriving[sites[place + 1]], fetching)
                 yield site, reply
                 del reply  # it may be large, and the next one is on its way

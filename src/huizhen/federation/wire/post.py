@@ -124,7 +124,12 @@ class Post:
 
     async def open(self) -> None:
         """Begins to listen."""
-        await self._connection.subscribe(self._way.heard, cb=self._on_message)
+        await self.listen(self._connection)
+
+    async def listen(self, connection: Connection) -> None:
+        """Begins to listen on another connection, which is spoken on from now; both may be heard until the old one is let go of."""
+        await connection.subscribe(self._way.heard, cb=self._on_message)
+        self._connection = connection
 
     def nudge(self) -> None:
         """The connection is back: all that waits is sent again at once."""

@@ -1,0 +1,208 @@
+"""The hub, assembled: its server, its actors, its store and ledger, its line to everybody, and the studies that run.
+
+with HubProgram(open_folder(path), clock) as hub:
+    hub.wait()
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from huizhen.clock import Clock
+from huizhen.errors import FederationError, HuizhenError, PolicyError, Problem
+from huizhen.federation.eventlines import EventLines
+from huizhen.federation.wire.bus import Bus
+from huizhen.federation.wire.ways import HubWay
+from huizhen.hub import running, usecases
+from huizhen.hub.actor import Actor
+from huizhen.hub.actorsdb import ActorStore
+from huizhen.hub.conducting import Conducted, Stopped, lead
+from huizhen.hub.db import HubStore
+from huizhen.hub.folder import HubFolder
+from huizhen.hub.guests import answer_guests
+from huizhen.hub.joining import Joining
+from huizhen.hub.keeper import Keeper
+from huizhen.hub.lives import Lives
+from huizhen.hub.members import AdmittedActors
+from huizhen.hub.running import Hub
+from huizhen.hub.server import Server
+from huizhen.ids import new_id
+from huizhen.ledger.store import SqliteLedger
+
+__all__ = ["HubProgram"]
+
+LOOK_S = 0.5  # how often it is looked whether something expired, or was done by a command in another terminal
+AT_ONCE = 4  # studies that run at the same time
+NEWS_S = 5.0
+LEAVE_S = 10.0
+USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
+    "submit": usecases.submit,
+    "propose": usecases.propose,
+    "status": usecases.status,
+    "studies": usecases.studies,
+    "cancel": usecases.cancel,
+    "result": usecases.result,
+    "inbox": usecases.inbox_of,
+    "consent": usecases.consent,
+}
+MOVES = frozenset({"submit", "propose", "cancel", "consent"})  # after which something may start, or must be told
+
+
+class HubProgram:
+    """A running hub, as a context.
+
+    Args:
+        folder: the hub's.
+        told: is told, in a sentence, what an operator should know.
+
+    Raises:
+        FederationError: another hub runs on this folder.
+        MachineError, LedgerError: the folder, the server or the ledger cannot be used.
+    """
+
+    def __init__(self, folder: HubFolder, clock: Clock, told: Callable[[str], None] | None = None) -> None:
+        self._folder, self._clock, self._told = folder, clock, told or (lambda _: None)
+        self._stack = ExitStack()
+        self._moved = threading.Condition()
+        self._is_moved = False
+        self._stopping = threading.Event()
+        self._led: dict[str, threading.Thread] = {}
+        self._announced: dict[str, int] = {}  # events of each study when its sites were told last
+        self.lines = EventLines()
+
+    def __enter__(self) -> Self:
+        folder, clock = self._folder, self._clock
+        with ExitStack() as stack:
+            store = stack.enter_context(HubStore(folder.root / "hub.sqlite"))  # first: there is one hub for one folder
+            folder.renew_certificate(clock.now())
+            ledger = SqliteLedger(folder.root / "ledger.sqlite", folder.identity)
+            stack.callback(ledger.close)
+            actors = ActorStore(folder.actors)
+            stack.callback(actors.close)
+            self._joining = Joining(folder, actors, clock)
+            self._members = AdmittedActors(actors)
+            self.hub = Hub(Lives(store, ledger), self._members, clock)
+            if folder.settings.program:
+                stack.enter_context(Server(folder, self._joining.account_token, clock, self._told))
+            stack.enter_context(Keeper(self._joining, self._told))
+            verbs = {name: self._verb(name, act) for name, act in USE_CASES.items()} | {
+                "renew": self._joining.renew,
+                "events": self._events,
+            }
+            self._bus = stack.enter_context(
+                Bus(lambda: folder.hub_access(clock.now()), HubWay(), verbs, told=self._told, besides=answer_guests(self._joining))
+            )
+            self._leader = threading.Thread(target=self._go_on, name="hub", daemon=True)
+            self._leader.start()
+            stack.callback(self._stop)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def wait(self) -> None:
+        """Until somebody interrupts."""
+        self._stopping.wait()
+
+    # --- what actors ask ----------------------------------------------------------------------------------------------------
+
+    def _verb(self, name: str, act: Callable[[Hub, Actor, Any], Mapping[str, Any]]) -> Callable[[str, Any], Mapping[str, Any]]:
+        def answer(key: str, body: Any) -> Mapping[str, Any]:
+            told = act(self.hub, self._actor(key), body)
+            if name in MOVES:
+                self._move()
+            return told
+
+        return answer
+
+    def _actor(self, key: str) -> Actor:
+        """Who speaks, by the key in the subject, of which the server knows that it is theirs.
+
+        Raises:
+            PolicyError: nobody who is admitted.
+        """
+        actor = self._members.holder(key)
+        if actor is None:
+            raise PolicyError("This hub does not know you.", [Problem("actor", "a key that is not admitted", "a member")])
+        return actor
+
+    def _events(self, key: str, body: Any) -> Mapping[str, Any]:
+        """What happens in a study, from a line on: for whoever may see how it stands."""
+        id, since = body.get("id"), body.get("since")
+        if not isinstance(id, str) or type(since) is not int:
+            raise FederationError("A message cannot be read.", [Problem("events", "nothing that fits", "an id and a number")])
+        standing = usecases.status(self.hub, self._actor(key), {"id": id})
+        return {**standing, "events": self.lines.since(id, since)}
+
+    # --- what goes on by itself ----------------------------------------------------------------------------------------------
+
+    def _move(self) -> None:
+        with self._moved:
+            self._is_moved = True
+            self._moved.notify()
+
+    def _go_on(self) -> None:
+        """One thread looks what expires and whose turn it is; each study that runs has one of its own."""
+        for id in running.unfinished(self.hub):
+            self._lead(id)
+        while not self._stopping.is_set():
+            try:
+                self._announce()
+                running.expire(self.hub)
+                while len(self._led) < AT_ONCE and (proposal := running.next_to_run(self.hub)) is not None:
+                    running.started(self.hub, proposal.id, run=new_id("run"))
+                    self._lead(proposal.id)
+            except HuizhenError as error:
+                self._told(str(error))
+            with self._moved:
+                self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
+                self._is_moved = False
+
+    def _announce(self) -> None:
+        """Tells sites that something new concerns them; one that is away finds it when it is back."""
+        for key in self._news():
+            self._bus.asking("news", {}, timeout_s=NEWS_S, peer=key)
+
+    def _news(self) -> list[str]:
+        told = []
+        for one in self.hub.lives.store.studies():
+            life = self.hub.lives.life(one.id)
+            if self._announced.get(one.id) == life.events or life.state == "drafted":
+                continue
+            is_new = one.id not in self._announced
+            self._announced[one.id] = life.events
+            if is_new or life.state in ("cancelled", "failed", "done"):
+                told += [member.key for site in life.stances if (member := self._members.member(site)) is not None]
+        return list(dict.fromkeys(told))
+
+    def _lead(self, id: str) -> None:
+        thread = threading.Thread(target=self._led_to_its_end, args=(id,), name=id, daemon=True)
+        self._led[id] = thread
+        thread.start()
+
+    def _led_to_its_end(self, id: str) -> None:
+        proposal = self.hub.lives.proposal(id)
+        folder = self._folder.root / "studies" / id
+        one = Conducted(self.hub, self._bus, folder, proposal, lambda event: self.lines.add(id, event), self._stopping.is_set)
+        try:
+            lead(one)
+        except Stopped:
+            pass
+        except HuizhenError as error:  # the store or the ledger does not take it: it is led again when the hub is started again
+            self._told(str(error))
+        finally:
+            self._led.pop(id, None)
+            self._move()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._move()
+        self._leader.join(LEAVE_S)
+        self._bus.close()  # whoever waits for a site waits no longer
+        for thread in list(self._led.values()):
+            thread.join(LEAVE_S)

@@ -1,0 +1,62 @@
+"""What a person or a rule may know of this site's own rows before a study is accepted: how many, and how they would be read.
+
+A worker looks, within the same limits as one that answers; nothing of it leaves but with an acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huizhen.federation.proposal import Proposal
+from huizhen.site.running import enabled, limits_of
+from huizhen.site.settings import Settings
+from huizhen.site.worker.look import look
+from huizhen.site.worker.serving import METHODS, NETWORKS
+from huizhen.site.worker.speech import Order
+
+__all__ = ["Looking"]
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Looks at the sources of a site.
+
+    Attributes:
+        folder: of the site, for the worker's log.
+    """
+
+    settings: Settings
+    folder: Path
+
+    def rows(self, proposal: Proposal, source: str) -> int:
+        """Rows of the cohort in a source: of its analyses, the one with the fewest.
+
+        Raises:
+            HuizhenError: it cannot be read as the study needs it.
+        """
+        return int(self._seen(proposal, source)["rows"])
+
+    def reads(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
+        """How a source holds the variables that the study leaves open, plain values (`federation.variables.Reading`).
+
+        Raises:
+            HuizhenError: it cannot be opened.
+        """
+        reading: Mapping[str, Any] = self._seen(proposal, source)["reading"]
+        return reading
+
+    def _seen(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
+        study, settings = proposal.study, self.settings
+        order = Order(
+            site=settings.site.name,
+            content=study.content,
+            digest=study.digest,
+            source=str(settings.path_of(source)),
+            variables={},
+            methods=enabled(settings, METHODS),
+            networks=enabled(settings, NETWORKS),
+        )
+        return look(order, limits=limits_of(settings), network=settings.limits.network, log=self.folder / "worker.log")
