@@ -148,7 +148,12 @@ class Federation:
             settle=lambda site: ledgers[site].ledger.settle(),
         )
         stack.callback(engine.close)
-        events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data, plan))
+        multiplier = 0.0 if plan is None else plan.multiplier
+
+        def terms(roster: tuple[str, ...]) -> Terms:
+            return replace(self.terms(roster), noise_multiplier=multiplier)
+
+        events = conduct(Run(self.run, self.study, engine, scheme, terms, self.clock, checkpoints, data, plan))
         while True:
             try:
                 event = next(events)

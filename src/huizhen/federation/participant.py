@@ -45,6 +45,7 @@ class _Work:
     turn: tuple[str, int, str, tuple[str, ...]] = ("", 0, "", ())
     answer: Answer | None = None
     ahead: Future[tuple[Answer, Local]] | None = None
+    counted: int | None = None  # the rows, as the muster told them, where noise hides a patient
     kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
     lasting: dict[str, Any] = field(default_factory=dict)
 
@@ -221,7 +222,7 @@ class Participant:
     ) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
-            if (noise is None) != (self._study.protection.noise is None):
+            if noise is None and self._study.noisy_steps:
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
             identity = ask.identity
             assert identity is not None
@@ -241,13 +242,21 @@ class Participant:
                 spends=noisy.spends,
                 draw=noisy.draw,
                 tells_rows_only=noisy.tells_rows_only,
+                beside=noisy.beside,
                 leaving=noisy.answer,
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))
             self._remember(ask, work.local, local)
             work.answer, work.local = noisy.answer, local
+            if ask.question.step == MUSTER and self._hides_patients:
+                work.counted = noisy.answer.rows
         return work.answer
+
+    @property
+    def _hides_patients(self) -> bool:
+        noise = self._study.protection.noise
+        return noise is not None and noise.level == "patient"
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
@@ -260,8 +269,11 @@ class Participant:
     def _compute(self, ask: Ask, work: _Work, rng: np.random.Generator) -> tuple[Answer, Local]:
         if ask.question.step == MUSTER:
             return muster(work.selected), work.local
+        if self._hides_patients and work.counted is None:
+            raise _refusal("a question before the rows were counted", "the count first")
         rows = work.selected.examples.rows
-        answer, local = work.analysis.method.answer(ask.question, work.selected.examples, work.local, rng=rng)
+        before = replace(work.local, counted=work.counted)
+        answer, local = work.analysis.method.answer(ask.question, work.selected.examples, before, rng=rng)
         if any(not 0 <= claimed <= rows for claimed in (answer.rows, *(part.rows for part in answer.parts.values()))):
             # A policy judges by these numbers, so a method may not make them up.
             raise FederationError(f"the step {ask.question.step} claims more rows than it was given, so its answer stays here")

@@ -52,6 +52,8 @@ class Terms:
         roster: the participants, in order; fixed for the run of an exact method.
         seed: the study's, from which a method that draws starts.
         noise: whom the noise in the answers hides: a ``patient`` or a ``site``; "" where there is none.
+        noise_multiplier: the study's own, for methods that put their noise in themselves; 0: there is none.
+        allow_exact: whether every participant lets exact answers out beside noisy ones; False where one has a privacy budget.
     """
 
     min_cell_count: int = 5
@@ -63,6 +65,8 @@ class Terms:
     roster: tuple[str, ...] = ()
     seed: int = 0
     noise: Literal["", "patient", "site"] = ""
+    noise_multiplier: float = 0.0
+    allow_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def test_what_cannot_carry_noise_is_refused_with_what_to_do():
         (SUMMARY, {"variables": ["age"]}, bare, "Declare a range"),
         (SUMMARY, {"variables": ["age", "lab"], "correlation": True}, VARIABLES, "Leave correlation out"),
         (QUANTILE, {"variables": ["age"]}, bare, "Declare a range"),
-        (AVERAGING, {"outcome": "sex", "covariates": ["age"]}, VARIABLES, "Set level = 'site'"),
+        (AVERAGING, {"outcome": "sex", "covariates": ["age"]}, VARIABLES, "or set level = 'site'"),
         (GLM, {"formula": "age ~ lab", "family": "gaussian"}, VARIABLES, "network = 'logistic'"),
     ]:
         with pytest.raises(StudyError, match=remedy):

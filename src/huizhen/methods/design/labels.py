@@ -10,7 +10,7 @@ from huizhen.methods.description.levels import ask_levels, refuse_rare
 from huizhen.methods.design.formula import Factor
 from huizhen.privacy.release import Question, Terms, Total
 
-__all__ = ["agree_labels"]
+__all__ = ["agree_labels", "declared_labels"]
 
 
 def agree_labels(
@@ -26,6 +26,20 @@ def agree_labels(
         return {}
     counted = yield from ask_levels(method, [(factor.variable, _declared(factor, terms)) for factor in factors])
     return {factor: _levels(factor, counts, terms) for factor, counts in zip(factors, counted)}
+
+
+def declared_labels(factor: Factor, terms: Terms) -> tuple[str, ...]:
+    """The declared levels of a category, the reference first, whether rows have them or not; no question is asked.
+
+    Raises:
+        NotEstimable: fewer than two are declared, or a reference that is no level.
+    """
+    levels = _declared(factor, terms)
+    if len(levels) < 2:
+        raise NotEstimable(
+            f"{factor.variable}: fewer than two levels are declared, so it explains nothing; declare them, or leave it out"
+        )
+    return _with_reference(factor, levels)
 
 
 def _declared(factor: Factor, terms: Terms) -> tuple[str, ...]:

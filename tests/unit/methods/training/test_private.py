@@ -396,7 +396,6 @@ def test_the_settings_say_how_a_site_trains_privately():
         ({"clip": 1.0}, "which clips every row"),
         ({"task": "cox", "outcome": (), "time": "t", "event": "e == 1"}, "whose loss compares rows"),
         ({"private": {"clip": 1.0, "noise": 0.0}}, "noise"),
-        ({"private": {"clip": 1.0}}, "noise"),
         ({"private": {"clip": 1.0, "noise": 1.0, "rate": 1e-12}}, "a rate of 0"),
         ({"private": {"clip": 1.0, "noise": 1.0, "epsilon": 3.0}}, "epsilon"),
     ],
