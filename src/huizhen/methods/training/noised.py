@@ -129,7 +129,7 @@ def _private_rounds(spec: AveragingSpec, *, alone: bool) -> NoisyStep:
     recipe = (spec.with_noise(1.0) if alone else spec).recipe
     facts: dict[str, Any] = {"recipe": recipe.facts(), "normalise": spec.normalise}
     if alone:
-        facts |= {"control": None, "turn": None, "folds": [], "own_layers": False, "aside": [0.0, 0.0]}
+        facts |= {"control": None, "turn": None, "folds": [], "own_layers": False, "aside": [spec.validation, spec.test]}
     steps = Spending.of(recipe, 1).steps
     noise = 0.0 if alone else spec.private.noise or 0.0
     return NoisyStep(
