@@ -25,14 +25,12 @@ from huizhen.privacy.release import Terms, Variable
 
 __all__ = ["declared_features", "declared_scale", "undeclared", "without_range"]
 
-AGREED = ("center", "scale", "bs", "ns")  # functions of a formula whose numbers come from rows
-
 
 def declared_features(covariates: Sequence[str], image: str, *, scale: Scale, terms: Terms) -> tuple[Features, tuple[int, ...]]:
     """The features, and the shape of a row's input; no question is asked. `undeclared` must have found nothing.
 
     Args:
-        scale: ``joint``: by declared ranges; numbers without one, and products, stay as they are.
+        scale: ``joint``: by declared ranges; numbers without one stay as they are.
 
     Raises:
         NotEstimable: an image whose shape is not declared.
@@ -69,12 +67,6 @@ def undeclared(
         labels: names of outcomes that are categories; numbers: of outcomes that are numbers.
     """
     problems = []
-    factors = formula_of(covariates).factors if covariates else ()
-    for factor in factors:
-        if any(call.name in AGREED for call in factor.calls):
-            found = "a function whose numbers only rows would tell"
-            remedy = "Write the variable as it is, with a range in [variables]"
-            problems.append(Problem(str(factor), found, "a term that the file alone gives a meaning", remedy))
     inputs = [use.name for use in formula_of(covariates).uses()] if covariates else []
     for name in dict.fromkeys((*labels, *inputs)):
         if name not in variables or not (variables[name].levels or (name in inputs and variables[name].kind == "number")):
@@ -94,7 +86,7 @@ def without_range(names: Sequence[str], variables: Mapping[str, Variable]) -> li
 
 def _piece(factor: Factor, terms: Terms) -> Piece:
     variable = terms.variables.get(factor.variable)
-    is_category = factor.outer == "C" or (not factor.calls and variable is not None and variable.kind == "category")
+    is_category = variable is not None and variable.kind == "category"
     return Piece(factor, declared_labels(factor, terms)) if is_category else Piece(factor)
 
 

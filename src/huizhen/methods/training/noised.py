@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from huizhen.data.folds import VALIDATION
 from huizhen.errors import Problem, StudyError
 from huizhen.methods.training.declared import undeclared, without_range
 from huizhen.methods.training.features import formula_of
@@ -127,9 +128,10 @@ def _private_rounds(spec: AveragingSpec, *, alone: bool) -> NoisyStep:
     """Every round's training. Alone: nothing exact leaves with it, and its noise is the study's."""
     assert spec.private is not None
     recipe = (spec.with_noise(1.0) if alone else spec).recipe
-    facts: dict[str, Any] = {"recipe": recipe.facts(), "normalise": spec.normalise}
-    if alone:
-        facts |= {"control": None, "turn": None, "folds": [], "own_layers": False, "aside": [spec.validation, spec.test]}
+    facts: dict[str, Any] = {"recipe": recipe.facts(), "normalise": spec.normalise, "own_layers": False}
+    facts |= {"aside": [spec.validation, spec.test], "folds": [VALIDATION] if spec.validation else []}
+    facts |= {} if spec.control else {"control": None}
+    facts |= {} if spec.order == "cyclic" else {"turn": None}
     steps = Spending.of(recipe, 1).steps
     noise = 0.0 if alone else spec.private.noise or 0.0
     return NoisyStep(
