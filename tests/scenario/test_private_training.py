@@ -102,7 +102,7 @@ def test_one_epsilon_gives_the_noise_of_training_and_of_the_rows(sum_, noise):
     assert cost(facts["noise_multiplier"]).pld < facts["epsilon"], "the count of rows costs something too"
     assert cost(facts["noise_multiplier"]).pld > 1.6, "but little"
     rows = found["averaging"].outcome.rows
-    assert all(rows[site] != len(one["age"]) for site, one in SITES.items())
+    assert rows != {site: len(one["age"]) for site, one in SITES.items()}
     assert np.isfinite(weights(found)).all()
 
 
@@ -123,7 +123,7 @@ def test_with_noise_by_patient_only_rows_and_rounds_are_asked_and_the_finding_sa
 
 
 def test_where_noise_drowns_what_is_learned_the_finding_says_so():
-    drowned = run(by_epsilon(0.01), SITES)["averaging"].result
+    drowned = run(by_epsilon(0.3), SITES)["averaging"].result
     assert any(note.startswith(("Useless", "Poor")) for note in drowned.notes)
     by_settings = study(private={**PRIVATE, "noise": 500.0})
     assert any(note.startswith("Useless") for note in run(by_settings, SITES, compare=False)["averaging"].result.notes)
@@ -358,3 +358,11 @@ def test_a_site_that_hides_its_rows_divides_and_weighs_by_what_it_told():
     assert told != len(SITES["site-0"]["age"])
     assert (answer.rows, answer.parts["weight"].values.tolist()) == (told, [told])
     assert not answer.parts["classes"].values.any()
+
+
+def test_where_noise_leaves_no_rows_to_weigh_by_the_reason_says_so():
+    """At a tiny epsilon the noise of each count is hundreds of rows, and all of it may be below 0."""
+    hub = Hub(local_by_epsilon(), budget())
+    nothing = {"weight": np.zeros(1), "change": np.zeros_like(hub.question.facts["weights"])}
+    state = hub.analysis.method.fold(hub.state, Total(nothing, {}, {}, 0, tuple(SITES)))
+    assert "allow a larger epsilon" in hub.analysis.method.ask(state).result.failure

@@ -6,8 +6,9 @@ import math
 from dataclasses import replace
 
 from huizhen.federation.events import Outcome
+from huizhen.federation.selection import MUSTER
 from huizhen.privacy.accounting.usefulness import POOR, Usefulness, usefulness
-from huizhen.privacy.noiseplan import NoisePlan
+from huizhen.privacy.noiseplan import NoisePlan, StepNoise
 from huizhen.privacy.noisysteps import NoisyTraining
 from huizhen.privacy.result import Result, Table
 
@@ -15,6 +16,7 @@ __all__ = ["with_noise"]
 
 TABLE = "noise"
 CAPTION = "Standard deviation of the noise in each number of a joint answer, in its unit."
+DEVIATIONS = 2.0  # of its noise, that a number of rows is taken to be less: noise must not make a setting look useful
 PATIENTS = "one patient, by being there or not"
 SITES = "whatever one site adds to the weights, but not how many rows it has"
 
@@ -66,7 +68,7 @@ def _usefulness(outcome: Outcome, plan: NoisePlan) -> Usefulness | None:
         return None
     for noise in (noise for (label, _), noise in plan.steps.items() if label == outcome.label):
         if (training := noise.planned.training) is not None and training.rate:
-            return _of_training(outcome, training, training.noise or plan.multiplier, int(size), noise.planned.times)
+            return _of_training(outcome, plan, noise, training, int(size))
         for part in noise.parts.values():
             if part.kind == "change":
                 multiplier = math.sqrt(sites) * part.slices[0].sd / plan.wanted.clip
@@ -74,9 +76,10 @@ def _usefulness(outcome: Outcome, plan: NoisePlan) -> Usefulness | None:
     return None
 
 
-def _of_training(outcome: Outcome, training: NoisyTraining, multiplier: float, size: int, rounds: int) -> Usefulness | None:
+def _of_training(outcome: Outcome, plan: NoisePlan, noise: StepNoise, training: NoisyTraining, size: int) -> Usefulness:
     """Over N rows of S sites the mean gradient holds noise of a standard deviation of sqrt(S) multipliers / (rate N)."""
-    units = training.rate * sum(outcome.rows.values()) / math.sqrt(len(outcome.roster))
-    if units <= 0:
-        return None
-    return usefulness(units=units, noise_multiplier=multiplier, entries=size, rounds=rounds * training.steps)
+    counted = plan.steps[outcome.label, MUSTER].parts.values()
+    spread = math.sqrt(sum(part.slices[0].sd ** 2 for part in counted) * len(outcome.roster))
+    rows = max(sum(outcome.rows.values()) - DEVIATIONS * spread, 1.0)
+    units, rounds = training.rate * rows / math.sqrt(len(outcome.roster)), noise.planned.times * training.steps
+    return usefulness(units=units, noise_multiplier=training.noise or plan.multiplier, entries=size, rounds=rounds)

@@ -65,6 +65,9 @@ ROWS_COVERED = (
     "The noise covers what the weights tell of the rows learned from. How many rows each site has is told exactly, and nothing "
     "else: a site's privacy budget lets out no other exact number."
 )
+UNCOUNTED = (
+    "the noise has carried every site's number of rows below 0, so nothing is left to weigh sites by; allow a larger epsilon"
+)
 RANGES = "Inputs have the scale of their declared ranges; those without a range were taken as they are."
 Script = Generator[Question | Milestone, Any, Result]
 
@@ -146,6 +149,8 @@ def _rounds(
         total = yield Question(NAME, "train", facts, _variables(spec), progress=Progress(done, spec.rounds, course.newest))
         if watched and done:
             _note(spec, terms, learner.aim, course, joint, total)
+        if terms.noise == "patient" and not total.sums["weight"][0]:
+            raise NotEstimable(UNCOUNTED)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
         course.add({} if terms.noise else _loss(total, learner.aim), here=total.roster, roster=terms.roster)
         yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
