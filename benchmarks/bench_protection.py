@@ -141,7 +141,7 @@ class Round:
                 words = replies[present[0]].packet["words"]
                 size = sum(array.nbytes for kind in ("short", "sizes") for array in words[kind].values())
             start = time.process_time()
-            assert not self.hub.take(stage, replies)
+            assert not self.hub.take(stage, replies.items())
             hub_s += time.process_time() - start
         start = time.process_time()
         total = self.hub.summed().total

@@ -6,6 +6,7 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,20 +19,58 @@ from huizhen.federation.conduct import conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
+from huizhen.federation.wire.engine import WireEngine
+from huizhen.federation.wire.post import Post
+from huizhen.federation.wire.serving import Serving
+from huizhen.federation.wire.ways import ActorWay, HubWay
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.masking import wide
 from huizhen.privacy.release import Answer, Part, Question
+from natsserver import Line, NatsServer
 
-ENGINES = {"in-process": InProcessEngine}
+
+class WiredEngine(WireEngine):
+    """The engine across hospitals, with every site on a connection of its own to a server."""
+
+    def __init__(self, respondents: dict[str, Any], url: str) -> None:
+        self._lines = {site: Line(url) for site in respondents}
+        self._hub, self._workers = Line(url), ThreadPoolExecutor(16)
+        root = f"t{secrets.token_hex(4)}"
+        keys = {site: f"U{place}" for place, site in enumerate(respondents)}
+        for site, respondent in respondents.items():
+            verbs = {"ask": Serving(respondent.respond)}
+            line = self._lines[site]
+            line.loop.run(Post(line.connection, ActorWay(keys[site], root), verbs=verbs, workers=self._workers).open())
+            line.loop.run(line.connection.flush())
+        post = Post(self._hub.connection, HubWay(root), verbs={}, workers=self._workers)
+        self._hub.loop.run(post.open())
+        super().__init__(self._hub.loop, post, keys)
+
+    def close(self) -> None:
+        for line in (*self._lines.values(), self._hub):
+            line.close()
+        self._lines, self._hub = {}, self._hub
+        self._workers.shutdown(wait=False)
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    one = NatsServer(tmp_path_factory.mktemp("nats"))
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(params=["in-process", "wire"])
 def engine_of(request):
     """Makes an engine over respondents, and closes it after the story."""
     opened = []
 
     def make(respondents):
-        opened.append(ENGINES[request.param](respondents))
+        if request.param == "in-process":
+            opened.append(InProcessEngine(respondents))
+        else:
+            opened.append(WiredEngine(respondents, request.getfixturevalue("server").url))
         return opened[-1]
 
     yield make
@@ -62,7 +101,7 @@ def ask_of(site: str, number: int = 1, boxes: tuple[Box, ...] = ()) -> Ask:
 
 def test_every_site_asked_gets_one_reply_under_its_own_name(engine_of):
     engine = engine_of({site: Scripted(site, lambda ask, turn, value=value: answered(value)) for value, site in enumerate("abc")})
-    replies = engine.exchange({site: ask_of(site) for site in "ac"}, deadline_s=5)
+    replies = dict(engine.exchange({site: ask_of(site) for site in "ac"}, deadline_s=5))
     assert {site: reply.answer.parts["sum"].values[0] for site, reply in replies.items()} == {"a": 0.0, "c": 2.0}
     assert engine.sites == ("a", "b", "c")
 
@@ -82,11 +121,11 @@ def test_a_site_without_a_reply_at_the_deadline_is_silent_and_comes_back(engine_
         return answered(100.0 + turn)
 
     engine = engine_of({"slow": Scripted("slow", slow_once), "quick": Scripted("quick", lambda ask, turn: answered(turn))})
-    first = engine.exchange({site: ask_of(site) for site in ("slow", "quick")}, deadline_s=0.2)
+    first = dict(engine.exchange({site: ask_of(site) for site in ("slow", "quick")}, deadline_s=0.2))
     assert isinstance(first["slow"], Silent)
     assert isinstance(first["quick"], Answered)
     gate.set()
-    second = engine.exchange({site: ask_of(site, 2) for site in ("slow", "quick")}, deadline_s=30)
+    second = dict(engine.exchange({site: ask_of(site, 2) for site in ("slow", "quick")}, deadline_s=30))
     assert second["slow"].answer.parts["sum"].values[0] == 102.0  # the reply to round 2, not the late one to round 1
 
 
@@ -95,7 +134,7 @@ def test_a_site_that_breaks_fails_alone_and_tells_no_value(engine_of):
         raise ValueError("could not convert 'SECRET-4711' to float")
 
     engine = engine_of({"broken": Scripted("broken", broken), "whole": Scripted("whole", lambda ask, turn: answered(3))})
-    replies = engine.exchange({site: ask_of(site) for site in ("broken", "whole")}, deadline_s=5)
+    replies = dict(engine.exchange({site: ask_of(site) for site in ("broken", "whole")}, deadline_s=5))
     assert isinstance(replies["whole"], Answered)
     assert isinstance(replies["broken"], Failed)
     assert "SECRET" not in replies["broken"].reason
@@ -370,10 +409,10 @@ def test_a_masked_round_adds_up_what_no_single_packet_shows(engine_of, federatio
 
         def exchange(self, asks, *, deadline_s):
             seen.extend(ask for ask in asks.values() if ask.question.step != "muster")
-            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            replies = dict(self._engine.exchange(asks, deadline_s=deadline_s))
             if next(iter(asks.values())).question.step != "muster":
                 replies_seen.extend(replies.values())
-            return replies
+            return iter(replies.items())
 
     _, (outcome,) = joint.conduct(Overheard(engine_of(joint.participants())))
     pooled = np.concatenate([rows.number("age") for rows in joint.rows.values()])
@@ -407,10 +446,10 @@ def test_keys_go_to_and_fro_while_a_site_computes(engine_of, federation):
             self._engine, self.sites, self.name = engine, engine.sites, engine.name
 
         def exchange(self, asks, *, deadline_s):
-            replies = self._engine.exchange(asks, deadline_s=deadline_s)
+            replies = dict(self._engine.exchange(asks, deadline_s=deadline_s))
             if next(iter(asks.values())).stage == "share":
                 shared.set()  # all have shared, and none has needed its answer for it
-            return replies
+            return iter(replies.items())
 
     with ThreadPoolExecutor(3) as ahead:
         _, (outcome,) = joint.conduct(Watched(engine_of(joint.participants(ahead=ahead))))

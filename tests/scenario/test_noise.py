@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def study(method=None, *, sum_="masked", title="A study", **noise):
     return Study.parse(
         {
             "study": {"title": title},
-            "variables": {name: value for name, value in VARIABLES.items() if f"'{name}'" in text},
+            "variables": {name: value for name, value in VARIABLES.items() if re.search(rf"\b{name}\b", text)},
             "method": method,
             "protection": {"sum": sum_, "noise": {**NOISE, **noise}},
         }
@@ -308,14 +309,87 @@ def test_private_training_is_charged_to_a_sites_budget():
     assert not run(Study.parse(asked), SITES, policy=policy, compare=False).failures
 
 
-@pytest.mark.xfail(
-    strict=True, raises=StudyError, reason="regressions have no noise yet: output or objective perturbation is to come"
-)
-def test_a_regression_with_noise_tells_its_coefficients_and_their_epsilon():
-    asked = {
-        "variables": {**VARIABLES},
-        "method": {"glm": {"formula": "smoker ~ age + lab", "family": "binomial"}},
-        "protection": {"sum": "masked", "noise": NOISE},
-    }
-    del asked["variables"]["sex"]
-    assert not run(Study.parse(asked), SITES, compare=False).failures
+REGRESSION = {"glm": {"formula": "smoker ~ age + lab", "family": "binomial"}}
+
+
+def regression(seed, count=6000):
+    rng = np.random.default_rng(seed)
+    age, lab = rng.uniform(30, 90, count), rng.uniform(5, 45, count)
+    smoker = np.where(rng.random(count) < 1 / (1 + np.exp(1 + (age - 60) / 30 - (lab - 25) / 20)), "yes", "no")
+    return {"age": age, "lab": lab, "smoker": smoker}
+
+
+def test_a_regression_with_noise_tells_its_coefficients_and_their_epsilon(tmp_path):
+    """Within 5 standard errors, of which the noise is a part; from the system's own entropy."""
+    sites = {f"site-{place}": regression(place) for place in range(5)}
+    asked = study(REGRESSION)
+    found = run(asked, sites)
+    result = found["glm"].result
+    assert not found.failures
+    exact = run(Study.parse({**asked.content, "protection": {"sum": "masked"}}), sites, compare=False)["glm"].result
+    error = np.array(result.tables["coefficients"].columns["standard_error"], float)
+    assert (np.abs(result.arrays["coefficients"] - exact.arrays["coefficients"]) < 5 * error).all()
+    assert (error > exact.tables["coefficients"].columns["standard_error"]).all()
+    assert (np.diag(result.arrays["noise_covariance"]) > 0).all()
+    assert 1.99 < result.facts["epsilon"] <= 2.0
+    assert result.facts["delta"] == 1e-6
+    assert result.tables["noise"].columns["step"] == ("muster", "glm.noisy_scores")
+    assert not {"deviance", "loglik", "aic", "pearson_chi2"} & set(result.facts)
+    assert found["glm"].pooled is None
+    assert "glm" in page.write(story(found), tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_every_family_of_regression_with_noise_says_when_nothing_is_left(family, tmp_path):
+    formula = {"gaussian": "lab ~ age + smoker", "poisson": "lab ~ age + smoker"}[family]
+    found = run(study({"glm": {"formula": formula, "family": family}}), SITES)
+    result = found["glm"].result
+    assert not found.failures
+    assert np.isfinite(result.arrays["coefficients"]).all()
+    assert any(note.startswith(("Poor", "Useless")) for note in result.notes)
+    assert "glm" in page.write(story(found), tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_all_rounds_of_a_regression_are_reserved_before_and_charged_one_by_one(tmp_path):
+    """Eight rounds and the count: nine charges, all in the first study's reservation, which leaves no room for a second."""
+    policy = budget(2.01)
+    assert not run(study(REGRESSION), SITES, policy=policy, out=tmp_path).failures
+    assert kinds(tmp_path) == [RESERVED, *[CHARGED] * 9, SETTLED]
+    asked = []
+    with pytest.raises(PolicyError, match="would spend more than privacy budgets allow"):
+        run(study(REGRESSION, title="another"), SITES, policy=policy, out=tmp_path, watch=asked.append)
+    assert {event.kind for event in asked} == {"reading"}
+    assert kinds(tmp_path) == [RESERVED, *[CHARGED] * 9, SETTLED]
+
+
+def test_a_regression_goes_on_after_a_crash_and_no_round_is_paid_for_twice(tmp_path):
+    policy, asked, folded = budget(2.01), study(REGRESSION), []
+
+    def pull_the_plug(event):
+        folded.append(event.kind == "folded")
+        if sum(folded) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(asked, SITES, policy=policy, out=tmp_path, watch=pull_the_plug)
+    assert kinds(tmp_path) == [RESERVED, *[CHARGED] * 4]
+    assert not run(asked, SITES, policy=policy, out=tmp_path).failures
+    assert kinds(tmp_path)[-6:] == [*[CHARGED] * 5, SETTLED]
+    assert kinds(tmp_path).count(CHARGED) == 9
+
+
+@pytest.mark.parametrize("mechanism", ["discrete_laplace", "laplace", "discrete_gaussian"])
+def test_a_regression_takes_every_law_of_noise(mechanism):
+    sites = {f"site-{place}": regression(place) for place in range(3)}
+    asked = study(REGRESSION, sum_="plain", place="local", mechanism=mechanism, epsilon=20.0 if "gaussian" in mechanism else 300.0)
+    result = run(asked, sites)["glm"].result
+    assert not result.failure
+    assert result.arrays["coefficients"] == pytest.approx([0.0, -1 / 30, 1 / 20], abs=0.4)
+    assert result.facts["epsilon"] <= 300
+
+
+def test_a_regression_over_what_has_no_bound_is_refused_as_the_study_is_read():
+    with pytest.raises(StudyError) as refused:
+        Study.parse({"method": REGRESSION, "protection": {"sum": "masked", "noise": NOISE}})
+    assert [problem.where for problem in refused.value.problems] == ["method.glm.smoker", "method.glm.age", "method.glm.lab"]
+    assert all("Say type = 'number'" in problem.remedy for problem in refused.value.problems)

@@ -17,7 +17,7 @@ from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.eventlog import EventLog
 from huizhen.embedded.ledgers import Signed, open_ledgers
 from huizhen.embedded.noise import with_noise
-from huizhen.embedded.schemes import lane_of, noisy_schemes, schemes
+from huizhen.embedded.schemes import each_sum, lane_of
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.encrypted.ahead import Tally
@@ -128,9 +128,8 @@ class Federation:
         plan: NoisePlan | None,
         tally: Tally,
     ) -> tuple[Outcome, ...]:
-        scheme, at_sites = schemes(self.study, {site: each.key for site, each in ledgers.items()}, tally)
-        checkpoints = self.checkpoints()
-        at_sites, counted = noisy_schemes(self.study, at_sites, plan, checkpoints, data)
+        keys, checkpoints = {site: each.key for site, each in ledgers.items()}, self.checkpoints()
+        scheme, at_sites, counted = each_sum(self.study, keys, tally, plan, checkpoints, data)
         engine = InProcessEngine(
             {
                 site: Participant(
@@ -148,12 +147,7 @@ class Federation:
             settle=lambda site: ledgers[site].ledger.settle(),
         )
         stack.callback(engine.close)
-        multiplier = 0.0 if plan is None else plan.multiplier
-
-        def terms(roster: tuple[str, ...]) -> Terms:
-            return replace(self.terms(roster), noise_multiplier=multiplier)
-
-        events = conduct(Run(self.run, self.study, engine, scheme, terms, self.clock, checkpoints, data, plan))
+        events = conduct(Run(self.run, self.study, engine, scheme, self.terms, self.clock, checkpoints, data, plan))
         while True:
             try:
                 event = next(events)

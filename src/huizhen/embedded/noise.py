@@ -27,13 +27,11 @@ def with_noise(outcome: Outcome, plan: NoisePlan) -> Outcome:
     judged = _usefulness(outcome, plan)
     if asked.level == "settings":  # what it costs the method has told
         return outcome if judged is None or judged.ratio >= POOR else replace(outcome, result=_noted(result, judged.words))
-    sites = len(outcome.roster)
     steps = {step: noise for (label, step), noise in plan.steps.items() if label == outcome.label}
     rows = [
-        (step, name, place, math.sqrt(1 if noise.planned.seen else sites) * one.sd)
-        for step, noise in steps.items()
-        for name, part in noise.parts.items()
-        for place, one in enumerate(part.slices, 1)
+        (step, name, place, deviation)
+        for (step, name), deviations in plan.deviations(outcome.label, len(outcome.roster)).items()
+        for place, deviation in enumerate(deviations, 1)
     ]
     columns = tuple(zip(*rows, strict=True)) if rows else ((), (), (), ())
     table = Table(dict(zip(("step", "part", "place", "standard_deviation"), columns, strict=True)), "", CAPTION)

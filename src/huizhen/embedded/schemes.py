@@ -1,27 +1,23 @@
-"""How the sums of a study in one process are formed: the hub's scheme, and each site's."""
+"""How the sums of a study in one process are formed, and what a reader is told of it."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from huizhen.errors import FederationError
+from huizhen.federation import schemes
 from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.checkpoint import Checkpoints
-from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.encrypted.ahead import Tally
-from huizhen.federation.encrypted.scheme import EncryptedSum
-from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.noised import Noised
 from huizhen.federation.rounds import Lane
-from huizhen.federation.scheme import PlainSum, Scheme
+from huizhen.federation.scheme import Scheme
 from huizhen.federation.study import Study
 from huizhen.ledger.keys import SigningKey
 from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.paillier.arithmetic import fastest, slowness
 
-__all__ = ["check_enough", "lane_of", "noisy_schemes", "notes_of", "schemes"]
+__all__ = ["check_enough", "each_sum", "lane_of", "notes_of"]
 
 EMBEDDED = "One process held all sites: the policies judged the totals of their answers."
 MASKED = (
@@ -35,46 +31,25 @@ ENCRYPTED = (
 
 def lane_of(study: Study) -> Lane:
     """Who sees what: without masks one process holds all, and the policies judge the totals."""
-    return "embedded" if study.protection.sum == "plain" else "masked"
+    return schemes.lane_of(study, one_process=True)
 
 
-def schemes(study: Study, keys: Mapping[str, SigningKey], tally: Tally | None = None) -> tuple[Scheme, Mapping[str, Scheme]]:
-    """The hub's scheme and each site's; the keys speak for the sites, and the tally counts their obfuscators."""
-    hub, sites = _sums(study, keys, tally or Tally())
-    compress = study.protection.compression
-    if compress.kind == "none":
-        return hub, sites
-    around = {site: CompressedSum(inner, compress, study.about.seed) for site, inner in sites.items()}
-    return CompressedSum(hub, compress, study.about.seed), around
-
-
-def _sums(study: Study, keys: Mapping[str, SigningKey], tally: Tally) -> tuple[Scheme, Mapping[str, Scheme]]:
-    if study.protection.sum == "plain":
-        plain = PlainSum(lane_of(study))
-        return plain, dict.fromkeys(keys, plain)
-    peers = {site: key.public for site, key in keys.items()}
-    entropy = secrets.token_bytes
-    if study.protection.sum == "paillier":
-        hub = EncryptedSum(entropy, None, study.protection.key_holder, study.protection.key_bits, tally=tally)
-        return hub, {site: replace(hub, identity=SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
-    sites = {site: MaskedSum(entropy, SiteIdentity(key, peers, entropy)) for site, key in keys.items()}
-    return MaskedSum(entropy), sites
-
-
-def noisy_schemes(
-    study: Study, at_sites: Mapping[str, Scheme], plan: NoisePlan | None, kept: Checkpoints, data: str
-) -> tuple[Mapping[str, Scheme], Mapping[str, Scheme]]:
-    """Each site's scheme, and how it tells the number of its rows: with noise where the study asks for it.
+def each_sum(
+    study: Study, keys: Mapping[str, SigningKey], tally: Tally, plan: NoisePlan | None, kept: Checkpoints, data: str
+) -> tuple[Scheme, Mapping[str, Scheme], Mapping[str, Scheme]]:
+    """The hub's scheme, each site's, and how each tells the number of its rows; the keys speak for the sites.
 
     Args:
+        tally: counts obfuscators.
         kept: where noisy answers are kept; data: fingerprint of the rows.
     """
-    counted: Scheme = PlainSum(lane_of(study))
-    if plan is None:
-        return at_sites, dict.fromkeys(at_sites, counted)
-    entropy = secrets.token_bytes
-    noisy = {site: Noised(scheme, plan, entropy, kept, data) for site, scheme in at_sites.items()}
-    return noisy, dict.fromkeys(at_sites, Noised(counted, plan, entropy, kept, data))
+    lane, peers = lane_of(study), {site: key.public for site, key in keys.items()}
+    sites = {}
+    for site, key in keys.items():
+        own = schemes.sum_at_site(study, lane, SiteIdentity(key, peers, secrets.token_bytes), tally)
+        sites[site] = schemes.noisy_at_site(own, plan, kept, data)
+    counted = schemes.counted_at_site(lane, plan, kept, data)
+    return schemes.sum_at_hub(study, lane, tally), sites, dict.fromkeys(keys, counted)
 
 
 def check_enough(study: Study, sites: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,11 +18,11 @@ from huizhen.data.images import ImageFacts, disagreements
 from huizhen.data.records import Source, open_source, table
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Study
+from huizhen.federation.variables import declared, declared_shape, images_of, seems, settle, settled_images, unsettled
 from huizhen.privacy.release import Variable
 
 __all__ = ["Opened", "Table", "as_read", "open_tables"]
 
-STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 Reading = Callable[[str, str, int], None]
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
@@ -155,11 +156,11 @@ def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]
     problems = []
     for name in (name for name, variable in variables.items() if variable.kind == "image"):
         found = {site: facts for site, table in tables.items() if (facts := _facts_of(table.columns.get(name)))}
-        wrong = disagreements(name, found, _shape(study, name))
+        wrong = disagreements(name, found, declared_shape(study, name))
         problems += [_of(site, problem) for site, problem in wrong.items()]
     if problems:
         raise DataError("The sites' data cannot be read as the study needs them.", problems)
-    return {name: _declared(study, name, variable) for name, variable in variables.items()}
+    return {name: declared(study, name, variable) for name, variable in variables.items()}
 
 
 def _as_column(column: Column) -> Variable:
@@ -174,56 +175,17 @@ def _facts_of(column: Column | None) -> ImageFacts | None:
 
 def _images(study: Study, sources: Mapping[str, _Source]) -> tuple[dict[str, tuple[int, ...]], dict[str, list[Problem]]]:
     """The shape of every variable of images, and the sites that differ from it; from what the sources say before they are read."""
-    names = [name for name, kind in study.uses.items() if kind == "image"]
-    shapes: dict[str, tuple[int, ...]] = {}
-    problems: dict[str, list[Problem]] = {}
-    for name in names:
-        found: dict[str, ImageFacts] = {}
-        for site, source in sources.items():
-            try:
-                facts = source.images([name]).get(name)
-            except DataError:
-                continue  # said when the source is read
-            if facts is not None:
-                found[site] = facts
-        declared = _shape(study, name)
-        if declared:  # a declared shape also says how to read an array, so only reading it shows whether it fits
-            found = {site: ImageFacts(declared, facts.stored) for site, facts in found.items()}
-        for site, problem in disagreements(name, found).items():
-            problems.setdefault(site, []).append(_of(site, problem))
-        shapes[name] = declared or next((facts.shape for facts in found.values()), ())
-    return shapes, problems
-
-
-def _shape(study: Study, name: str) -> tuple[int, ...]:
-    return tuple(study.variables[name].shape) if name in study.variables else ()
+    found: dict[str, Mapping[str, ImageFacts]] = {}
+    for site, source in sources.items():
+        with suppress(DataError):  # said when the source is read
+            found[site] = source.images(images_of(study))
+    shapes, problems = settled_images(study, found)
+    return shapes, {site: [_of(site, problem) for problem in each] for site, each in problems.items()}
 
 
 def _settle(study: Study, sources: Mapping[str, _Source], images: Mapping[str, tuple[int, ...]]) -> dict[str, Variable]:
-    """The kind of every variable: as used or declared, else what the sites seem to hold.
-
-    A column that is all numbers at one site is a number at every site, and so is one with hardly a text in it: what does not fit
-    is then a mistake with its row and column, and never silently makes a category of every number.
-    """
-    unsettled = [name for name, kind in study.uses.items() if kind == "any" and name != SITE]
-    found = [source.shares(unsettled) for source in sources.values()] if unsettled else []
-    settled = {}
-    for name, kind in study.uses.items():
-        if name == SITE:
-            continue
-        if kind == "any":
-            shares = [share[name] for share in found if name in share]
-            kind = "category" if shares and min(shares) > STRAY else "number"
-        settled[name] = _declared(study, name, Variable(kind, shape=images.get(name, ())))
-    return settled
-
-
-def _declared(study: Study, name: str, variable: Variable) -> Variable:
-    said = study.variables.get(name)
-    if said is None:
-        return variable
-    bounds = (float(said.range[0]), float(said.range[1])) if said.range else None
-    return replace(variable, levels=said.labels, unit=said.unit, range=bounds)
+    names = unsettled(study)
+    return settle(study, [seems(source.shares(names)) for source in sources.values()] if names else [], images)
 
 
 def _at(site: str, error: DataError) -> list[Problem]:

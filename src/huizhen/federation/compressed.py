@@ -12,7 +12,7 @@ than it needs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -141,10 +141,11 @@ class _Hub:
             return notice
         return {**notice, "compress": {"known": self._known[self._step]}}
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
-        unfit = dict(self._inner.take(stage, replies))
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
+        came_in = dict(replies)
+        unfit = dict(self._inner.take(stage, came_in.items()))
         if stage == self.answers_in:
-            sound = {site: reply for site, reply in replies.items() if site not in unfit}
+            sound = {site: reply for site, reply in came_in.items() if site not in unfit}
             unfit |= each_fits(self._fits, sound, "what it sent does not fit the compression of this study")
         return unfit
 

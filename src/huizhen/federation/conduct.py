@@ -7,8 +7,10 @@ on without that site is the initiator's decision, not the program's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from huizhen import units
@@ -17,7 +19,7 @@ from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
-from huizhen.federation.events import Event, EventKind, Loss, Outcome, leaving
+from huizhen.federation.events import Event, EventKind, Leaving, Loss, Outcome, leaving
 from huizhen.federation.noised import NoisedHub
 from huizhen.federation.replies import checked
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
@@ -77,6 +79,32 @@ class _RoundResult:
     cells: tuple[str, ...] = ()
 
 
+class _Heard:
+    """The replies of one stage as they come from the engine: handed on one by one, and kept without what may be large.
+
+    Attributes:
+        replies: of every site asked; answered: of those that answered, without answers and packets.
+        leaving: what left each.
+    """
+
+    def __init__(self, told: Iterator[tuple[str, Reply]], prefix: str) -> None:
+        self._told, self._prefix = told, prefix
+        self.replies: dict[str, Reply] = {}
+        self.answered: dict[str, Answered] = {}
+        self.leaving: dict[str, tuple[Leaving, ...]] = {}
+
+    def answers(self) -> Iterator[tuple[str, Answered]]:
+        for site, said in self._told:
+            reply = checked(said)
+            if isinstance(reply, Answered):
+                self.leaving[site] = leaving(reply, self._prefix)
+                self.replies[site] = self.answered[site] = Answered(None, reply.boxes, seconds=reply.seconds)
+                yield site, reply
+            else:
+                self.replies[site] = reply
+            del said, reply  # nothing holds it while the next one comes
+
+
 class _Stopped(Exception):
     """The analysis has no answer; the reason is in plain words."""
 
@@ -125,7 +153,7 @@ class _Conduct:
     def _rounds(self) -> Generator[Event, None, Result]:
         method, published = self.analysis.method, None
         while published is None:
-            terms = self.run.terms(self.roster)
+            terms = self._terms()
             course = self._course()
             state = course.begin(terms)
             self.round, self.summing = course.round, self._hub_side(course)
@@ -140,6 +168,14 @@ class _Conduct:
             else:
                 published = publish(asked.result, terms)
         return published
+
+    def _terms(self) -> Terms:
+        """What the roster agreed to, and how large the noise in its sums is."""
+        terms, noise = self.run.terms(self.roster), self.run.noise
+        if noise is None:
+            return terms
+        deviations = noise.deviations(self.analysis.label, len(self.roster))
+        return replace(terms, noise_sd=deviations, noise_multiplier=noise.multiplier)
 
     def _hub_side(self, course: Course) -> HubSide:
         inner = self.run.scheme.at_hub(self.roster, course.protection)
@@ -203,23 +239,17 @@ class _Conduct:
         for stage in stages:
             notice = self.summing.notice(stage)
             asks = {site: self._ask(site, stage, question, boxes, _told(notice, site)) for site in present}
-            told = self.run.engine.exchange(asks, deadline_s=self._deadline_s)
-            replies = {site: checked(told[site]) for site in present}
-            answered = {site: reply for site in present if isinstance(reply := replies[site], Answered)}
-            try:
-                unfit = self.summing.take(stage, answered) if answered else {}
-                trouble = None
-            except FederationError as error:
-                unfit, trouble = {}, error
-            replies = {site: Failed(unfit[site]) if site in unfit else reply for site, reply in replies.items()}
-            for site in present:
-                yield self._reply_event(site, replies[site], question, last=stage == stages[-1])
-            losses += [_loss(site, replies[site]) for site in present if not isinstance(replies[site], Answered)]
+            heard = _Heard(self.run.engine.exchange(asks, deadline_s=self._deadline_s), f"{question.method}/{question.step}")
+            unfit, trouble = self._taken(stage, heard)
+            for site, reply in heard.replies.items():
+                told = Failed(unfit[site]) if site in unfit else reply
+                yield self._reply_event(site, told, question, heard.leaving.get(site, ()), last=stage == stages[-1])
+                losses += [] if isinstance(told, Answered) else [_loss(site, told)]
             if trouble is not None:
                 return self._no_sum(trouble, losses)
-            present = tuple(site for site in answered if site not in unfit)
+            present = tuple(site for site in heard.answered if site not in unfit)
             # Nobody speaks for another site.
-            boxes = [box for site in present for box in answered[site].boxes if box.sender == site]
+            boxes = [box for site in present for box in heard.answered[site].boxes if box.sender == site]
             if not present or (losses and self._needs_all(question)):
                 return _RoundResult(None, {}, tuple(losses))
         try:
@@ -229,6 +259,17 @@ class _Conduct:
         return _RoundResult(
             summed.total, summed.rows or {site: self.rows.get(site, 0) for site in present}, tuple(losses), summed.cells
         )
+
+    def _taken(self, stage: str, heard: _Heard) -> tuple[Mapping[str, str], FederationError | None]:
+        """The replies of a stage, as they come, to the hub's side of the sum: who cannot go on, and what is in its way."""
+        coming = heard.answers()
+        try:
+            first = next(coming, None)
+            return ({} if first is None else self.summing.take(stage, chain((first,), coming))), None
+        except FederationError as error:
+            return {}, error
+        finally:
+            deque(coming, maxlen=0)  # who else was lost is told, whatever became of the sum
 
     def _needs_all(self, question: Question) -> bool:
         """Whether a round with a loss is not gone on with: no sum of fewer sites is to be seen. A muster counts who is there."""
@@ -257,9 +298,8 @@ class _Conduct:
             seed=self.run.study.about.seed,
         )
 
-    def _reply_event(self, site: str, reply: Reply, question: Question, *, last: bool) -> Event:
+    def _reply_event(self, site: str, reply: Reply, question: Question, left: tuple[Leaving, ...], *, last: bool) -> Event:
         if isinstance(reply, Answered):
-            left = leaving(reply, f"{question.method}/{question.step}")
             return self._event("answered" if last else "passed", site=site, step=question.step, leaving=left, cpu_s=reply.seconds)
         loss = _loss(site, reply)
         return self._event(loss.kind, site=site, step=question.step, detail=loss.reason)

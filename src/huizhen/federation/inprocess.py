@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class InProcessEngine:
     def sites(self) -> tuple[str, ...]:
         return tuple(self._respondents)
 
-    def exchange(self, asks: Mapping[str, Ask], *, deadline_s: float) -> Mapping[str, Reply]:
+    def exchange(self, asks: Mapping[str, Ask], *, deadline_s: float) -> Iterator[tuple[str, Reply]]:
         if strangers := [site for site in asks if site not in self._respondents]:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._respondents)}")
             raise FederationError("A site is asked that is not here.", [problem])
@@ -70,7 +70,9 @@ class InProcessEngine:
                 patience = LONG_S if helpers < cores else HANGING_S
             seen = stage.replied
         replies = stage.close()
-        return replies if self._settle is None else {site: self._settled(site, reply) for site, reply in replies.items()}
+        if self._settle is not None:
+            replies = {site: self._settled(site, reply) for site, reply in replies.items()}
+        return iter(replies.items())
 
     def _settled(self, site: str, reply: Reply) -> Reply:
         """All sites are settled together: one wait after another, and no work between that the wait would push out of the cache."""

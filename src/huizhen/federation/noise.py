@@ -77,7 +77,7 @@ def stated(
     noised = getattr(method, "noised", None)
     where = _where(method, label)
     if noised is None:
-        expected = "tabulate, summary, quantile or averaging"
+        expected = "tabulate, summary, quantile, glm or averaging"
         mistakes.add(where, "a method whose answers cannot carry noise", expected, "Leave [protection.noise] out, or this method")
         return ()
     return _found(lambda: noised(spec, variables, level), where, mistakes)

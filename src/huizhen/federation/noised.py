@@ -17,7 +17,7 @@ Rules, each with what it stops:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -412,7 +412,7 @@ class NoisedHub:
     def notice(self, stage: str) -> Mapping[str, Any]:
         return self._inner.notice(stage)
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
         return self._inner.take(stage, replies)
 
     def summed(self) -> Summed:

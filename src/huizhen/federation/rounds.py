@@ -5,7 +5,7 @@ Rules of order, each with the mistake that it stops:
 - a reply counts only for the ask it answers (same run, analysis, round and stage): a late reply of an earlier round cannot slip
   into a later sum;
 - a site that was silent, failed or refused in any stage of a round is part of the round's result and never of its sum;
-- replies are added in roster order: the same answers give the same bytes;
+- replies are added in roster order, as they come: the same answers give the same bytes, and none is kept;
 - addends of different shape, dtype or name are not added: the round fails and names the site that differs.
 """
 
@@ -20,9 +20,10 @@ import numpy as np
 
 from huizhen import canonical
 from huizhen.errors import FederationError, Problem
-from huizhen.privacy.release import EMPTY, Answer, Part, Question, Total
+from huizhen.privacy.release import EMPTY, Answer, Question, Total
 
 __all__ = [
+    "Adding",
     "Answered",
     "Ask",
     "Box",
@@ -32,7 +33,6 @@ __all__ = [
     "Refused",
     "Reply",
     "Silent",
-    "add_up",
 ]
 
 Lane = Literal["embedded", "plain", "masked"]
@@ -174,41 +174,56 @@ class Refused:
 Reply = Answered | Silent | Failed | Refused
 
 
-def add_up(answers: Mapping[str, Answer], roster: tuple[str, ...]) -> Total:
-    """The sum of the addends and the individual releases, in roster order.
+class Adding:
+    """Adds answers up as they come; what was added is not kept.
 
-    Raises:
-        FederationError: answers that do not fit together, naming each site whose answer differs from the first one's.
+    Attributes:
+        rows: rows behind each site's answer, in the order in which they came.
+        cells: names of the parts whose entries are numbers of patients.
     """
-    _check_alike(answers, roster)
-    first = answers[roster[0]]
-    sums: dict[str, Any] = {}
-    keyed: dict[str, Mapping[str, float]] = {}
-    individual: dict[str, Mapping[str, Any]] = {}
-    for name, part in first.parts.items():
-        each = [answers[site].parts[name] for site in roster]
-        if part.kind == "individual":
-            individual[name] = {site: one.values for site, one in zip(roster, each, strict=True)}
-        elif part.keys is not None:
-            keyed[name] = _add_keyed(each)
-        else:
-            sums[name] = _add_arrays(each)
-    return Total(sums, keyed, individual, sum(answers[site].rows for site in roster), roster)
 
+    def __init__(self) -> None:
+        self.rows: dict[str, int] = {}
+        self.cells: tuple[str, ...] = ()
+        self._first, self._outline = "", dict[str, tuple[Any, ...]]()
+        self._sums: dict[str, Any] = {}
+        self._keyed: dict[str, dict[str, float]] = {}
+        self._individual: dict[str, dict[str, Any]] = {}
+        self._problems: list[Problem] = []
 
-def _add_arrays(parts: list[Part]) -> Any:
-    total = np.array(parts[0].values)  # a copy: an answer is never edited
-    for part in parts[1:]:
-        total += part.values
-    return total
+    def add(self, site: str, answer: Answer) -> None:
+        """One site's answer; one that does not fit the first one's is left out, and `total` names it."""
+        outline = _outline(answer)
+        if not self.rows:
+            self._first, self._outline = site, outline
+            self.cells = tuple(name for name, part in answer.parts.items() if part.cells)
+        elif outline != self._outline:
+            expected = f"the names, dtypes and shapes of site {self._first}'s answer"
+            self._problems.append(Problem(f"site {site}", "an answer with other arrays", expected))
+            return
+        self.rows[site] = answer.rows
+        for name, part in answer.parts.items():
+            if part.kind == "individual":
+                self._individual.setdefault(name, {})[site] = part.values
+            elif part.keys is not None:
+                keyed = self._keyed.setdefault(name, {})
+                for key, value in zip(part.keys, part.values.tolist(), strict=True):
+                    keyed[key] = keyed.get(key, 0) + value
+            elif name in self._sums:
+                self._sums[name] += part.values
+            else:
+                self._sums[name] = np.array(part.values)  # a copy: an answer is never edited
 
+    def total(self) -> Total:
+        """The sum of the addends and the individual releases.
 
-def _add_keyed(parts: list[Part]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for part in parts:
-        for key, value in zip(part.keys or (), part.values.tolist(), strict=True):
-            total[key] = total.get(key, 0) + value
-    return dict(sorted(total.items()))
+        Raises:
+            FederationError: answers that do not fit together, naming each site whose answer differs from the first one's.
+        """
+        if self._problems:
+            raise FederationError("The sites' answers cannot be added.", self._problems)
+        keyed = {name: dict(sorted(each.items())) for name, each in self._keyed.items()}
+        return Total(self._sums, keyed, self._individual, sum(self.rows.values()), tuple(self.rows))
 
 
 def _outline(answer: Answer) -> dict[str, tuple[Any, ...]]:
@@ -217,14 +232,3 @@ def _outline(answer: Answer) -> dict[str, tuple[Any, ...]]:
         for name, part in answer.parts.items()
         if part.kind == "addend"
     } | {name: ("individual",) for name, part in answer.parts.items() if part.kind == "individual"}
-
-
-def _check_alike(answers: Mapping[str, Answer], roster: tuple[str, ...]) -> None:
-    expected = _outline(answers[roster[0]])
-    problems = [
-        Problem(f"site {site}", "an answer with other arrays", f"the names, dtypes and shapes of site {roster[0]}'s answer")
-        for site in roster[1:]
-        if _outline(answers[site]) != expected
-    ]
-    if problems:
-        raise FederationError("The sites' answers cannot be added.", problems)

@@ -6,11 +6,11 @@ analysis with one roster, and sees nothing but what the sites' side sends. Metho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from huizhen.federation.rounds import Answered, Ask, Box, Lane, add_up
+from huizhen.federation.rounds import Adding, Answered, Ask, Box, Lane
 from huizhen.privacy.accounting.events import PrivacyEvent
 from huizhen.privacy.release import EMPTY, Answer, Total
 
@@ -102,8 +102,8 @@ class HubSide(Protocol):
     def notice(self, stage: str) -> Mapping[str, Any]:
         """What all sites are told in this stage, canonical values; under `ONLY`, by site, what that one alone is told besides."""
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
-        """The replies of a stage, in roster order; the sites that cannot go on, each with the reason.
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
+        """The replies of a stage, in roster order, as they come; the sites that cannot go on, each with the reason.
 
         Raises:
             FederationError: no sum can come of what is there.
@@ -155,12 +155,12 @@ class PlainSum:
 
 
 class _PlainHub:
-    """Adds what came."""
+    """Adds what comes, as it comes, and keeps no answer."""
 
     answers_in = "answer"
 
     def __init__(self) -> None:
-        self._answers: dict[str, Answer] = {}
+        self._adding = Adding()
 
     def stages(self, step: str) -> tuple[str, ...]:
         return ("answer",)
@@ -168,14 +168,16 @@ class _PlainHub:
     def notice(self, stage: str) -> Mapping[str, Any]:
         return EMPTY
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
-        self._answers = {site: reply.answer for site, reply in replies.items() if reply.answer is not None}
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
+        self._adding = Adding()
+        for site, reply in replies:
+            if reply.answer is not None:
+                self._adding.add(site, reply.answer)
+            del reply  # it may be large, and the next one is on its way
         return EMPTY
 
     def summed(self) -> Summed:
-        roster = tuple(self._answers)
-        cells = tuple(name for name, part in self._answers[roster[0]].parts.items() if part.cells)
-        return Summed(add_up(self._answers, roster), {site: answer.rows for site, answer in self._answers.items()}, cells)
+        return Summed(self._adding.total(), dict(self._adding.rows), self._adding.cells)
 
     def facts(self) -> Mapping[str, Any]:
         return EMPTY

@@ -6,12 +6,13 @@ tests and t intervals where it is estimated (gaussian, gamma), z otherwise; the 
 is the fall of the deviance from the null model over the dispersion, as in R's `anova(..., test = "LRT")`.
 
 What leaves a site: sums over its rows of the columns, their products, the score and information in each round; for a binomial model
-the number of rows in each class.
+the number of rows in each class. In a study with noise: noisy sums over rows that are cut to their declared ranges, and nothing
+else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from huizhen.data.examples import SITE
-from huizhen.errors import NotEstimable, StudyError
+from huizhen.errors import NotEstimable, Problem, StudyError
 from huizhen.methods.description.levels import ask_levels
 from huizhen.methods.design.agreement import DESIGN_STEPS, agree
 from huizhen.methods.design.columns import Design
@@ -29,10 +30,15 @@ from huizhen.methods.linear.effects import term_tests
 from huizhen.methods.linear.family import Saturated, default_link, family_of
 from huizhen.methods.linear.fitted import Fitted, glm_result
 from huizhen.methods.linear.model import RESPONSE, Model, ask_response, response
+from huizhen.methods.linear.noisyfit import FEWEST_ROUNDS, ROUNDS, fit_moments, fit_scores
+from huizhen.methods.linear.noisymodel import NoisyModel, noisy_model
+from huizhen.methods.linear.noisyresult import noisy_result
+from huizhen.methods.linear.noisysums import MOMENTS, NOISY_STEPS, SCORES, noisy_step
 from huizhen.methods.linear.prediction import linear_predictor, predict
 from huizhen.methods.linear.scoring import SCORING_STEPS, Fit, Search, fit, squared_scores
-from huizhen.methods.method import ScriptedMethod, Spec, Use, without_noise
-from huizhen.privacy.release import Question, Terms, Total
+from huizhen.methods.method import ScriptedMethod, Spec, Use
+from huizhen.privacy.noisysteps import NoisyStep
+from huizhen.privacy.release import Question, Terms, Total, Variable
 from huizhen.privacy.result import Result
 
 __all__ = ["GLM", "GlmSpec", "linear_predictor", "predict"]
@@ -110,6 +116,8 @@ def _reads(spec: GlmSpec) -> Iterable[Use]:
 
 
 def _program(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
+    if terms.noise:
+        return (yield from _with_noise(spec, terms))
     formula, notes = parse(spec.formula), []
     if spec.site_effects:
         formula, note = yield from _with_sites(formula)
@@ -198,11 +206,54 @@ def _padded(base: Floats | None, design: Design) -> Floats | None:
     return np.concatenate([base[:1], np.zeros(len(design.columns) - 1)])
 
 
+def _with_noise(spec: GlmSpec, terms: Terms) -> Generator[Question, Total, Result]:
+    """The same model from sums whose every row is bounded; see `linear.noisyfit`."""
+    noisy = _noisy_model(spec, terms.variables, "patient")
+    if spec.family == "gaussian":
+        found = yield from fit_moments(NAME, noisy, terms, spec.ridge)
+    else:
+        found = yield from fit_scores(NAME, noisy, terms, spec.ridge, _noisy_rounds(spec))
+    return noisy_result(NAME, noisy, found, terms, confidence=spec.confidence, ridge=spec.ridge)
+
+
+def _noisy_model(spec: GlmSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> NoisyModel:
+    family = family_of(spec.family, spec.link or default_link(spec.family))
+    return noisy_model(parse(spec.formula), family, spec.offset, variables, level)
+
+
+def _noisy_rounds(spec: GlmSpec) -> int:
+    return max(FEWEST_ROUNDS, min(ROUNDS, spec.max_iterations))
+
+
+def _noised(spec: GlmSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
+    """One matrix of moments (gaussian), or all rounds of scoring."""
+    problems = []
+    if spec.weights:
+        found, expected = "weights, by which one patient may count as many", "every row once"
+        problems.append(Problem("weights", found, expected, "Leave weights out"))
+    if spec.site_effects:
+        problems.append(Problem("site_effects", "the site as a category", "a variable with declared levels", "Leave it out"))
+    if spec.tests:
+        problems.append(Problem("tests", "refits, which spend anew", "no tests of terms", "Read the table of coefficients"))
+    if spec.standard_errors != "model":
+        found, expected = "squared scores, which spend anew", "'model'"
+        problems.append(Problem("standard_errors", found, expected, "Set standard_errors = 'model'"))
+    try:
+        noisy = _noisy_model(spec, variables, level)
+    except StudyError as error:
+        raise StudyError(error.message, [*problems, *error.problems]) from None
+    if problems:
+        raise StudyError("Noise cannot be added.", problems)
+    if spec.family == "gaussian":
+        return (noisy_step(MOMENTS, noisy.columns, 1),)
+    return (noisy_step(SCORES, noisy.columns, _noisy_rounds(spec)),)
+
+
 GLM = ScriptedMethod(
     name=NAME,
     spec=GlmSpec,
     program=_program,
-    steps={**DESIGN_STEPS, **SCORING_STEPS, RESPONSE: response},
+    steps={**DESIGN_STEPS, **SCORING_STEPS, **NOISY_STEPS, RESPONSE: response},
     reads=_reads,
-    noised=without_noise("Use averaging with network = 'logistic', or leave [protection.noise] out"),
+    noised=_noised,
 )

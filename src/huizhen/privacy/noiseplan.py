@@ -176,6 +176,15 @@ class NoisePlan:
         """What the whole study costs a site."""
         return _events(self.steps)
 
+    def deviations(self, analysis: str, sites: int) -> dict[tuple[str, str], tuple[float, ...]]:
+        """Standard deviation of the noise in a joint answer of so many sites, by step and part, for each slice."""
+        return {
+            (step, name): tuple(math.sqrt(1 if noise.planned.seen else sites) * one.sd for one in part.slices)
+            for (label, step), noise in self.steps.items()
+            if label == analysis
+            for name, part in noise.parts.items()
+        }
+
 
 def plan_noise(wanted: Wanted, analyses: Mapping[str, tuple[NoisyStep, ...]]) -> NoisePlan:
     """The least noise for which all that the analyses state keeps to the wanted epsilon and delta.

@@ -76,9 +76,9 @@ def floats(table: Table, name: str, rows: Sequence[int]) -> NDArray[np.float64]:
 
 
 def draw(analysis: Analysis, key: str) -> tuple[Sheet, Phrase] | None:
-    """The sheet and what it shows; None where the federation has no coefficients."""
+    """The sheet and what it shows; None where the federation has no coefficients, or says of none how sure it is."""
     found = estimates(analysis.federation)
-    if found is None:
+    if found is None or not np.isfinite(found.high - found.low).any():
         return None
     scale, measure = scaled(found)
     pooled = estimates(analysis.pooled) if analysis.pooled is not None else None

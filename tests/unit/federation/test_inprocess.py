@@ -33,19 +33,19 @@ def test_four_sites_that_hang_keep_nobody_from_answering():
         name: Site(name, wake if name.startswith("slow") else None) for name in ("slow-1", "slow-2", "slow-3", "slow-4", "a", "b")
     }
     engine = InProcessEngine(sites)
-    first = engine.exchange(asks(sites), deadline_s=5)
+    first = dict(engine.exchange(asks(sites), deadline_s=5))
     assert {site for site, reply in first.items() if isinstance(reply, Silent)} == {"slow-1", "slow-2", "slow-3", "slow-4"}
-    second = engine.exchange(asks(["a", "b"], 2), deadline_s=5)
+    second = dict(engine.exchange(asks(["a", "b"], 2), deadline_s=5))
     assert all(isinstance(reply, Answered) for reply in second.values())
     wake.set()
-    third = engine.exchange(asks(sites, 3), deadline_s=30)
+    third = dict(engine.exchange(asks(sites, 3), deadline_s=30))
     assert {reply.answer.parts["round"].values[0] for reply in third.values()} == {3.0}
     engine.close()
 
 
 def test_nobody_asked_is_nobody_answering():
     engine = InProcessEngine({"a": Site("a")})
-    assert engine.exchange({}, deadline_s=1) == {}
+    assert dict(engine.exchange({}, deadline_s=1)) == {}
     engine.close()
 
 
@@ -55,7 +55,7 @@ def test_a_reply_whose_ledger_cannot_be_made_durable_is_not_handed_on():
             raise MachineError("The ledger cannot be made durable.")
 
     engine = InProcessEngine({name: Site(name) for name in "ab"}, settle=settle)
-    replies = engine.exchange(asks("ab"), deadline_s=5)
+    replies = dict(engine.exchange(asks("ab"), deadline_s=5))
     assert isinstance(replies["a"], Answered)
     assert replies["b"] == Failed("The ledger cannot be made durable. Nothing leaves.")
     engine.close()

@@ -206,7 +206,7 @@ def test_the_hub_gets_the_sum_in_the_unit_of_the_values():
     for site in sites.values():
         site.muster()
     assert hub.stages("tables") == ("answer",)
-    hub.take("answer", {name: Answered(site.noisy(answer()).answer) for name, site in sites.items()})
+    hub.take("answer", {name: Answered(site.noisy(answer()).answer) for name, site in sites.items()}.items())
     summed = hub.summed()
     assert summed.cells == ("tables",)
     assert (summed.total.sums["tables"] >= 0).all()

@@ -79,7 +79,7 @@ def test_a_muster_is_no_way_to_an_answer_that_was_masked():
         replies = {name: site.respond(asks[name]) for name, site in sites.items()}
         assert all(isinstance(reply, Answered) for reply in replies.values()), replies
         boxes = [box for reply in replies.values() for box in reply.boxes]
-        hub.take(stage, replies)
+        hub.take(stage, replies.items())
         sent = replies
     assert (np.abs(wide.decode(sent["east"].packet["words"]["real"])) > 1e9).all()
     muster = muster_question(STUDY, STUDY.analyses[0])

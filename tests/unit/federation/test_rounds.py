@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 from huizhen import canonical
 from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import total_from, total_to
-from huizhen.federation.rounds import QuestionIdentity, add_up
+from huizhen.federation.rounds import Adding, QuestionIdentity
 from huizhen.privacy.release import Answer, Part, Question
 
 COUNTS = st.lists(st.lists(st.integers(-(2**40), 2**40), min_size=3, max_size=3), min_size=1, max_size=6)
 LABELS = st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 50)), min_size=1, max_size=6)
+
+
+def add_up(answers, roster):
+    adding = Adding()
+    for site in roster:
+        adding.add(site, answers[site])
+    return adding.total()
 
 
 def answer(counts=(1, 2, 3), labels=None, rows=10) -> Answer:

@@ -103,7 +103,8 @@ def sayings(tree: ast.Module) -> list[tuple[int, str]]:
     silent = {
         id(node.body[0].value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and isinstance(node.body[0], ast.Expr)
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and isinstance(node.body[0], ast.Expr)
     }
     found: list[tuple[int, str]] = []
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from huizhen.data.records import table
 from huizhen.errors import StudyError
 from huizhen.methods.averaging import AVERAGING
+from huizhen.methods.cox import COX
 from huizhen.methods.description.noisyquantile import noisy_quantile
 from huizhen.methods.glm import GLM
 from huizhen.methods.method import Finished, Local
@@ -102,7 +103,8 @@ def test_what_cannot_carry_noise_is_refused_with_what_to_do():
         (SUMMARY, {"variables": ["age", "lab"], "correlation": True}, VARIABLES, "Leave correlation out"),
         (QUANTILE, {"variables": ["age"]}, bare, "Declare a range"),
         (AVERAGING, {"outcome": "sex", "covariates": ["age"]}, VARIABLES, "or set level = 'site'"),
-        (GLM, {"formula": "age ~ lab", "family": "gaussian"}, VARIABLES, "network = 'logistic'"),
+        (GLM, {"formula": "age ~ lab", "family": "gamma"}, VARIABLES, "Choose one of these"),
+        (COX, {"time": "age", "event": "lab > 1", "covariates": ["sex"]}, VARIABLES, "Use averaging with a network"),
     ]:
         with pytest.raises(StudyError, match=remedy):
             method.noised(method.spec.model_validate(spec), variables, "patient")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,7 +97,8 @@ class EncryptedHub:
             return {"place": now.place, "survivors": list(now.survivors)}
         return {"place": now.place, ONLY: {self._holder: {"signatures": dict(now.signatures), "totals": self._totals()}}}
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
+        came_in = dict(replies)
         handle = {
             "advertise": self._take_advert,
             "entrust": self._take_nothing,
@@ -106,10 +107,10 @@ class EncryptedHub:
             "open": self._take_opened,
         }[stage]
         if stage == "encrypt":
-            outlines = (words.outline_from(reply.packet.get("outline")) for reply in replies.values())
+            outlines = (words.outline_from(reply.packet.get("outline")) for reply in came_in.values())
             self._round.outline = most_say(outline for outline in outlines if outline is not None)
-        unfit = each_fits(handle, replies, UNFIT)
-        came, now = tuple(site for site in replies if site not in unfit), self._round
+        unfit = each_fits(handle, came_in, UNFIT)
+        came, now = tuple(site for site in came_in if site not in unfit), self._round
         if stage == "entrust":
             self._epoch.members = came
         elif stage == "encrypt":

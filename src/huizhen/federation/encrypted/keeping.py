@@ -11,6 +11,7 @@ from huizhen.federation.encrypted.epoch import Epoch, refusal
 from huizhen.federation.scheme import SiteSide
 from huizhen.privacy.masking.keys import Advert, EpochKeys
 from huizhen.privacy.masking.words import Coding, Outline
+from huizhen.privacy.paillier.arithmetic import fastest
 from huizhen.privacy.paillier.holder import KeyHolder
 from huizhen.privacy.paillier.keys import PublicKey, make_key
 from huizhen.privacy.paillier.obfuscators import Pool, Table
@@ -100,7 +101,7 @@ def held_key(side: SiteSide, bits: int, entropy: Callable[[int], bytes]) -> Held
     held = side.kept.get("key")
     if not isinstance(held, Held) or held.public.bits != bits:
         private = make_key(bits, entropy)
-        held = side.kept["key"] = Held(private.public, KeyHolder(private))
+        held = side.kept["key"] = Held(private.public, KeyHolder(private, arithmetic=fastest(os.cpu_count() or 1)))
     return held
 
 

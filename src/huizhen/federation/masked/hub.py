@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -99,7 +99,8 @@ class MaskedHub:
             return {"place": now.place, "survivors": list(now.survivors)}
         return {"place": now.place, "signatures": dict(now.signatures)}
 
-    def take(self, stage: str, replies: Mapping[str, Answered]) -> Mapping[str, str]:
+    def take(self, stage: str, replies: Iterable[tuple[str, Answered]]) -> Mapping[str, str]:
+        came_in = dict(replies)
         handle = {
             "advertise": self._take_advert,
             "share": self._take_promises,
@@ -108,9 +109,9 @@ class MaskedHub:
             "unmask": self._take_opened,
         }[stage]
         if stage == "mask":
-            self._round.outline, self._round.context = self._said(replies)
-        unfit = each_fits(handle, replies, UNFIT)
-        came, epoch, now = tuple(site for site in replies if site not in unfit), self._mine, self._round
+            self._round.outline, self._round.context = self._said(came_in)
+        unfit = each_fits(handle, came_in, UNFIT)
+        came, epoch, now = tuple(site for site in came_in if site not in unfit), self._mine, self._round
         if stage == "share":
             assert epoch.public is not None
             epoch.members = came

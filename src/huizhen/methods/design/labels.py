@@ -29,17 +29,13 @@ def agree_labels(
 
 
 def declared_labels(factor: Factor, terms: Terms) -> tuple[str, ...]:
-    """The declared levels of a category, the reference first, whether rows have them or not; no question is asked.
+    """The levels of a category as declared, the reference first; () where none are. Nothing is asked.
 
     Raises:
-        NotEstimable: fewer than two are declared, or a reference that is no level.
+        NotEstimable: its reference is none of them.
     """
-    levels = _declared(factor, terms)
-    if len(levels) < 2:
-        raise NotEstimable(
-            f"{factor.variable}: fewer than two levels are declared, so it explains nothing; declare them, or leave it out"
-        )
-    return _with_reference(factor, levels)
+    declared = _declared(factor, terms)
+    return _with_reference(factor, declared) if declared else ()
 
 
 def _declared(factor: Factor, terms: Terms) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def declared_features(covariates: Sequence[str], image: str, *, scale: Scale, te
         scale: ``joint``: by declared ranges; numbers without one stay as they are.
 
     Raises:
-        NotEstimable: an image whose shape is not declared.
+        NotEstimable: an image whose shape is not declared, or a category with fewer than two levels.
     """
     if image:
         shape = terms.variables[image].shape if image in terms.variables else ()
@@ -87,7 +87,14 @@ def without_range(names: Sequence[str], variables: Mapping[str, Variable]) -> li
 def _piece(factor: Factor, terms: Terms) -> Piece:
     variable = terms.variables.get(factor.variable)
     is_category = variable is not None and variable.kind == "category"
-    return Piece(factor, declared_labels(factor, terms)) if is_category else Piece(factor)
+    if not is_category:
+        return Piece(factor)
+    levels = declared_labels(factor, terms)
+    if len(levels) < 2:
+        raise NotEstimable(
+            f"{factor.variable}: fewer than two levels are declared, so it explains nothing; declare them, or leave it out"
+        )
+    return Piece(factor, levels)
 
 
 def _range(name: str, variables: Mapping[str, Variable]) -> tuple[float, float]:

@@ -23,6 +23,7 @@ __all__ = ["FIRST", "RUN", "decode", "encode", "fill", "heights_of", "levels", "
 RUN = 4096
 LOWEST, HIGHEST = -30, 34  # sizes from 2^LOWEST to 2^HIGHEST are told apart: rows times a change may be large
 CELLS = HIGHEST - LOWEST
+APART = 64  # entries between rows
 AT_ONCE = 32  # runs worked on at once; they stay in the processor's cache
 _SIGNED = {2: np.int16, 4: np.int32, 8: np.int64}
 _ROOM = {
@@ -36,13 +37,16 @@ Heights = NDArray[np.int8]
 
 
 class _Room(threading.local):
-    """Where numbers are worked on, once for each thread: fresh memory costs time."""
+    """Where numbers are worked on, once for each thread: fresh memory costs time.
+
+    Rows stand a little apart. Else numpy would make one long row of some, and for that copy out their scales, entry by entry.
+    """
 
     def __init__(self) -> None:
-        self._bytes = np.empty(AT_ONCE * RUN * 8, np.uint8)
+        self._bytes = np.empty(AT_ONCE * (RUN + APART) * 8, np.uint8)
 
     def of(self, dtype: np.dtype[Any], at_once: int) -> NDArray[Any]:
-        return self._bytes.view(dtype)[: at_once * RUN].reshape(at_once, RUN)
+        return self._bytes.view(dtype)[: at_once * (RUN + APART)].reshape(at_once, RUN + APART)[:, :RUN]
 
 
 ROOM = _Room()
@@ -70,20 +74,20 @@ def encode(values: NDArray[np.float32], heights: Heights, *, sites: int, out: ND
         int8 (run,): the smallest power of two, as exponent, above every entry of the run.
     """
     most, signed = float(levels(out.itemsize * 8, sites)), out.view(_SIGNED[out.itemsize])
-    scales = (most / np.ldexp(1.0, heights)).astype(_ROOM[out.itemsize])[:, None]
-    own = np.empty(runs(len(values)), np.float32)
+    scales = (most / np.ldexp(1.0, heights)).astype(_ROOM[out.itemsize])
+    high, low = np.empty_like(scales), np.empty_like(scales)
     room = ROOM.of(scales.dtype, AT_ONCE)
     for (first, piece), (_, whole) in zip(_pieces(values, AT_ONCE), _pieces(signed, AT_ONCE), strict=True):
-        scaled = room[: len(piece), : piece.shape[1]]
-        here = scales[first : first + len(piece)]
-        np.multiply(piece, here, out=scaled)
-        reached = np.maximum(scaled.max(axis=1), -scaled.min(axis=1))
-        own[first : first + len(piece)] = reached / here[:, 0]
-        if (reached > most).any():
+        scaled, here = room[: len(piece), : piece.shape[1]], slice(first, first + len(piece))
+        np.multiply(piece, scales[here, None], out=scaled)
+        np.maximum.reduce(scaled, axis=1, out=high[here])
+        np.minimum.reduce(scaled, axis=1, out=low[here])
+        if high[here].max() > most or low[here].min() < -most:
             np.clip(scaled, -most, most, out=scaled)
         np.rint(scaled, out=scaled)
         np.copyto(whole, scaled, casting="unsafe")
-    return np.clip(np.frexp(own)[1], LOWEST, HIGHEST).astype(np.int8)
+    sizes: Heights = np.clip(np.frexp(np.maximum(high, -low) / scales)[1], LOWEST, HIGHEST).astype(np.int8)
+    return sizes
 
 
 def decode(total: NDArray[Any], heights: Heights, *, sites: int) -> NDArray[np.float32]:
@@ -112,7 +116,7 @@ def fill(sizes: Heights, entropy: Callable[[int], bytes]) -> NDArray[np.uint16]:
     drawn = np.zeros(len(sizes) * CELLS, np.uint16)
     apply_masks([drawn], [entropy(SEED_BYTES)], [])  # faster than as many bytes from the system's source
     cells = np.maximum(drawn, 1).reshape(len(sizes), CELLS)
-    cells[np.arange(CELLS) >= (sizes.astype(np.int64) - LOWEST)[:, None]] = 0
+    cells *= np.arange(LOWEST, HIGHEST, dtype=np.int8) < sizes[:, None]
     return cells.reshape(-1)
 
 

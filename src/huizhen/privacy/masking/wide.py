@@ -35,6 +35,8 @@ def encode(values: NDArray[np.float64], *, sites: int) -> Words:
     """
     if not (np.abs(values) < largest(sites)).all():
         raise OverflowError(f"expected numbers below {largest(sites):.1e} in size, found a larger one or one that is not finite")
+    if not values.size:
+        return np.zeros((LIMBS, 0), np.uint64)
     fraction, exponent = np.frexp(values)
     place = exponent.astype(np.int64) - MANTISSA - LOWEST  # of the mantissa's last bit
     mantissa = np.rint(np.ldexp(np.abs(fraction), MANTISSA + np.minimum(place, 0))).astype(np.uint64)
@@ -53,6 +55,8 @@ def encode(values: NDArray[np.float64], *, sites: int) -> Words:
 
 def decode(words: Words) -> NDArray[np.float64]:
     """The float64 next to each number, within one unit in the last place; a number that a float64 can hold is given exactly."""
+    if not words.size:
+        return np.zeros(0)
     negative = words[LIMBS - 1] >> np.uint64(BITS - 1) == 1
     size = np.where(negative, _negated(words), words)
     values = np.zeros(words.shape[1])

@@ -192,6 +192,7 @@ def _draw_unit(n: int, entropy: Entropy, length: int) -> int:
 
 def _half(p: int, q: int, numbers: Sequence[int], arithmetic: Arithmetic) -> list[int]:
     """Messages modulo p: L(c^(p-1) mod p^2) / L((1+n)^(p-1) mod p^2), where L(u) = (u - 1) / p and the divisor is -q mod p."""
-    square, power = p * p, arithmetic.secret_power
+    square = p * p
     scale = pow(int(-q % p), -1, int(p))
-    return [(power(arithmetic.number(number) % square, p - 1, square) - 1) // p * scale % p for number in numbers]
+    powers = arithmetic.secret_powers([arithmetic.number(number) % square for number in numbers], p - 1, square)
+    return [(power - 1) // p * scale % p for power in powers]

@@ -117,9 +117,9 @@ def open_partly(
     key = share.public
     total = add(ciphertexts, key, slots, arithmetic=arithmetic)
     n, exponent = arithmetic.number(key.n), arithmetic.number(math.factorial(share.holders) * share.value)
-    square, power = n * n, arithmetic.secret_power
     digits = read_ciphertexts(total, key, slots, arithmetic, sender="total").digits
-    return PartialOpening(share.index, total, [int(power(join(one, n), exponent, square)) for one in digits])
+    powers = arithmetic.secret_powers([join(one, n) for one in digits], exponent, n * n)
+    return PartialOpening(share.index, total, [int(power) for power in powers])
 
 
 def open_together(

@@ -105,7 +105,7 @@ class Play:
             replies = self.stage(stage, present)
             if change is not None:
                 replies = change(stage, replies)
-            unfit = self.hub.take(stage, replies)
+            unfit = self.hub.take(stage, replies.items())
             present = tuple(site for site in present if site not in unfit)
             if stage == until:
                 return present
@@ -248,7 +248,7 @@ def test_an_epoch_is_entered_entrusted_and_encrypted_for_once():
         present = play.roster
         if stage == "advertise":
             play.hub.stages("sums")
-        play.hub.take(stage, play.stage(stage, present))
+        play.hub.take(stage, play.stage(stage, present).items())
         with pytest.raises(SiteError, match=refused):
             play.turn(stage, "site-1", play.hub.notice(stage))
 
@@ -302,7 +302,7 @@ def test_of_an_exact_method_all_sign_and_no_sum_of_fewer_sites_is_opened():
     play = prepared(until="encrypt", exact=True)
     with pytest.raises(SiteError, match="all of them"):
         play.turn("confirm", "site-1", {"place": 0, "survivors": list(play.roster[:4])})
-    play.hub.take("confirm", play.stage("confirm", play.roster[:4]))
+    play.hub.take("confirm", play.stage("confirm", play.roster[:4]).items())
     with pytest.raises(SiteError, match="4 sound signatures of the list of survivors, expected at least 5"):
         play.turn("open", "site-0", play.hub.notice("open"))
     play = prepared(until="entrust", exact=True)
@@ -376,8 +376,8 @@ def test_a_hub_that_asks_one_site_something_else_gets_no_total(lie):
     scales = {"heights": {"change": notice["heights"]["change"] + np.int8(9)}} if lie == "other scales" else {}
     turns = {site: play.turn("encrypt", site, notice) for site in play.roster[:2]}
     turns["site-2"] = play.turn("encrypt", "site-2", {**notice, **scales}, **change)
-    play.hub.take("encrypt", {site: Answered(None, (), turn.packet) for site, turn in turns.items()})
-    play.hub.take("confirm", play.stage("confirm", play.roster))
+    play.hub.take("encrypt", {site: Answered(None, (), turn.packet) for site, turn in turns.items()}.items())
+    play.hub.take("confirm", play.stage("confirm", play.roster).items())
     with pytest.raises(SiteError, match="2 sound signatures"):  # the third has signed for what it was told
         play.turn("open", "site-0", play.hub.notice("open"))
 
@@ -468,7 +468,7 @@ def test_a_packet_that_does_not_fit_leaves_its_site_out_of_the_stage(stage, pack
             was = replies["site-3"].packet
             changed = {name: value(was[name]) if callable(value) else value for name, value in packet.items()}
             replies["site-3"] = replace(replies["site-3"], packet={**was, **changed})
-        left[each] = tuple(play.hub.take(each, replies))
+        left[each] = tuple(play.hub.take(each, replies.items()))
         present = tuple(site for site in present if site not in left[each])
     assert left[stage] == ("site-3",)
     right(play, play.roster[:3] if stage in STAGES[:3] else play.roster)

@@ -88,7 +88,7 @@ class Play:
             replies = self.stage(stage, present)
             if change is not None:
                 replies = change(stage, replies)
-            unfit = self.hub.take(stage, replies)
+            unfit = self.hub.take(stage, replies.items())
             present = tuple(site for site in present if site not in unfit)
             if stage == until:
                 break
@@ -324,7 +324,7 @@ def test_the_late_packet_of_a_dropped_site_stays_shut():
     play = Play(5)
     for stage in play.hub.stages("sums"):
         present = play.roster if stage in STAGES[:3] else tuple(s for s in play.roster if s != "site-03")
-        play.hub.take(stage, hold_back(stage, play.stage(stage, present)))
+        play.hub.take(stage, hold_back(stage, play.stage(stage, present)).items())
     right(play, tuple(site for site in play.roster if site != "site-03"))
     hub: Any = play.hub
     bare = {"real": np.array(late["words"]["real"]), "whole": np.array(late["words"]["whole"])}
@@ -384,7 +384,7 @@ def test_a_hub_that_tells_one_site_finer_scales_learns_nothing_of_it():
     assert ordered[3150] > 3 * 2**14 - 2**11
     replies = {site: Answered(turn.answer, turn.boxes, turn.packet) for site, turn in turns.items()}
     with pytest.raises(FederationError, match="at least 3"):
-        play.hub.take("mask", replies)
+        play.hub.take("mask", replies.items())
 
 
 def test_whatever_else_the_hub_tells_one_site_otherwise_ends_the_round():
@@ -416,7 +416,7 @@ def test_a_signature_counts_for_one_place_only():
     before = play.hub.notice("unmask")["signatures"]
     play.hub.stages("sums")
     for stage in ("mask", "confirm"):
-        play.hub.take(stage, play.stage(stage, play.roster))
+        play.hub.take(stage, play.stage(stage, play.roster).items())
     with pytest.raises(SiteError, match="1 sound signatures"):
         play.turn("unmask", "site-00", {"place": 1, "signatures": before})
 
@@ -516,7 +516,7 @@ def test_a_packet_that_does_not_fit_leaves_its_site_out_of_the_stage(stage, pack
     present = play.roster
     for each in play.hub.stages("sums"):
         replies = spoilt(stage, "site-04", **packet)(each, play.stage(each, present))
-        unfit = play.hub.take(each, replies)
+        unfit = play.hub.take(each, replies.items())
         present = tuple(site for site in present if site not in unfit)
         left.append(tuple(unfit))
     assert left[STAGES.index(stage)] == ("site-04",)

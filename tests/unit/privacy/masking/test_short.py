@@ -62,3 +62,33 @@ def test_a_thermometer_shows_no_more_than_a_size():
 
 def test_the_next_scale_has_one_bit_to_spare():
     assert short.heights_of(np.array([-3, 34], np.int8)).tolist() == [-2, 34]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+def test_each_of_many_runs_has_its_own_scale_to_the_last_which_is_not_full(dtype):
+    many = 2 * short.AT_ONCE + 3
+    rng, bits = np.random.default_rng(7), np.dtype(dtype).itemsize * 8
+    heights = rng.integers(-9, 9, many).astype(np.int8)
+    most = np.repeat(2.0**heights, short.RUN)[: many * short.RUN - 100]
+    values = (rng.uniform(-1, 1, most.size) * most).astype(np.float32)
+    out = np.empty(values.size, dtype)
+    own = short.encode(values, heights, sites=3, out=out)
+    step = most / short.levels(bits, 3)
+    assert (np.abs(short.decode(out, heights, sites=3) - values) <= step / 2 + 1e-7 * most).all()
+    largest = np.array([np.abs(values[k * short.RUN : (k + 1) * short.RUN]).max() for k in range(many)])
+    assert (own == np.frexp(largest)[1]).all()
+
+
+def test_one_value_too_large_in_one_run_of_many_is_cut_whatever_its_sign():
+    values = np.full((short.AT_ONCE + 1) * short.RUN, 0.25, np.float32)
+    values[[5, 9 * short.RUN, -1]] = 70000.0, -70000.0, -3.0
+    found = summed([values], np.zeros(short.AT_ONCE + 1, np.int8), np.uint16)
+    assert found[[5, 9 * short.RUN, -1]].tolist() == pytest.approx([1, -1, -1])
+    assert np.delete(found, [5, 9 * short.RUN, values.size - 1]) == pytest.approx(0.25, abs=2**-15)
+
+
+@given(st.lists(st.integers(short.LOWEST, short.HIGHEST), min_size=1, max_size=5))
+def test_as_many_cells_are_filled_as_a_size_is_high(sizes):
+    cells = short.fill(np.array(sizes, np.int8), secrets.token_bytes).reshape(-1, short.CELLS)
+    assert (cells != 0).sum(axis=1).tolist() == [size - short.LOWEST for size in sizes]
+    assert short.read(cells.reshape(-1)).tolist() == sizes

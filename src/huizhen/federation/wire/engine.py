@@ -1,0 +1,80 @@
+"""The engine across hospitals: asks go out to all sites at once; replies are taken one site after the other, as they were asked.
+
+A large reply is announced, stays at its site and is pulled when its turn comes, while the one before it is added up: the hub holds
+two of them at most, however many sites there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from huizhen.errors import FederationError, HuizhenError, Problem
+from huizhen.federation.rounds import Ask, Failed, Reply, Silent
+from huizhen.federation.wire.carried import ask_to, reply_from
+from huizhen.federation.wire.loop import Loop
+from huizhen.federation.wire.post import Arrived, NoReply, Post
+
+__all__ = ["WireEngine"]
+
+
+class WireEngine:
+    """Carries asks over the post.
+
+    Args:
+        loop: where the post lives.
+        keys: each site's key, by its name.
+    """
+
+    name = "wire"
+
+    def __init__(self, loop: Loop, post: Post, keys: Mapping[str, str]) -> None:
+        self._loop, self._post, self._keys = loop, post, dict(keys)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(self._keys)
+
+    def exchange(self, asks: Mapping[str, Ask], *, deadline_s: float) -> Iterator[tuple[str, Reply]]:
+        if strangers := [site for site in asks if site not in self._keys]:
+            problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._keys)}")
+            raise FederationError("A site is asked that is not here.", [problem])
+        arriving = {
+            site: self._loop.begin(self._post.ask(self._keys[site], "ask", ask_to(ask), timeout_s=deadline_s))
+            for site, ask in asks.items()
+        }
+        return self._in_order(arriving)
+
+    def _in_order(self, arriving: Mapping[str, Future[Arrived]]) -> Iterator[tuple[str, Reply]]:
+        sites, fetching = list(arriving), dict[str, Future[dict[str, Any]]]()
+        try:
+            for place, site in enumerate(sites):
+                reply = self._reply(site, arriving[site], fetching)
+                if place + 1 < len(sites):
+                    self._fetch_ahead(sites[place + 1], arriving[sites[place + 1]], fetching)
+                yield site, reply
+                del reply  # it may be large, and the next one is on its way
+        finally:
+            for asked in arriving.values():
+                asked.cancel()
+            for fetched in fetching.values():
+                fetched.cancel()
+
+    def _fetch_ahead(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> None:
+        """While one reply is added up, the next one comes in, if it has been announced."""
+        if announced.done() and announced.exception() is None and not announced.result().is_here:
+            fetching[site] = self._loop.begin(announced.result().fetch(self._post))
+
+    def _reply(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> Reply:
+        try:
+            arrived = announced.result()
+            coming = fetching.pop(site, None)
+            return reply_from((coming or self._loop.begin(arrived.fetch(self._post))).result())
+        except NoReply:
+            return Silent()
+        except HuizhenError as error:
+            return Failed(error.message)
+
+    def close(self) -> None:
+        """The post and its loop belong to whoever made them."""

@@ -1,0 +1,330 @@
+"""Requests that may be repeated, over messages that may be lost, doubled, late or out of order.
+
+A request has a nonce and is sent again, at growing intervals and at once when a connection is back, until its reply is there or its
+time is over. Whoever answers keeps the last replies by nonce: the same request has the same reply, however often it comes. What is
+larger than a piece is announced and pulled by its receiver, who so never gets more than it asked for. Replies to requests that are
+no longer waited for are dropped unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from huizhen.errors import FederationError, HuizhenError, Problem
+from huizhen.federation.wire.message import Packed, pack, unpack
+from huizhen.federation.wire.ways import Way
+
+__all__ = ["Arrived", "Connection", "Handler", "NoReply", "Patience", "Post"]
+
+PIECE = 1 << 20  # bytes that travel in one message; below what a NATS server lets through
+WINDOW = 4  # pieces asked for at once
+KEPT, KEPT_LARGE = 256, 8  # replies kept, and of those how many large ones that a peer has not pulled yet
+LARGEST = 4 << 30
+Handler = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+Which = Literal["ask", "reply"]
+
+
+class Connection(Protocol):
+    """What is needed of a NATS connection."""
+
+    async def publish(self, subject: str, payload: bytes) -> None: ...
+
+    async def subscribe(self, subject: str, *, cb: Callable[[Any], Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When things are asked for again, in seconds.
+
+    Attributes:
+        again_s: a request is repeated after this, then after twice that, up to `seldom_s`.
+        piece_s: a piece is asked for again after this; without one for `given_up_s` it is given up.
+    """
+
+    again_s: float = 0.5
+    seldom_s: float = 5.0
+    piece_s: float = 2.0
+    given_up_s: float = 60.0
+
+
+class NoReply(FederationError):
+    """The other program has not replied in time."""
+
+
+PATIENCE = Patience()
+GONE = pack({"error": "The reply was taken, or too many came after it.", "problems": []})
+
+
+@dataclass(slots=True)
+class Arrived:
+    """A reply that has come, or been announced: `value` is the whole of it, once it is fetched.
+
+    Attributes:
+        size: bytes.
+    """
+
+    size: int
+    _peer: str
+    _nonce: str
+    _value: dict[str, Any] | None
+
+    @property
+    def is_here(self) -> bool:
+        return self._value is not None
+
+    async def fetch(self, post: Post) -> dict[str, Any]:
+        """The reply, pulled where it has only been announced; not kept, so fetched once."""
+        value, self._value = self._value, None
+        return value if value is not None else _opened(await post.pulled(self._peer, "reply", self._nonce, self.size))
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request of ours that has no reply yet."""
+
+    sent: Packed
+    replied: asyncio.Future[Arrived]
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
+    is_worked_on: bool = False
+
+
+class Post:
+    """One program's post: it asks its peers and answers them.
+
+    Args:
+        connection: a NATS connection.
+        way: the subjects.
+        verbs: what is answered, by the verb of a request: `(peer, body) -> body`, called in a thread of `workers`.
+        largest: the most bytes of a message that is taken in.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        way: Way,
+        *,
+        verbs: Mapping[str, Handler],
+        workers: Executor,
+        largest: int = LARGEST,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self._connection, self._way, self._verbs, self._workers = connection, way, verbs, workers
+        self._largest, self._patience = largest, patience
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._at_work: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._given: OrderedDict[tuple[str, str], Packed] = OrderedDict()
+        self._pieces: dict[tuple[str, str, str, int], asyncio.Future[bytes]] = {}
+
+    async def open(self) -> None:
+        """Begins to listen."""
+        await self._connection.subscribe(self._way.heard, cb=self._on_message)
+
+    def nudge(self) -> None:
+        """The connection is back: all that waits is sent again at once."""
+        for waiting in self._waiting.values():
+            waiting.nudged.set()
+
+    # --- asking ----------------------------------------------------------------------------------------------------------
+
+    async def ask(self, peer: str, verb: str, body: Mapping[str, Any], *, timeout_s: float) -> Arrived:
+        """The reply to a request; large ones are announced only, and are pulled by `Arrived.fetch`.
+
+        Raises:
+            NoReply: none came in time.
+            FederationError: the peer says why not, or its reply cannot be read.
+        """
+        nonce = secrets.token_hex(16)
+        waiting = _Waiting(pack({"verb": verb, "body": body}), asyncio.get_running_loop().create_future())
+        self._waiting[peer, nonce] = waiting
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._repeated(peer, nonce, waiting)
+        except TimeoutError:
+            how = "it has the request and works on it" if waiting.is_worked_on else "nothing came back"
+            raise NoReply(
+                "no reply before the deadline", [Problem(f"verb {verb}", how, f"a reply within {timeout_s:g} s")]
+            ) from None
+        finally:
+            del self._waiting[peer, nonce]
+
+    async def _repeated(self, peer: str, nonce: str, waiting: _Waiting) -> Arrived:
+        patience = self._patience
+        interval = patience.again_s
+        while True:
+            await self._send(peer, "ask", nonce, waiting.sent)
+            waiting.nudged.clear()
+            nudged = asyncio.ensure_future(waiting.nudged.wait())
+            try:
+                await asyncio.wait((waiting.replied, nudged), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                nudged.cancel()
+            if waiting.replied.done():
+                return waiting.replied.result()
+            interval = patience.seldom_s if waiting.is_worked_on else min(2 * interval, patience.seldom_s)
+
+    async def pulled(self, peer: str, which: Which, nonce: str, size: int) -> bytearray:
+        """All pieces of an announced message.
+
+        Raises:
+            FederationError: it is larger than is taken in here, or the peer has it no more.
+            NoReply: no piece came for long.
+        """
+        if size > self._largest:
+            raise FederationError(
+                "A message is too large.", [Problem("message", f"{size} bytes", f"at most {self._largest} bytes, as set here")]
+            )
+        whole, places = bytearray(size), iter(range(0, size, PIECE))
+        pulling = [asyncio.create_task(self._pull_some(peer, which, nonce, places, whole)) for _ in range(WINDOW)]
+        try:
+            await asyncio.gather(*pulling)
+        finally:
+            for each in pulling:
+                each.cancel()
+            await asyncio.gather(*pulling, return_exceptions=True)
+        await self._connection.publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
+        return whole
+
+    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, whole: bytearray) -> None:
+        for first in places:
+            piece = await self._piece(peer, which, nonce, first)
+            if len(piece) != min(PIECE, len(whole) - first):
+                raise FederationError("A message cannot be read.", [Problem("piece", f"{len(piece)} bytes", "a whole piece")])
+            whole[first : first + len(piece)] = piece
+
+    async def _piece(self, peer: str, which: Which, nonce: str, first: int) -> bytes:
+        place = (peer, which, nonce, first)
+        arriving = self._pieces[place] = asyncio.get_running_loop().create_future()
+        try:
+            for _ in range(int(self._patience.given_up_s / self._patience.piece_s)):
+                await self._connection.publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
+                with suppress(TimeoutError):
+                    return await asyncio.wait_for(asyncio.shield(arriving), self._patience.piece_s)
+            raise NoReply("no reply before the deadline", [Problem("a piece of a message", "nothing", "the rest of it")])
+        finally:
+            del self._pieces[place]
+
+    async def close(self) -> None:
+        """Ends what is being answered."""
+        for task in list(self._at_work.values()):
+            task.cancel()
+        await asyncio.gather(*self._at_work.values(), return_exceptions=True)
+
+    # --- what comes in ---------------------------------------------------------------------------------------------------
+
+    async def _on_message(self, message: Any) -> None:
+        """Whatever comes: what is not of the protocol is dropped, for whoever sent it can do no better than ask again."""
+        peer, tail = self._way.peer_and_tail(message.subject)
+        with suppress(ValueError, FederationError):
+            if tail[0] == "ask" and len(tail) == 2:
+                await self._on_ask(peer, tail[1], message.data)
+            elif tail[0] == "reply" and len(tail) == 2:
+                self._on_reply(peer, tail[1], message.data)
+            elif tail[0] == "working" and len(tail) == 2 and (peer, tail[1]) in self._waiting:
+                self._waiting[peer, tail[1]].is_worked_on = True
+            elif tail[0] == "want" and len(tail) == 4:
+                await self._on_want(peer, tail[1], tail[2], int(tail[3]))
+            elif tail[0] == "done" and len(tail) == 3 and (peer, tail[2]) in self._given and tail[1] == "reply":
+                self._given[peer, tail[2]] = GONE
+            elif tail[0] == "piece" and len(tail) == 4:
+                arriving = self._pieces.get((peer, tail[1], tail[2], int(tail[3])))
+                if arriving is not None and not arriving.done():
+                    arriving.set_result(message.data)
+
+    async def _on_ask(self, peer: str, nonce: str, data: bytes) -> None:
+        if (given := self._given.get((peer, nonce))) is not None:
+            await self._send(peer, "reply", nonce, given)
+        elif (peer, nonce) in self._at_work:
+            await self._connection.publish(f"{self._way.out(peer)}.working.{nonce}", b"")
+        else:
+            told = unpack(data)
+            task = asyncio.create_task(self._answer(peer, nonce, told))
+            self._at_work[peer, nonce] = task
+            task.add_done_callback(lambda _: self._at_work.pop((peer, nonce), None))
+
+    async def _answer(self, peer: str, nonce: str, told: dict[str, Any]) -> None:
+        try:
+            if (size := told.get("announced")) is not None:
+                told = _opened(await self.pulled(peer, "ask", nonce, _size(size)))
+            handler = self._verbs.get(str(told.get("verb")))
+            if handler is None:
+                raise FederationError(
+                    "This is not answered here.", [Problem("verb", "another", f"one of: {', '.join(self._verbs)}")]
+                )
+            body = await asyncio.get_running_loop().run_in_executor(self._workers, handler, peer, told.get("body", {}))
+            reply = pack({"body": body})
+        except NoReply:
+            return  # the asker is gone; should it come back, it asks again
+        except HuizhenError as error:
+            problems = [[problem.where, problem.found, problem.expected, problem.remedy] for problem in error.problems]
+            reply = pack({"error": error.message, "problems": problems})
+        except Exception as error:  # its text may hold anything, so it stays here
+            reply = pack({"error": f"the other program broke ({type(error).__name__})", "problems": []})
+        self._keep(peer, nonce, reply)
+        await self._send(peer, "reply", nonce, reply)
+
+    def _keep(self, peer: str, nonce: str, reply: Packed) -> None:
+        self._given[peer, nonce] = reply
+        large = [key for key, each in self._given.items() if key[0] == peer and each.size > PIECE]
+        for key in large[:-KEPT_LARGE]:
+            self._given[key] = GONE
+        while len(self._given) > KEPT:
+            self._given.popitem(last=False)
+
+    def _on_reply(self, peer: str, nonce: str, data: bytes) -> None:
+        waiting = self._waiting.get((peer, nonce))
+        if waiting is None or waiting.replied.done():
+            return
+        try:
+            told = unpack(data)
+            size = told.get("announced")
+            arrived = Arrived(len(data), peer, nonce, _body(told)) if size is None else Arrived(_size(size), peer, nonce, None)
+        except FederationError as error:
+            waiting.replied.set_exception(error)
+        else:
+            waiting.replied.set_result(arrived)
+
+    async def _on_want(self, peer: str, which: str, nonce: str, first: int) -> None:
+        waiting = self._waiting.get((peer, nonce))
+        packed = (None if waiting is None else waiting.sent) if which == "ask" else self._given.get((peer, nonce))
+        piece = b"" if packed is None or first < 0 else packed.piece(first, PIECE)
+        await self._connection.publish(f"{self._way.out(peer)}.piece.{which}.{nonce}.{first}", piece)
+
+    async def _send(self, peer: str, which: Which, nonce: str, packed: Packed) -> None:
+        if packed.size > PIECE:
+            packed = pack({"announced": packed.size})
+        await self._connection.publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
+
+
+def _opened(whole: bytearray) -> dict[str, Any]:
+    told = unpack(whole)
+    return _body(told) if "verb" not in told else told
+
+
+def _body(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reply holds.
+
+    Raises:
+        FederationError: the peer's words for why there is none.
+    """
+    body = told.get("body")
+    if isinstance(body, dict):
+        return body
+    message, problems = told.get("error"), told.get("problems")
+    try:
+        said = [Problem(*map(str, problem)) for problem in problems or []]
+    except TypeError:
+        said = []
+    raise FederationError(message if isinstance(message, str) else "A message cannot be read.", said)
+
+
+def _size(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise FederationError("A message cannot be read.", [Problem("announced", "no size", "a number of bytes")])
+    return value
