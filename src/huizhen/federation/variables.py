@@ -6,17 +6,18 @@ Rows stay where they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.examples import SITE
 from huizhen.data.images import ImageFacts, disagreements
 from huizhen.errors import Problem
 from huizhen.federation.study import Study
 from huizhen.privacy.release import EMPTY, Variable
 
-__all__ = ["Reading", "declared", "declared_shape", "images_of", "seems", "settle", "settled_images", "unsettled"]
+__all__ = ["Reading", "declared", "declared_shape", "images_of", "reading_of", "seems", "settle", "settled_images", "unsettled"]
 
 STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 Seems = Literal["number", "category"]
@@ -58,6 +59,15 @@ def _shape(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or any(type(size) is not int or not 0 < size < 2**31 for size in value):
         raise ValueError
     return tuple(value)
+
+
+def reading_of(study: Study, columns: Iterable[ColumnFacts]) -> Reading:
+    """How a source with these columns would read what the study leaves open."""
+    opened, images = set(unsettled(study)), set(images_of(study))
+    known = tuple(columns)
+    shares = {column.name: column.texts / max(column.filled, 1) for column in known if column.name in opened}
+    there = {column.name: ImageFacts(column.shape, column.stored) for column in known if column.name in images and column.shape}
+    return Reading(seems(shares), there)
 
 
 def unsettled(study: Study) -> tuple[str, ...]:

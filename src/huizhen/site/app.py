@@ -19,7 +19,7 @@ from huizhen.clock import Clock
 from huizhen.errors import FederationError, HuizhenError
 from huizhen.federation.wire.access import Access
 from huizhen.federation.wire.bus import Bus
-from huizhen.federation.wire.post import NoReply
+from huizhen.federation.wire.post import Handler, NoReply
 from huizhen.federation.wire.serving import Serving
 from huizhen.federation.wire.ways import ActorWay
 from huizhen.ledger.keys import public_hex
@@ -79,7 +79,7 @@ class SiteProgram:
             self.ledger = ledger
             self.runs = Runs(self.settings, self.inbox, key, gate, ledger, clock, root)
             stack.callback(self.runs.close)
-            verbs = {
+            verbs: dict[str, Handler] = {
                 "ask": Serving(self.runs.respond, settle=ledger.settle),
                 "prepare": lambda _peer, body: self.runs.prepare(body),
                 "close": lambda _peer, body: self.runs.close_run(body),

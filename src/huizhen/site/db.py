@@ -188,6 +188,11 @@ class SiteStore:
         found = self._ask("SELECT content FROM prepared WHERE digest = ? AND run = ?", (digest, run))
         return canonical.decode(found[0][0]) if found else None
 
+    def prepared_run(self, run: str) -> Any | None:
+        """The same by the run alone, which is unique."""
+        found = self._ask("SELECT content FROM prepared WHERE run = ?", (run,))
+        return canonical.decode(found[0][0]) if found else None
+
     def close(self) -> None:
         with self._lock:
             self._file.close()

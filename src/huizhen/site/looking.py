@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from huizhen.federation.proposal import Proposal
+from huizhen.federation.study import METHODS
 from huizhen.site.running import enabled, limits_of
 from huizhen.site.settings import Settings
 from huizhen.site.worker.look import look
-from huizhen.site.worker.serving import METHODS, NETWORKS
+from huizhen.site.worker.serving import NETWORKS
 from huizhen.site.worker.speech import Order
 
 __all__ = ["Looking"]
@@ -45,8 +46,7 @@ class Looking:
         Raises:
             HuizhenError: it cannot be opened.
         """
-        reading: Mapping[str, Any] = self._seen(proposal, source)["reading"]
-        return reading
+        return dict(self._seen(proposal, source)["reading"])
 
     def _seen(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
         study, settings = proposal.study, self.settings

@@ -36,10 +36,10 @@ class Section(BaseModel):
 
 
 class About(Section):
-    """``[site]``: what the site is called, and which hub it belongs to."""
+    """``[site]``: what the site is called, and the HTTP proxy through which it reaches the hub, ``http://host:port``."""
 
     name: str = Field(description=NAME_RULE)
-    hub: str = Field("", max_length=2000)
+    proxy: str = Field("", max_length=2000, pattern=r"^(http://\S+:\d+)?$")
 
     @field_validator("name")
     @classmethod

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from huizhen.clock import Clock, WallClock
 from huizhen.federation.workplace import Unanswered, Worked
@@ -92,6 +92,17 @@ class WorkerProcess:
         with self._turn:
             return self._opened().opened or 0
 
+    def look(self) -> Mapping[str, Any]:
+        """In place of opening: how the source would be read, and how many rows take part; of a worker that was not started yet.
+
+        Raises:
+            Unanswered: it cannot be looked at, and why.
+        """
+        with self._turn:
+            running = self._started("look")
+            reading, rows = self._heard(running, "looked", self._limits.open_s, reading=dict, rows=int)
+            return {"reading": reading, "rows": int(rows)}
+
     def muster(self, analysis: str) -> int:
         with self._turn:
             (rows,) = self._asked(self._opened(), Frame("muster", {"analysis": analysis}), self._limits.answer_s, rows=int)
@@ -99,7 +110,9 @@ class WorkerProcess:
                 raise self._over(_nonsense())
             return int(rows)
 
-    def answer(self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str) -> Worked:
+    def answer(
+        self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str, counted: int | None = None
+    ) -> Worked:
         with self._turn:
             running = self._opened()
             is_held = running.held[0] == analysis and running.held[1] is kept
@@ -109,6 +122,7 @@ class WorkerProcess:
                 "draw": draw,
                 "course": course,
                 "kept": None if is_held else kept,
+                "counted": counted,
             }
             running.held = ("", EMPTY)
             kinds: dict[str, Any] = {"kept": object}
@@ -128,7 +142,7 @@ class WorkerProcess:
         if running is not None:
             _end(running)
 
-    def _started(self) -> _Running:
+    def _started(self, first: Literal["open", "look"] = "open") -> _Running:
         if self._running is None:
             if self._closed:
                 raise Unanswered("closed", "the worker was closed")
@@ -142,7 +156,7 @@ class WorkerProcess:
             finally:
                 theirs.close()
             running = self._running = _Running(child, ours, self._log.follow(child))
-            self._told(running, Frame("open", self._order.body()), self._limits.open_s)
+            self._told(running, Frame(first, self._order.body()), self._limits.open_s)
         return self._running
 
     def _opened(self) -> _Running:

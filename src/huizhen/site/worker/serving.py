@@ -21,6 +21,7 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, MachineError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.study import METHODS, Study
+from huizhen.federation.variables import reading_of, settle
 from huizhen.federation.workplace import Here
 from huizhen.privacy.release import EMPTY
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
@@ -73,6 +74,7 @@ class _Worker:
         self._here: Here | None = None
         self._held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose, and what the last answer left
         self._words: dict[str, Callable[[Mapping[str, Any]], Frame]] = {
+            "look": self._look,
             "open": self._open,
             "muster": self._muster,
             "answer": self._answer,
@@ -95,15 +97,19 @@ class _Worker:
             kind, place = type(error).__name__, where_it_broke(error)
             return _failed("broke", f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
+    def _look(self, body: Mapping[str, Any]) -> Frame:
+        """What is here for a study that nobody has accepted yet: how open variables would be read, and how many rows take part."""
+        order = Order.of(body)
+        study, source = _study(order), open_source(order.source)
+        reading = reading_of(study, source.columns)
+        shapes = {name: facts.shape for name, facts in reading.images.items()}
+        here = Here(study, source.read(settle(study, [reading.kinds], shapes), site=order.site))
+        rows = min(here.muster(analysis.label) for analysis in study.analyses)
+        return Frame("looked", {"reading": reading.facts(), "rows": rows})
+
     def _open(self, body: Mapping[str, Any]) -> Frame:
         order = Order.of(body)
-        extension.enable_only(METHODS, order.methods)
-        extension.enable_only(NETWORKS, order.networks)
-        _check_enabled(order)
-        study = Study.parse(order.content)
-        if study.digest != order.digest:
-            problem = Problem("study", "another study than the site accepted", "the one with the accepted digest")
-            raise MachineError("The worker was not started.", [problem])
+        study = _study(order)
         examples = open_source(order.source).read(order.variables, site=order.site)
         self._here = Here(study, examples, secrets.token_bytes)
         return Frame("opened", {"rows": examples.rows})
@@ -113,9 +119,9 @@ class _Worker:
         return Frame("mustered", {"rows": self._rows.muster(analysis)})
 
     def _answer(self, body: Mapping[str, Any]) -> Frame:
-        kinds: dict[str, Any] = {"kept": object}
-        analysis, question, draw, course, kept = taken(body, analysis=str, question=dict, draw=bytes, course=str, **kinds)
-        if not is_draw(draw) or not (kept is None or isinstance(kept, dict)):
+        kinds: dict[str, Any] = {"kept": object, "counted": object}
+        analysis, question, draw, course, kept, counted = taken(body, analysis=str, question=dict, draw=bytes, course=str, **kinds)
+        if not is_draw(draw) or not (kept is None or isinstance(kept, dict)) or not (counted is None or type(counted) is int):
             raise ValueError
         if kept is None:  # what the last answer left is here
             whose, kept = self._held
@@ -123,7 +129,7 @@ class _Worker:
                 raise ValueError
         self._held = ("", EMPTY)
         started_s = process_seconds()
-        worked = self._rows.answer(analysis, question_from(question), kept, draw=draw, course=course)
+        worked = self._rows.answer(analysis, question_from(question), kept, draw=draw, course=course, counted=counted)
         self._held = (analysis, worked.kept)
         return Frame(
             "answered",
@@ -139,6 +145,22 @@ class _Worker:
         if self._here is None:
             raise ValueError
         return self._here
+
+
+def _study(order: Order) -> Study:
+    """The study of an order; what is not enabled here is not even loaded.
+
+    Raises:
+        HuizhenError: it cannot run here, or is not the one that the order names.
+    """
+    extension.enable_only(METHODS, order.methods)
+    extension.enable_only(NETWORKS, order.networks)
+    _check_enabled(order)
+    study = Study.parse(order.content)
+    if study.digest != order.digest:
+        problem = Problem("study", "another study than the site accepted", "the one with the accepted digest")
+        raise MachineError("The worker was not started.", [problem])
+    return study
 
 
 def _check_enabled(order: Order) -> None:
