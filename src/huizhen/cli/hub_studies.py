@@ -30,14 +30,14 @@ Dir = Annotated[Path, typer.Option("--dir", help="The hub's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
-def studies(context: typer.Context, dir: Dir = Path("."), as_json: AsJson = False) -> None:
+def studies(context: typer.Context, dir: Dir = Path("huizhen-hub"), as_json: AsJson = False) -> None:
     """List all studies, in the order of submission."""
     with _store(dir) as store:
         found = [(one, life_in(store, one.id)) for one in store.studies() if store.events(one.id)]
     _print(context, found, as_json=as_json)
 
 
-def queue(context: typer.Context, dir: Dir = Path("."), as_json: AsJson = False) -> None:
+def queue(context: typer.Context, dir: Dir = Path("huizhen-hub"), as_json: AsJson = False) -> None:
     """List the studies that may start now: the highest priority first, then the one that was submitted first."""
     now = WallClock().now()
     with _store(dir) as store:
@@ -49,7 +49,7 @@ def queue(context: typer.Context, dir: Dir = Path("."), as_json: AsJson = False)
 def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="STUDY", help="Its id.")],
-    dir: Dir = Path("."),
+    dir: Dir = Path("huizhen-hub"),
     as_json: AsJson = False,
 ) -> None:
     """Show how one study stands: who was asked, who has accepted, why it ended."""

@@ -47,6 +47,10 @@ class RoundBars:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
+    def say(self, text: str) -> None:
+        """A line above the live ones."""
+        self._console.print(text, markup=False)
+
     def watch(self, event: Event) -> None:
         """Show one event."""
         if event.kind == "reading":

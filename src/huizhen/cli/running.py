@@ -27,7 +27,7 @@ from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.report import page, plain
 from huizhen.translation import translate
 
-__all__ = ["demo", "run_study"]
+__all__ = ["demo", "run_study", "tell"]
 
 Out = Annotated[Path, typer.Option(help="Folder for the report, the models, the sites' ledgers and the checkpoints.")]
 
@@ -58,7 +58,7 @@ def run_study(
         raise CallerError("A policy names no site.", problems)
     folder = out / f"{study_file.stem}-{study.digest[:8]}"
     findings = _watched(Terminal(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
-    _tell(Terminal(), context.obj, findings, folder)
+    tell(Terminal(), context.obj, findings, folder)
     if findings.cut_short:
         Terminal(stderr=True).print(say("cut short", context.obj))
         raise typer.Exit(130)
@@ -81,7 +81,7 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
         sites = each.sites()
         folder = out / f"demo-{each.name}"
         findings = with_references(_watched(console, context.obj, study, sites, None), sites)
-        _tell(console, context.obj, findings, folder)
+        tell(console, context.obj, findings, folder)
         failed = failed or bool(findings.failures)
     console.print(say("demo next", context.obj), markup=False)
     if failed:
@@ -128,7 +128,7 @@ def _watched(
         raise typer.Exit(130) from None
 
 
-def _tell(console: Console, spoken: Language, findings: Findings, folder: Path) -> None:
+def tell(console: Console, spoken: Language, findings: Findings, folder: Path) -> None:
     content = story(findings)
     for renderable in plain.tables(content, language=spoken):
         console.print(renderable)

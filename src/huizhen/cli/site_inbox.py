@@ -38,14 +38,14 @@ Name = Annotated[str, typer.Argument(metavar="SUGGESTION", help="Its id, or the 
 Why = Annotated[str, typer.Option("--why", help="The reason, which the hub and the researcher read.")]
 
 
-def new(context: typer.Context, dir: Dir = Path(".")) -> None:
+def new(context: typer.Context, dir: Dir = Path("huizhen-site")) -> None:
     """Write a commented configuration into the folder. A file that is there is not overwritten."""
     path = dir / CONFIGURATION
     write_template(path)
     typer.echo(say("site written", context.obj, path=path))
 
 
-def check(context: typer.Context, dir: Dir = Path(".")) -> None:
+def check(context: typer.Context, dir: Dir = Path("huizhen-site")) -> None:
     """Say what is wrong before the agent starts: configuration, keys, sources, methods; all at once."""
     problems = check_site(dir / CONFIGURATION, [dir / IDENTITY])
     if problems:
@@ -55,7 +55,7 @@ def check(context: typer.Context, dir: Dir = Path(".")) -> None:
 
 def inbox(
     context: typer.Context,
-    dir: Dir = Path("."),
+    dir: Dir = Path("huizhen-site"),
     every: Annotated[bool, typer.Option("--all", help="Also those that are decided or over.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
@@ -81,7 +81,7 @@ def inbox(
         Terminal().print(table)
 
 
-def show(context: typer.Context, name: Name, dir: Dir = Path(".")) -> None:
+def show(context: typer.Context, name: Name, dir: Dir = Path("huizhen-site")) -> None:
     """Show in plain words what a suggestion asks, what leaves, how it is protected, and what it costs here."""
     with _inbox(dir) as mine:
         kept = mine.find(name)
@@ -100,7 +100,7 @@ def show(context: typer.Context, name: Name, dir: Dir = Path(".")) -> None:
 def accept(
     context: typer.Context,
     name: Name,
-    dir: Dir = Path("."),
+    dir: Dir = Path("huizhen-site"),
     source: Annotated[str, typer.Option("--source", help="Which source answers it, by its alias; else the configured one.")] = "",
 ) -> None:
     """Accept a suggestion: exactly what `show` says, under the digest that it shows."""
@@ -109,14 +109,14 @@ def accept(
     typer.echo(say("accepted", context.obj, study=consent.study, digest=consent.proposal))
 
 
-def decline(context: typer.Context, name: Name, dir: Dir = Path("."), why: Why = "") -> None:
+def decline(context: typer.Context, name: Name, dir: Dir = Path("huizhen-site"), why: Why = "") -> None:
     """Decline a suggestion."""
     with _inbox(dir) as mine:
         consent = mine.decline(name, decider=_person(), why=why)
     typer.echo(say("declined", context.obj, study=consent.study))
 
 
-def withdraw(context: typer.Context, name: Name, dir: Dir = Path("."), why: Why = "") -> None:
+def withdraw(context: typer.Context, name: Name, dir: Dir = Path("huizhen-site"), why: Why = "") -> None:
     """Take an acceptance back, at any time: from now on the site answers nothing in this study."""
     with _inbox(dir) as mine:
         consent = mine.withdraw(name, decider=_person(), why=why)

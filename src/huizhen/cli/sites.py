@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from huizhen.cli.words import say
+from huizhen.cli.words import Language, say
 from huizhen.clock import WallClock
 from huizhen.site.folder import SiteFolder
 from huizhen.site.joining import join as ask_to_join
 
-__all__ = ["app"]
+__all__ = ["WAIT_S", "app", "join_at"]
 
 app = typer.Typer(help="Take part as a site.", no_args_is_help=True, rich_markup_mode=None)
 WAIT_S = 600
@@ -30,9 +30,14 @@ def join(
 
     Private keys never leave this machine. The same command may be given again: it goes on where it was.
     """
+    join_at(path, code, context.obj, wait_s=wait, proxy=proxy)
+
+
+def join_at(path: Path, code: str, spoken: Language, *, wait_s: float, proxy: str = "") -> None:
+    """Joins by a code, in a folder, and says how it stands."""
 
     def shown(folder: SiteFolder) -> None:
-        typer.echo(say("fingerprint", context.obj, name=folder.name, fingerprint=folder.fingerprint()))
+        typer.echo(say("fingerprint", spoken, name=folder.name, fingerprint=folder.fingerprint()))
 
-    state = ask_to_join(code, path, clock=WallClock(), wait_s=wait, shown=shown, proxy=proxy)
-    typer.echo(say(f"join {state}", context.obj, path=path))
+    state = ask_to_join(code, path, clock=WallClock(), wait_s=wait_s, shown=shown, proxy=proxy)
+    typer.echo(say(f"join {state}", spoken, path=path))

@@ -143,6 +143,7 @@ class Findings:
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
     cut_short: bool = False
+    one_process: bool = True  # whether one process held all sites
     doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from huizhen.embedded.compare import difference
 from huizhen.embedded.findings import Finding, Findings
-from huizhen.embedded.schemes import lane_of
+from huizhen.federation.schemes import lane_of
 from huizhen.policy.disclosure import strictest
 from huizhen.policy.rounding import round_count
 from huizhen.report.content import Analysis, LeftOut, Refusal, ReportContent
@@ -26,8 +26,8 @@ def story(findings: Findings) -> ReportContent:
         run=findings.run,
         started=findings.started,
         seconds=findings.seconds,
-        engine="in-process",
-        lane=lane_of(study),
+        engine="in-process" if findings.one_process else "wire",
+        lane=lane_of(study, one_process=findings.one_process),
         version=version("huizhen"),
         cohort=(*study.cohort.include, *(f"not ({condition})" for condition in study.cohort.exclude)),
         participants=_participants(findings),
@@ -65,7 +65,7 @@ def _participants(findings: Findings) -> dict[str, int]:
     present = [site for site in findings.offered if site in rows]
     if not present:
         return {}
-    terms = strictest((findings.policies[site] for site in present), lane=lane_of(findings.study), variables={}, roster=present)
+    terms = strictest((findings.policies[site] for site in present), lane=lane_of(findings.study, one_process=findings.one_process), variables={}, roster=present)
     return {site: round_count(rows[site], terms) for site in present}
 
 

@@ -137,7 +137,7 @@ def result(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     """What a study found, for whoever submitted it and the operator.
 
     Returns:
-        ``id``, ``state``, ``digest`` of the result, ``result``.
+        ``id``, ``state``, ``study`` (its content), ``digest`` of the result, ``result``.
     """
     authorise(actor, hub.members, *ASKERS)
     drafted = _own(hub, actor, read_body(_One, body, what="result").id)
@@ -145,7 +145,7 @@ def result(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     if life.state != "done" or found is None:
         remedy = life.reason or "Ask for its status"
         raise CallerError("There is no result.", [Problem("study", f"a study that is {life.state}", "one that is done", remedy)])
-    return {"id": drafted.id, "state": life.state, "digest": life.result, "result": found}
+    return {"id": drafted.id, "state": life.state, "study": drafted.content["study"], "digest": life.result, "result": found}
 
 
 def inbox_of(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:

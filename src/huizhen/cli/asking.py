@@ -1,0 +1,166 @@
+"""`huizhen study submit`, `status`, `watch`, `cancel`, `result`, `list`: a researcher asks the hospitals, from wherever that is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from huizhen.cli.progress import RoundBars
+from huizhen.cli.running import tell
+from huizhen.cli.sites import WAIT_S, join_at
+from huizhen.cli.terminal import Terminal, harmless
+from huizhen.cli.words import Language, colon, say
+from huizhen.embedded.across import findings_of
+from huizhen.errors import CallerError
+from huizhen.federation.eventlines import event_from
+from huizhen.federation.found import Found
+from huizhen.federation.life import FINAL
+from huizhen.federation.study import Study
+from huizhen.federation.wire.bus import Bus
+from huizhen.federation.wire.ways import ActorWay
+from huizhen.site.folder import open_identity
+from huizhen.translation import translate
+
+__all__ = ["add_to"]
+
+ASK_S = 30.0
+EVERY_S = 0.1  # how often whoever watches asks anew
+Dir = Annotated[Path, typer.Option("--dir", help="The folder of your identity, made by `huizhen study join`.")]
+HERE = Path("huizhen-researcher")
+Id = Annotated[str, typer.Argument(metavar="ID", help="The study's id, as `submit` printed it.")]
+
+
+def join(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="The code that the hub's operator gave you.")],
+    dir: Dir = HERE,
+    wait: Annotated[int, typer.Option(help="How many seconds to wait for the hub's operator.")] = WAIT_S,
+    proxy: Annotated[str, typer.Option(help="An HTTP proxy, e.g. http://proxy:3128; none by default.")] = "",
+) -> None:
+    """Join a hub as a researcher: make your keys here, and show the fingerprint to compare with the hub's operator."""
+    join_at(dir, code, context.obj, wait_s=wait, proxy=proxy)
+
+
+def submit(
+    context: typer.Context,
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).")],
+    dir: Dir = HERE,
+    priority: Annotated[int, typer.Option(help="0 to 9; of studies that wait the highest runs first.")] = 5,
+    expires: Annotated[str, typer.Option(help="How long sites may decide, e.g. '72 h'.")] = "72 h",
+    provider: Annotated[list[str], typer.Option(help="A compute provider to be asked, too. May be repeated.")] = [],  # noqa: B006
+    wait: Annotated[bool, typer.Option("--wait", help="Watch it to its end, and write the report.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the report and the models.")] = Path("huizhen-out"),
+) -> None:
+    """Suggest a study to its sites. Each decides for itself; it runs when as many have accepted as the study asks for."""
+    study = Study.read(study_file)
+    with _bus(dir) as bus:
+        body = {"study": study.content, "priority": priority, "expires": expires, "providers": provider}
+        told = bus.ask("submit", body, timeout_s=ASK_S)
+        typer.echo(say("submitted", context.obj, id=told["id"], digest=str(told["digest"])[:12]))
+        if wait:
+            _watch(bus, context.obj, str(told["id"]))
+            _take(bus, context.obj, str(told["id"]), out)
+
+
+def status(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
+    """Say how a study stands, and what each site has decided."""
+    with _bus(dir) as bus:
+        _show(context.obj, bus.ask("status", {"id": id}, timeout_s=ASK_S))
+
+
+def watch(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
+    """Watch a study to its end."""
+    with _bus(dir) as bus:
+        _show(context.obj, _watch(bus, context.obj, id))
+
+
+def cancel(
+    context: typer.Context,
+    id: Id,
+    dir: Dir = HERE,
+    why: Annotated[str, typer.Option("--why", help="The reason, which the sites read.")] = "",
+) -> None:
+    """End a study of yours; nothing more is asked of any site."""
+    with _bus(dir) as bus:
+        told = bus.ask("cancel", {"id": id, "reason": why}, timeout_s=ASK_S)
+        typer.echo(say("study stands", context.obj, id=id, state=translate(str(told["state"]), context.obj)))
+
+
+def result(
+    context: typer.Context,
+    id: Id,
+    dir: Dir = HERE,
+    out: Annotated[Path, typer.Option(help="Folder for the report and the models.")] = Path("huizhen-out"),
+) -> None:
+    """Fetch what a study found, show it, and write the report and the models."""
+    with _bus(dir) as bus:
+        _take(bus, context.obj, id, out)
+
+
+def studies(context: typer.Context, dir: Dir = HERE) -> None:
+    """List the studies that you have submitted."""
+    with _bus(dir) as bus:
+        told = bus.ask("studies", {}, timeout_s=ASK_S)["studies"]
+    table = Table(*(translate(head, context.obj) for head in ("id", "title", "state")), box=None, pad_edge=False)
+    for one in told:
+        table.add_row(str(one["id"]), harmless(str(one["title"])), translate(str(one["state"]), context.obj))
+    Terminal(soft_wrap=True).print(table)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands."""
+    for name, command in COMMANDS.items():
+        app.command(name)(command)
+
+
+COMMANDS = {"join": join, "submit": submit, "status": status, "watch": watch, "cancel": cancel, "result": result, "list": studies}
+
+
+@contextmanager
+def _bus(dir: Path) -> Iterator[Bus]:
+    folder = open_identity(dir)
+    with Bus(folder.access, ActorWay(folder.pair.public), {}) as bus:
+        yield bus
+
+
+def _watch(bus: Bus, spoken: Language, id: str) -> Mapping[str, Any]:
+    """Shows what happens until the study is over; how it stands then."""
+    since, stood, pause = 0, "", threading.Event()
+    with RoundBars(Terminal(), spoken) as bars:
+        while True:
+            told = bus.ask("events", {"id": id, "since": since}, timeout_s=ASK_S)
+            for number, line in told["events"]:
+                since = number + 1
+                bars.watch(event_from(line))
+            if told["state"] != stood:
+                stood = str(told["state"])
+                bars.say(say("study stands", spoken, id=id, state=translate(stood, spoken)))
+            if stood in FINAL:
+                return told
+            pause.wait(EVERY_S)
+
+
+def _take(bus: Bus, spoken: Language, id: str, out: Path) -> None:
+    told = bus.ask("result", {"id": id}, timeout_s=ASK_S)
+    study, found = Study.parse(told["study"]), Found.parse(told["result"])
+    findings = findings_of(study, found)
+    tell(Terminal(), spoken, findings, out / f"{id}-{study.digest[:8]}")
+    if findings.failures:
+        raise typer.Exit(1)
+
+
+def _show(spoken: Language, told: Mapping[str, Any]) -> None:
+    console = Terminal(soft_wrap=True)
+    console.print(say("study stands", spoken, id=told["id"], state=translate(str(told["state"]), spoken)), markup=False)
+    if told.get("reason"):
+        console.print(f"{say('reason', spoken)}{colon(spoken)}{translate(harmless(str(told['reason'])), spoken)}", markup=False)
+    for site, stance in dict(told.get("stances", {})).items():
+        console.print(f"  {site}{colon(spoken)}{translate(str(stance), spoken)}", markup=False)
+    if told.get("state") == "failed":
+        raise CallerError("The study has no result.")
