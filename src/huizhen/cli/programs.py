@@ -24,9 +24,7 @@ from huizhen.translation import translate
 __all__ = ["run_hub", "run_site"]
 
 
-def run_hub(
-    context: typer.Context, path: Annotated[Path, typer.Argument(help="The hub's folder.")] = Path("huizhen-hub")
-) -> None:
+def run_hub(context: typer.Context, path: Annotated[Path, typer.Argument(help="The hub's folder.")] = Path("huizhen-hub")) -> None:
     """Run the hub: its server, and whatever studies are due, until it is interrupted."""
     folder = open_folder(path)
     with _until_stopped(), HubProgram(folder, WallClock(), _teller(context.obj)) as hub:

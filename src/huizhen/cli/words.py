@@ -59,7 +59,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "demo question": ("Question", "问题"),
     "demo data": ("Data", "数据"),
     "card of": ("Card of {name}", "{name} 的数据卡片"),
-    "hub runs": ("The hub runs; sites reach it at {addresses}. Ctrl-C ends it.", "中心正在运行；站点通过 {addresses} 连接。按 Ctrl-C 结束。"),
+    "hub runs": (
+        "The hub runs; sites reach it at {addresses}. Ctrl-C ends it.",
+        "中心正在运行；站点通过 {addresses} 连接。按 Ctrl-C 结束。",
+    ),
     "site runs": ("The agent of {name} runs. Ctrl-C ends it.", "{name} 的代理程序正在运行。按 Ctrl-C 结束。"),
     "submitted": ("Suggested to its sites: {id} (digest {digest})", "已向各站点提出：{id}（摘要 {digest}）"),
     "study stands": ("{id}: {state}", "{id}：{state}"),

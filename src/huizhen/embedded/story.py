@@ -65,7 +65,12 @@ def _participants(findings: Findings) -> dict[str, int]:
     present = [site for site in findings.offered if site in rows]
     if not present:
         return {}
-    terms = strictest((findings.policies[site] for site in present), lane=lane_of(findings.study, one_process=findings.one_process), variables={}, roster=present)
+    terms = strictest(
+        (findings.policies[site] for site in present),
+        lane=lane_of(findings.study, one_process=findings.one_process),
+        variables={},
+        roster=present,
+    )
     return {site: round_count(rows[site], terms) for site in present}
 
 
