@@ -12,7 +12,7 @@ import pytest
 from hubs import PATIENCE_S, connected, free_port, hub_at, need_nats_server, running, site_of, until
 
 from huizhen.errors import FederationError, MachineError
-from huizhen.federation.wire.access import connect
+from huizhen.federation.wire.access import connect, settled
 from huizhen.federation.wire.certificates import Certified, new_server_certificate
 from huizhen.hub.configuration import advisory, configuration
 from huizhen.hub.server import Server
@@ -29,7 +29,7 @@ async def echoing(client, key):
         await client.publish(f"hz.to.{key}.echo", message.data)
 
     await client.subscribe(f"hz.from.{key}.echo", cb=answer)
-    await client.flush()
+    await settled(client)
 
 
 async def says(client, key, heard, word):

@@ -21,7 +21,7 @@ from huizhen.errors import CallerError, FederationError, Problem
 from huizhen.federation.wire.nkeys import KeyPair
 from huizhen.federation.wire.transport import TlsTransport
 
-__all__ = ["Access", "Trouble", "connect", "renewed", "trouble_of"]
+__all__ = ["Access", "Trouble", "connect", "renewed", "settled", "trouble_of"]
 
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0  # a hub that restarts has all its sites back within it; a site that is shut out asks no oftener
@@ -62,7 +62,7 @@ Subscribe = Callable[[Client], Awaitable[Any]]
 
 async def connect(
     access: Access, *, trouble: Trouble | None = None, timeout_s: float = 10.0, lost: Callable[[], None] | None = None,
-    back: Callable[[], None] | None = None, closed: Callable[[], None] | None = None,
+    back: Callable[[], None] | None = None, closed: Callable[[str], None] | None = None,
 ) -> Client:  # fmt: skip
     """A connection that stands; from then on it comes back by itself, for ever, after waits of 0.05 s that double up to 2 s.
 
@@ -75,7 +75,7 @@ async def connect(
         timeout_s: how long the first connection may take.
         lost: is called when the connection breaks.
         back: is called when it stands again; what was asked in between is to be asked again.
-        closed: is called when it will not come back.
+        closed: is called with a code when it will not come back: ``revoked``, ``expired``, ``asked`` (by this side) or another one.
 
     Raises:
         CallerError: the addresses are of no kind that is known.
@@ -93,6 +93,13 @@ async def connect(
         if last[0] in FINAL and not refused.done():
             refused.set_result(last[0])
 
+    def end() -> None:
+        code = trouble_of(client.last_error) if client.last_error is not None else "asked"
+        if trouble is not None and code != "asked":
+            trouble(code)
+        if closed is not None:
+            closed(code)
+
     if servers[0].startswith("tls"):
         client._transport = TlsTransport(access.proxy)
     # nats-py looks whether anything was configured before it asks for a signature; the greeting alone is not believed.
@@ -108,7 +115,7 @@ async def connect(
             error_cb=error,
             disconnected_cb=_told(lost),
             reconnected_cb=_told(back),
-            closed_cb=_told(closed),
+            closed_cb=_told(end),
             connect_timeout=DIAL_S,
             max_reconnect_attempts=-1,
             reconnect_time_wait=FIRST_WAIT_S,  # type: ignore[arg-type]
@@ -148,12 +155,21 @@ async def renewed(old: Client, access: Access, subscribe: Subscribe, **options: 
     new = await connect(access, **options)
     try:
         await subscribe(new)
-        await new.flush()
+        await settled(new)
     except BaseException:
         await new.close()
         raise
     await old.drain()
     return new
+
+
+async def settled(client: Client) -> None:
+    """Wait until the server has acted on all that was subscribed and published before.
+
+    The client's own `flush` sends its ping past what still waits to be sent; a second one comes behind it.
+    """
+    await client.flush()
+    await client.flush()
 
 
 def trouble_of(error: BaseException) -> str:
