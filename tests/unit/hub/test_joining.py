@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from hubs import hub_at
 
+from hubs import hub_at
 from huizhen import canonical
 from huizhen.clock import ManualClock
 from huizhen.errors import CallerError, MachineError

@@ -9,8 +9,8 @@ import ssl
 from datetime import timedelta
 
 import pytest
-from hubs import PATIENCE_S, connected, free_port, hub_at, need_nats_server, running, site_of, until
 
+from hubs import PATIENCE_S, connected, free_port, hub_at, need_nats_server, running, site_of, until
 from huizhen.errors import FederationError, MachineError
 from huizhen.federation.wire.access import connect, settled
 from huizhen.federation.wire.certificates import Certified, new_server_certificate

@@ -134,8 +134,9 @@ async def connect(
         raise
     if dial.done() and (problem := dial.exception()) is not None:
         last[0] = trouble_of(problem)
+    code = refused.result() if refused.done() else last[0]
     await _abandon(dial, client)
-    raise _refusal(last[0], servers)
+    raise _refusal(code, servers)
 
 
 async def renewed(old: Client, access: Access, subscribe: Subscribe, **options: Any) -> Client:

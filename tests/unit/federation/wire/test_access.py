@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import pytest
-from hubs import PATIENCE_S, answering, connected, hub_at, running, site_of, until
 
+from hubs import PATIENCE_S, answering, connected, hub_at, running, site_of, until
 from huizhen import canonical
 from huizhen.errors import CallerError, FederationError
 from huizhen.federation.wire.access import Access, connect, renewed, settled, trouble_of
@@ -21,7 +21,6 @@ from huizhen.federation.wire.nkeys import new_pair
 from huizhen.federation.wire.subjects import Permissions, inbox, permissions, subject_from, subject_to
 from huizhen.federation.wire.tokens import user_token
 from huizhen.site.joining import begin, join, renewal_due
-
 
 AUTHORITY = new_authority("h", datetime.now(UTC)).certificate
 
@@ -48,7 +47,7 @@ def refused(access, word):
     with pytest.raises(FederationError) as told:
         asyncio.run(connect(access, timeout_s=PATIENCE_S))
     assert word in str(told.value)
-    assert access.token not in str(told.value)
+    assert not access.token or access.token not in str(told.value)
     assert access.pair.seed() not in str(told.value)
 
 
@@ -74,7 +73,7 @@ def test_permissions_that_somebody_wrote_for_itself_are_refused(hub, east):
 
 
 def test_an_expired_token_is_refused(hub, east):
-    refused(east.access().with_token(token_for(hub, east.pair, lasts=timedelta(seconds=-1))), "expired")
+    refused(east.access().with_token(token_for(hub, east.pair, lasts=timedelta(seconds=-1))), "refuses its token")
 
 
 def test_a_connection_ends_when_its_token_does(hub, east):
@@ -252,12 +251,10 @@ def test_a_guest_cannot_send_much(hub):
     invitation = read_code(hub.joining.invite("north"))
 
     async def story():
-        codes, closed = [], []
-        async with connected(guest_access(invitation), trouble=codes.append, closed=closed.append) as guest:
+        ended = []
+        async with connected(guest_access(invitation), lost=lambda: ended.append("lost"), closed=ended.append) as guest:
             await guest.publish(f"hz.join.{invitation.id}", b"x" * 5000)
-            with contextlib.suppress(Exception):  # the server closes the connection
-                await settled(guest)
-            await until(lambda: closed)
+            await until(lambda: ended)
 
     asyncio.run(story())
 
