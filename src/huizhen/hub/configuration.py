@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from huizhen.errors import CallerError, Problem
 from huizhen.federation.wire.tokens import account_token, operator_token, read_token
 from huizhen.hub.folder import HubFolder
 
@@ -98,5 +99,6 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_value(inner)}" for key, inner in value.items()) + "}"
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and text != f'"{value}"':
-        raise ValueError("found a quotation mark, a backslash or a control character in a path or name, expected none")
+        problem = Problem(repr(value), "a quotation mark, a backslash or a control character", "a path without them")
+        raise CallerError("The server's configuration cannot be written.", [problem])
     return text

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from hubs import PATIENCE_S, connected, free_port, hub_at, need_nats_server, running, site_of, until
-from huizhen.errors import FederationError, MachineError
+from huizhen.errors import CallerError, FederationError, MachineError
 from huizhen.federation.wire.access import connect, settled
 from huizhen.federation.wire.certificates import Certified, new_server_certificate
 from huizhen.hub.configuration import advisory, configuration
@@ -182,7 +182,7 @@ def test_releases_with_an_open_advisory_are_named(version, open_):
 
 
 def test_a_path_that_could_end_a_value_of_the_configuration_is_refused(tmp_path):
-    with hub_at(tmp_path / 'a"b') as hub, pytest.raises(ValueError, match="quotation mark"):
+    with hub_at(tmp_path / 'a"b') as hub, pytest.raises(CallerError, match="quotation mark"):
         configuration(hub.folder, hub.joining.account_token(), hub.clock.now())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from nats.errors import Error as NatsError
 
 from huizhen.errors import CallerError, FederationError, Problem
 from huizhen.federation.wire.nkeys import KeyPair
-from huizhen.federation.wire.transport import TlsTransport
+from huizhen.federation.wire.transport import InsecureServer, ProxyRefused, TlsTransport
 
 __all__ = ["Access", "Trouble", "connect", "renewed", "settled", "trouble_of"]
 
@@ -176,35 +177,35 @@ async def settled(client: Client) -> None:
 def trouble_of(error: BaseException) -> str:
     """A code for what went wrong on a connection; the error's own text may hold addresses and names, and stays out of logs.
 
-    ``certificate`` (not from our authority, expired, or for another name), ``no tls``, ``refused`` (key or token unknown),
-    ``expired``, ``revoked``, ``not permitted`` (a subject), ``proxy``, ``slow`` (this side reads too slowly), ``too large``,
+    ``certificate`` (not our authority's, expired, or for another name), ``insecure`` (no TLS), ``refused`` (key or token unknown),
+    ``expired``, ``revoked``, ``forbidden`` (a subject), ``proxy``, ``slow`` (this side reads too slowly), ``oversized``,
     ``unreachable``, or ``protocol`` for all else.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate"
-    text = str(error).lower()
-    told = next((code for mark, code in MARKS if mark in text), None)
-    if told is not None:
-        return told
-    return "unreachable" if isinstance(error, OSError | asyncio.TimeoutError) else "protocol"
+    named = next((code for kind, code in KINDS if isinstance(error, kind)), None)
+    if named is not None:
+        return named
+    told = MARKS.search(str(error))
+    if told is not None and told.lastgroup is not None:
+        return told.lastgroup
+    return "unreachable" if isinstance(error, OSError | TimeoutError) else "protocol"
 
 
-MARKS = (
-    ("offers no tls", "no tls"),
-    ("the proxy", "proxy"),
-    ("authentication expired", "expired"),
-    ("authentication revoked", "revoked"),
-    ("authorization violation", "refused"),
-    ("authorization failed", "refused"),
-    ("permissions violation", "not permitted"),
-    ("slow consumer", "slow"),
-    ("maximum payload", "too large"),
-    ("timeout", "unreachable"),
+KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "certificate"),
+    (InsecureServer, "insecure"),
+    (ProxyRefused, "proxy"),
 )
-FINAL = frozenset({"certificate", "no tls", "refused", "expired", "revoked"})
+# What a NATS server and nats-py say.
+MARKS = re.compile(
+    r"(?P<expired>authentication expired)|(?P<revoked>authentication revoked)"
+    r"|(?P<refused>authorization (violation|failed))|(?P<forbidden>permissions violation)"
+    r"|(?P<slow>slow consumer)|(?P<oversized>maximum payload)|(?P<unreachable>timeout)",
+    re.IGNORECASE,
+)
+FINAL = frozenset({"certificate", "insecure", "refused", "expired", "revoked"})
 SAID = {
     "certificate": "a server whose certificate does not come from the hub's authority, has expired, or is for another name",
-    "no tls": "a server without TLS",
+    "insecure": "a server without TLS",
     "refused": "a hub that does not know this key or refuses its token",
     "expired": "a token that has expired",
     "revoked": "a key that was revoked",
@@ -214,7 +215,7 @@ SAID = {
 }
 REMEDY = {
     "certificate": "Do not go on. Ask the hub's operator which address and which certificate are right.",
-    "no tls": "Do not go on. Somebody may stand between: ask the hub's operator.",
+    "insecure": "Do not go on. Somebody may stand between: ask the hub's operator.",
     "refused": "Ask the hub's operator whether this actor is admitted.",
     "expired": "Ask the hub's operator for a new invitation.",
     "revoked": "Ask the hub's operator why; a revoked key never comes back.",

@@ -199,7 +199,7 @@ def test_a_site_cannot_read_or_write_anothers_subjects(hub, east, tmp_path):
             for subject in (*speaking, "$JS.API.INFO", "$SYS.REQ.CLAIMS.UPDATE"):
                 await attacker.publish(subject, b"forged")
             await settled(attacker)
-            assert codes == ["not permitted"] * (len(listening) + len(speaking) + 2)
+            assert codes == ["forbidden"] * (len(listening) + len(speaking) + 2)
             await own.publish(subject_to(b, "ask"), b"for west alone")
             await victim.publish(subject_from(b, "answer"), b"from west")
             await attacker.publish(subject_from(a, "answer"), b"from east")
@@ -237,7 +237,7 @@ def test_a_guest_can_use_its_invitation_and_see_nothing_else(hub, east):
             await settled(guest)
             await until(lambda: asked)
             assert asked == [f"hz.join.{one.id}"]
-            assert codes == ["not permitted"] * 9
+            assert codes == ["forbidden"] * 9
             await own.publish(f"hz.joined.{other.id}.x", b"for another guest")
             await own.publish(subject_to(east.pair.public, "ask"), b"for a site")
             await settled(own)
