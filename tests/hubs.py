@@ -12,7 +12,7 @@ import pytest
 
 from huizhen import canonical
 from huizhen.clock import WallClock
-from huizhen.federation.wire.access import connect
+from huizhen.federation.wire.access import connect, settled
 from huizhen.federation.wire.invitations import join_body, read_code
 from huizhen.federation.wire.subjects import answer_place, sender_of
 from huizhen.hub.actorsdb import ActorStore
@@ -115,7 +115,7 @@ def answering(hub):
         async with connected(hub.folder.hub_access(hub.clock.now())) as client:
             await client.subscribe("hz.join.*", cb=guest)
             await client.subscribe("hz.from.*.renew", cb=renew)
-            await client.flush()
+            await settled(client)
             ready.set()
             await stop.wait()
 

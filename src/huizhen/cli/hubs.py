@@ -125,4 +125,4 @@ def _show(joining: Joining, found: Sequence[Actor], spoken: Language) -> None:
 
 
 def _day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")

@@ -10,6 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
+from huizhen.errors import CallerError, Problem
 from huizhen.federation.wire.tokens import account_token, operator_token, read_token
 from huizhen.hub.folder import HubFolder
 
@@ -17,6 +18,8 @@ __all__ = ["advisory", "configuration", "server_name"]
 
 # Half-open connections are closed after this; one that is honest needs two round trips.
 HANDSHAKE_S = 3
+# A token of an unknown account makes the server ask its peers for that account, so long and no longer.
+LOOKUP = "200ms"
 # Connections of whoever did not prove itself count too: too many to fill within the time after which they are closed.
 MOST_CONNECTIONS = 65_536
 MENDED = ((2, 10, 27), (2, 11, 1))  # the oldest releases of each line in which CVE-2025-30215 is mended
@@ -53,7 +56,7 @@ def configuration(folder: HubFolder, account: str, now: datetime) -> str:
         "lame_duck_duration": "30s",
         "operator": own,
         "system_account": system,
-        "resolver": {"type": "full", "dir": str(folder.nats / "accounts"), "allow_delete": False, "limit": 100},
+        "resolver": {"type": "full", "dir": str(folder.nats / "accounts"), "allow_delete": False, "limit": 100, "timeout": LOOKUP},
         "resolver_preload": {system: servers, read_token(account).subject: account},
         "log_file": str(folder.nats / "nats.log"),
         "logfile_size_limit": 10_000_000,
@@ -96,5 +99,6 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_value(inner)}" for key, inner in value.items()) + "}"
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and text != f'"{value}"':
-        raise ValueError("found a quotation mark, a backslash or a control character in a path or name, expected none")
+        problem = Problem(repr(value), "a quotation mark, a backslash or a control character", "a path without them")
+        raise CallerError("The server's configuration cannot be written.", [problem])
     return text

@@ -34,18 +34,26 @@ class Keeper:
     def __init__(self, joining: Joining, told: Callable[[str], None] | None = None) -> None:
         self._joining, self._told = joining, told or (lambda _: None)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._keep()), name="keeper", daemon=True)
-        self._leaving = threading.Event()
+        self._stop: Callable[[], object] = lambda: None
+        self._started = threading.Event()
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._started.wait()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._leaving.set()
+        self._stop()
         self._thread.join(LEAVE_S)
 
     async def _keep(self) -> None:
-        while not self._leaving.is_set():
+        loop, work = asyncio.get_running_loop(), asyncio.ensure_future(self._for_ever())
+        self._stop = lambda: loop.call_soon_threadsafe(work.cancel)
+        self._started.set()
+        await asyncio.wait([work])
+
+    async def _for_ever(self) -> None:
+        while True:
             try:
                 await self._while_connected()
             except HuizhenError as error:
@@ -58,7 +66,7 @@ class Keeper:
         access = self._joining.folder.keeper_access(self._joining.clock.now())
         client = await connect(access, back=came_back.set)
         try:
-            while not self._leaving.is_set():
+            while True:
                 changes = self._joining.store.changes()
                 if changes != known or came_back.is_set():
                     came_back.clear()

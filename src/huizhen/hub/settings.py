@@ -6,6 +6,7 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,29 +59,9 @@ class HubSettings:
 
 def template(settings: HubSettings) -> str:
     """The settings as a commented file."""
-    addresses = ", ".join(f'"{address}"' for address in settings.addresses)
-    return f"""\
-# Settings of this hub. After a change, start the hub again.
-[hub]
-name = "{settings.name}"
-
-# Where sites dial. Hosts named here stand in the server's certificate, which is made anew when they change.
-addresses = [{addresses}]
-
-# The network interface that the server listens on; 0.0.0.0 for all of them.
-listen = "{settings.listen}"
-port = {settings.port}
-
-# A second port for WebSocket connections, for hospitals whose network lets nothing else through; 0 for none.
-websocket_port = {settings.websocket_port}
-
-# At most so many connections of actors at once, and the largest message in bytes.
-connections = {settings.connections}
-payload_bytes = {settings.payload_bytes}
-
-# The server's program; "" where the addresses are of servers that others run.
-program = "{settings.program}"
-"""
+    text = (files("huizhen.hub") / "settings_template.toml").read_text(encoding="utf-8")
+    values = {name: getattr(settings, name) for name in HubSettings.__slots__}
+    return text.format(**{**values, "addresses": ", ".join(f'"{address}"' for address in settings.addresses)})
 
 
 def read_settings(content: bytes) -> HubSettings:
@@ -92,7 +73,7 @@ def read_settings(content: bytes) -> HubSettings:
     try:
         table = tomllib.loads(content.decode("utf-8"))
     except ValueError as error:
-        problem = Problem("hub.toml", str(error), "TOML")
+        problem = Problem("hub.toml", str(error), "a TOML file with a table [hub]")
         raise CallerError("The hub's settings cannot be read.", [problem]) from None
     problems = [Problem(key, "an unknown table", "[hub] alone") for key in table if key != "hub"]
     hub = table.get("hub")

@@ -29,6 +29,7 @@ FOR_PROGRAMMERS = {
     "__init__.py",
     "canonical.py",
     "clock.py",
+    "federation/wire/subjects.py",
     "methods/training/export.py",
     "privacy/masking/shamir.py",
     "privacy/masking/wide.py",
@@ -40,8 +41,9 @@ FOR_PROGRAMMERS = {
 }
 # SQL, regular expressions, HTML and console markup.
 CODE = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|VALUES|WHERE|ORDER BY|CREATE TABLE|DROP TABLE|"
+    r"\b(SELECT|INSERT|UPDATE [a-z]+ SET|VALUES|CREATE TABLE|DROP TABLE|"
     r"PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
+    r"| WHERE \w+ = \?| ORDER BY "
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.

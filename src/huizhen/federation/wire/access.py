@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -19,9 +20,9 @@ from nats.errors import Error as NatsError
 
 from huizhen.errors import CallerError, FederationError, Problem
 from huizhen.federation.wire.nkeys import KeyPair
-from huizhen.federation.wire.transport import TlsTransport
+from huizhen.federation.wire.transport import InsecureServer, ProxyRefused, TlsTransport
 
-__all__ = ["Access", "Trouble", "connect", "renewed", "trouble_of"]
+__all__ = ["Access", "Trouble", "connect", "renewed", "settled", "trouble_of"]
 
 FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0  # a hub that restarts has all its sites back within it; a site that is shut out asks no oftener
@@ -62,7 +63,7 @@ Subscribe = Callable[[Client], Awaitable[Any]]
 
 async def connect(
     access: Access, *, trouble: Trouble | None = None, timeout_s: float = 10.0, lost: Callable[[], None] | None = None,
-    back: Callable[[], None] | None = None, closed: Callable[[], None] | None = None,
+    back: Callable[[], None] | None = None, closed: Callable[[str], None] | None = None,
 ) -> Client:  # fmt: skip
     """A connection that stands; from then on it comes back by itself, for ever, after waits of 0.05 s that double up to 2 s.
 
@@ -75,7 +76,7 @@ async def connect(
         timeout_s: how long the first connection may take.
         lost: is called when the connection breaks.
         back: is called when it stands again; what was asked in between is to be asked again.
-        closed: is called when it will not come back.
+        closed: is called with a code when it will not come back: ``revoked``, ``expired``, ``asked`` (by this side) or another one.
 
     Raises:
         CallerError: the addresses are of no kind that is known.
@@ -93,6 +94,13 @@ async def connect(
         if last[0] in FINAL and not refused.done():
             refused.set_result(last[0])
 
+    def end() -> None:
+        code = trouble_of(client.last_error) if client.last_error is not None else "asked"
+        if trouble is not None and code != "asked":
+            trouble(code)
+        if closed is not None:
+            closed(code)
+
     if servers[0].startswith("tls"):
         client._transport = TlsTransport(access.proxy)
     # nats-py looks whether anything was configured before it asks for a signature; the greeting alone is not believed.
@@ -108,7 +116,7 @@ async def connect(
             error_cb=error,
             disconnected_cb=_told(lost),
             reconnected_cb=_told(back),
-            closed_cb=_told(closed),
+            closed_cb=_told(end),
             connect_timeout=DIAL_S,
             max_reconnect_attempts=-1,
             reconnect_time_wait=FIRST_WAIT_S,  # type: ignore[arg-type]
@@ -127,8 +135,9 @@ async def connect(
         raise
     if dial.done() and (problem := dial.exception()) is not None:
         last[0] = trouble_of(problem)
+    code = refused.result() if refused.done() else last[0]
     await _abandon(dial, client)
-    raise _refusal(last[0], servers)
+    raise _refusal(code, servers)
 
 
 async def renewed(old: Client, access: Access, subscribe: Subscribe, **options: Any) -> Client:
@@ -148,7 +157,7 @@ async def renewed(old: Client, access: Access, subscribe: Subscribe, **options: 
     new = await connect(access, **options)
     try:
         await subscribe(new)
-        await new.flush()
+        await settled(new)
     except BaseException:
         await new.close()
         raise
@@ -156,38 +165,47 @@ async def renewed(old: Client, access: Access, subscribe: Subscribe, **options: 
     return new
 
 
+async def settled(client: Client) -> None:
+    """Wait until the server has acted on all that was subscribed and published before.
+
+    The client's own `flush` sends its ping past what still waits to be sent; a second one comes behind it.
+    """
+    await client.flush()
+    await client.flush()
+
+
 def trouble_of(error: BaseException) -> str:
     """A code for what went wrong on a connection; the error's own text may hold addresses and names, and stays out of logs.
 
-    ``certificate`` (not from our authority, expired, or for another name), ``no tls``, ``refused`` (key or token unknown),
-    ``expired``, ``revoked``, ``not permitted`` (a subject), ``proxy``, ``slow`` (this side reads too slowly), ``too large``,
+    ``certificate`` (not our authority's, expired, or for another name), ``insecure`` (no TLS), ``refused`` (key or token unknown),
+    ``expired``, ``revoked``, ``forbidden`` (a subject), ``proxy``, ``slow`` (this side reads too slowly), ``oversized``,
     ``unreachable``, or ``protocol`` for all else.
     """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate"
-    text = str(error).lower()
-    told = next((code for mark, code in MARKS if mark in text), None)
-    if told is not None:
-        return told
-    return "unreachable" if isinstance(error, OSError | asyncio.TimeoutError) else "protocol"
+    named = next((code for kind, code in KINDS if isinstance(error, kind)), None)
+    if named is not None:
+        return named
+    told = MARKS.search(str(error))
+    if told is not None and told.lastgroup is not None:
+        return told.lastgroup
+    return "unreachable" if isinstance(error, OSError | TimeoutError) else "protocol"
 
 
-MARKS = (
-    ("offers no tls", "no tls"),
-    ("the proxy", "proxy"),
-    ("authentication expired", "expired"),
-    ("authentication revoked", "revoked"),
-    ("authorization violation", "refused"),
-    ("authorization failed", "refused"),
-    ("permissions violation", "not permitted"),
-    ("slow consumer", "slow"),
-    ("maximum payload", "too large"),
-    ("timeout", "unreachable"),
+KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLCertVerificationError, "certificate"),
+    (InsecureServer, "insecure"),
+    (ProxyRefused, "proxy"),
 )
-FINAL = frozenset({"certificate", "no tls", "refused", "expired", "revoked"})
+# What a NATS server and nats-py say.
+MARKS = re.compile(
+    r"(?P<expired>authentication expired)|(?P<revoked>authentication revoked)"
+    r"|(?P<refused>authorization (violation|failed))|(?P<forbidden>permissions violation)"
+    r"|(?P<slow>slow consumer)|(?P<oversized>maximum payload)|(?P<unreachable>timeout)",
+    re.IGNORECASE,
+)
+FINAL = frozenset({"certificate", "insecure", "refused", "expired", "revoked"})
 SAID = {
     "certificate": "a server whose certificate does not come from the hub's authority, has expired, or is for another name",
-    "no tls": "a server without TLS",
+    "insecure": "a server without TLS",
     "refused": "a hub that does not know this key or refuses its token",
     "expired": "a token that has expired",
     "revoked": "a key that was revoked",
@@ -197,7 +215,7 @@ SAID = {
 }
 REMEDY = {
     "certificate": "Do not go on. Ask the hub's operator which address and which certificate are right.",
-    "no tls": "Do not go on. Somebody may stand between: ask the hub's operator.",
+    "insecure": "Do not go on. Somebody may stand between: ask the hub's operator.",
     "refused": "Ask the hub's operator whether this actor is admitted.",
     "expired": "Ask the hub's operator for a new invitation.",
     "revoked": "Ask the hub's operator why; a revoked key never comes back.",

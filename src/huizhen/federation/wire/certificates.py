@@ -86,7 +86,7 @@ def new_server_certificate(
     signer = load_pem_private_key(authority.key, password=None)
     assert isinstance(signer, EllipticCurvePrivateKey)
     key = generate_private_key(SECP256R1())
-    builder = _builder(_named("huizhen hub"), above.subject, key.public_key(), now, lasts)
+    builder = _builder(_named("huizhen-hub"), above.subject, key.public_key(), now, lasts)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

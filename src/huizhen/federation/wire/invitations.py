@@ -190,7 +190,7 @@ def fingerprint(name: str, nkey: str, identity: str, authority_digest: bytes) ->
     To find other keys with the fingerprint of given ones takes 2^100 tries; it is read aloud, so it holds no 0, 1, 8 and 9
     (base32).
     """
-    facts = {"for": "huizhen fingerprint 1", "name": name, "nkey": nkey, "identity": identity, "authority": authority_digest}
+    facts = {"for": "huizhen-fingerprint-1", "name": name, "nkey": nkey, "identity": identity, "authority": authority_digest}
     letters = b32encode(hashlib.sha256(canonical.encode(facts)).digest()).decode("ascii")
     return "-".join(letters[i : i + 4] for i in range(0, 20, 4))
 

@@ -13,9 +13,17 @@ from urllib.parse import ParseResult, urlsplit
 
 from nats.aio.transport import TcpTransport
 
-__all__ = ["TlsTransport"]
+__all__ = ["InsecureServer", "ProxyRefused", "TlsTransport"]
 
 LONGEST_HEAD = 16_384  # bytes of a proxy's answer
+
+
+class InsecureServer(ConnectionError):
+    """The server offers no TLS."""
+
+
+class ProxyRefused(ConnectionError):
+    """The proxy does not let the connection through."""
 
 
 class TlsTransport(TcpTransport):
@@ -52,13 +60,13 @@ class TlsTransport(TcpTransport):
         handshake = loop.start_tls(self._io_writer.transport, protocol, ssl_context, server_hostname=host)
         transport = await asyncio.wait_for(handshake, connect_timeout)
         if transport is None:
-            raise ConnectionError("the server closed the connection")
+            raise ConnectionAbortedError
         self._io_reader, self._io_writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
         self._secure = True
 
     def write(self, payload: bytes) -> Any:
         if not self._secure:
-            raise ConnectionError("the server offers no TLS")
+            raise InsecureServer
         return super().write(payload)  # type: ignore[no-untyped-call]
 
     def writelines(self, payload: list[bytes]) -> Any:
@@ -81,16 +89,16 @@ async def _through(proxy: str, uri: ParseResult, buffer_size: int) -> tuple[asyn
     place = urlsplit(proxy)
     reader, writer = await asyncio.open_connection(place.hostname, place.port or 3128, limit=max(buffer_size, LONGEST_HEAD))
     host = f"[{uri.hostname}]" if uri.hostname and ":" in uri.hostname else uri.hostname
-    target = f"{host}:{uri.port}"
+    target = f"{host}:{uri.port}".encode("ascii")
     try:
-        writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
+        writer.write(b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, target))
         await writer.drain()
         head = await reader.readuntil(b"\r\n\r\n")
         if head.split(b" ", 2)[1:2] != [b"200"]:
-            raise ConnectionError("the proxy refuses this address")
+            raise ProxyRefused
     except asyncio.IncompleteReadError:
         writer.close()
-        raise ConnectionError("the proxy closed the connection") from None
+        raise ProxyRefused from None
     except BaseException:
         writer.close()
         raise
