@@ -42,7 +42,9 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
         ("policy.methods", METHODS, policy.methods),
         ("accept.methods", METHODS, settings.accept.methods),
     )
-    missing = [problem for where, group, names in named if not isinstance(names, str) for problem in _installed(where, group, names)]
+    missing = [
+        problem for where, group, names in named if not isinstance(names, str) for problem in _installed(where, group, names)
+    ]
     return (*sources, *missing)
 
 

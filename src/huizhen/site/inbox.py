@@ -239,7 +239,9 @@ class Inbox:
         study = content.get("study")
         asked = study.get("method") if isinstance(study, Mapping) else None
         enabled = self.settings.enabled.methods
-        others = [name for name in asked if enabled != "any installed" and name not in enabled] if isinstance(asked, Mapping) else []
+        others = (
+            [name for name in asked if enabled != "any installed" and name not in enabled] if isinstance(asked, Mapping) else []
+        )
         if others:
             problem = Problem("enabled.methods", ", ".join(map(str, others))[:80], "methods that are enabled at this site")
             raise PolicyError("The study cannot run at this site.", [problem])
@@ -273,7 +275,9 @@ class Inbox:
         kept = Kept(digest, study, written(now), written(now + UNREADABLE_FOR), "open", one.state, (why,), one.proposal)
         self.store.add(kept)
         if self.settings.accept.unfitting == "decline":
-            self._decide(kept, "decline", BY_RULES, reason="this site cannot read the proposal, or its methods are not enabled here")
+            self._decide(
+                kept, "decline", BY_RULES, reason="this site cannot read the proposal, or its methods are not enabled here"
+            )
 
     def _over(self, digest: str, state: str) -> None:
         kept = self.store.suggestion(digest)

@@ -66,7 +66,9 @@ def _unfitting(settings: Settings, proposal: Proposal) -> Iterator[tuple[str, st
     accept, study = settings.accept, proposal.study
     if accept.who != "anyone" and proposal.initiator.name not in accept.who:
         yield "accept.who", f"accept.who does not name {proposal.initiator.name}"
-    others = [one.method.name for one in study.analyses if accept.methods != "any enabled" and one.method.name not in accept.methods]
+    others = [
+        one.method.name for one in study.analyses if accept.methods != "any enabled" and one.method.name not in accept.methods
+    ]
     if others:
         yield "accept.methods", f"accept.methods does not name {', '.join(dict.fromkeys(others))}"
     if study.protection.sum not in accept.sums:
@@ -79,7 +81,10 @@ def _unfitting(settings: Settings, proposal: Proposal) -> Iterator[tuple[str, st
         found = f"accept.max_epsilon is {accept.max_epsilon:g}, and the study spends {proposal.spends.epsilon:g}"
         yield "accept.max_epsilon", found
     if len(proposal.sites) < accept.min_participants:
-        yield "accept.min_participants", f"accept.min_participants is {accept.min_participants}, and {len(proposal.sites)} sites take part"
+        yield (
+            "accept.min_participants",
+            f"accept.min_participants is {accept.min_participants}, and {len(proposal.sites)} sites take part",
+        )
 
 
 def _enabled(what: str, enabled: list[str] | str, name: str) -> Decision:
