@@ -114,6 +114,7 @@ def _print(context: typer.Context, found: list[tuple[Drafted, Life]], *, as_json
         typer.echo(say("no studies", context.obj))
     else:
         table = Table(*(translate(head, context.obj) for head in HEADS), box=None, pad_edge=False)
+        table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
         for one in facts:
             table.add_row(one["id"], one["title"], one["initiator"], str(one["priority"]), translate(one["state"], context.obj))
         Terminal().print(table)
