@@ -33,7 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 def studies(context: typer.Context, dir: Dir = Path("huizhen-hub"), as_json: AsJson = False) -> None:
     """List all studies, in the order of submission."""
     with _store(dir) as store:
-        found = [(one, life_in(store, one.id)) for one in store.studies() if store.events(one.id)]
+        found = [(one, life_in(store, one.id)) for one in store.studies()]
     _print(context, found, as_json=as_json)
 
 
@@ -41,7 +41,7 @@ def queue(context: typer.Context, dir: Dir = Path("huizhen-hub"), as_json: AsJso
     """List the studies that may start now: the highest priority first, then the one that was submitted first."""
     now = WallClock().now()
     with _store(dir) as store:
-        lives = [(one, life_in(store, one.id)) for one in store.studies() if store.events(one.id)]
+        lives = [(one, life_in(store, one.id)) for one in store.studies()]
     waiting = sorted(((one, life) for one, life in lives if ready(life, now)), key=lambda pair: (-pair[0].priority, pair[0].place))
     _print(context, waiting, as_json=as_json)
 
@@ -114,6 +114,7 @@ def _print(context: typer.Context, found: list[tuple[Drafted, Life]], *, as_json
         typer.echo(say("no studies", context.obj))
     else:
         table = Table(*(translate(head, context.obj) for head in HEADS), box=None, pad_edge=False)
+        table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
         for one in facts:
             table.add_row(one["id"], one["title"], one["initiator"], str(one["priority"]), translate(one["state"], context.obj))
         Terminal().print(table)

@@ -69,6 +69,7 @@ def inbox(
         typer.echo(say("inbox empty", context.obj))
     else:
         table = Table(*(translate(head, context.obj) for head in HEADS), box=None, pad_edge=False)
+        table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
         for one in entries:
             facts = _fact(one)
             cells = (

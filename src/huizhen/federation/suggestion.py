@@ -1,4 +1,4 @@
-"""A proposal in plain words, for the person at a site who decides: who asks, what is read, what leaves, how protected, at which cost.
+"""A proposal in plain words, for whoever decides at a site: who asks, what is read, what leaves, how protected, at which cost.
 
 Every line is one sentence of the catalogue, so that it reads in Chinese too. Nothing is promised that the study does not say, and
 what is not known beforehand is said to be unknown.

@@ -80,6 +80,7 @@ class HubStore:
         self.path = path
         self._lock = threading.RLock()
         self._claim: sqlite3.Connection | None = None
+        self._drafted: dict[str, Drafted] = {}  # what was submitted never changes
         with _explained(path):
             if _only_read:
                 self._file = _connect(f"{path.resolve().as_uri()}?mode=ro")
@@ -130,14 +131,17 @@ class HubStore:
 
     def drafted(self, id: str) -> Drafted | None:
         """One study, or None."""
-        found = self._ask("SELECT place, id, initiator, key, priority, expires_s, content FROM study WHERE id = ?", (id,))
-        return _drafted(found[0]) if found else None
+        if id not in self._drafted:
+            found = self._ask("SELECT place, id, initiator, key, priority, expires_s, content FROM study WHERE id = ?", (id,))
+            if not found:
+                return None
+            self._drafted[id] = _drafted(found[0])
+        return self._drafted[id]
 
     def studies(self) -> tuple[Drafted, ...]:
-        """All studies, in the order of submission."""
-        return tuple(
-            map(_drafted, self._ask("SELECT place, id, initiator, key, priority, expires_s, content FROM study ORDER BY place"))
-        )
+        """All studies whose life has begun, in the order of submission."""
+        begun = self._ask("SELECT id FROM study WHERE EXISTS (SELECT 1 FROM event WHERE study = id) ORDER BY place")
+        return tuple(one for (id,) in begun if (one := self.drafted(id)) is not None)
 
     def append(self, study: str, number: int, content: Mapping[str, Any], *, ledger: int) -> None:
         """Keep event `number` of a life, whose entry in the ledger is number `ledger`."""
