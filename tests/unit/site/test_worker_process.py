@@ -32,7 +32,7 @@ from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.process import WorkerProcess
 from huizhen.site.worker.speech import Order
 
-UNRULY = '''
+UNRULY = """
 import os, resource, signal, socket, subprocess, sys, time
 import numpy as np
 from huizhen import extension
@@ -120,7 +120,7 @@ def deed(name):
     return step
 
 METHOD = ScriptedMethod("unruly", UnrulySpec, program, {name: deed(name) for name in DEEDS}, lambda spec: [Use("age", "number")])
-'''
+"""
 AGES = np.arange(40.0, 90.0)
 LIMITS = Limits(memory=3 * 2**30, answer_s=30, open_s=60, files=64, file_bytes=2**20, frame=2**26, log=200_000)
 
@@ -247,7 +247,15 @@ def test_a_worker_has_a_clean_environment_and_its_limits(worker, monkeypatch):
     assert around.parts["ledger"].values == [0], "keys and ledgers are not even loaded"
     failure(worker, "kill")
     names = said(worker).rpartition(b"environment:")[2].split(b"\n")[0].decode().split()
-    ours = {"PYTHONPATH", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8", "PYTHONUNBUFFERED", "LC_CTYPE"}
+    ours = {
+        "PYTHONPATH",
+        "PYTHONSAFEPATH",
+        "PYTHONNOUSERSITE",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUTF8",
+        "PYTHONUNBUFFERED",
+        "LC_CTYPE",
+    }
     own = {name for name in names if not name.startswith(("KMP_", "OMP_"))}
     assert own <= {*launch.HANDED_ON, *ours}
 
@@ -263,7 +271,9 @@ def test_what_claims_more_rows_than_mustered_stays_at_the_site(worker, study):
     gate = Gate("east", DisclosurePolicy(), MemoryLedger(new_key()), ManualClock())
     site = Participant("east", study, worker, gate=gate, scheme=PlainSum())
     question = Question("unruly", "crowd", {}, ("age",))
-    ask = Ask(study.digest, "r", "unruly", 2, "answer", question, ("east",), "plain", scope_of(study, study.analyses[0]), lineage="c")
+    ask = Ask(
+        study.digest, "r", "unruly", 2, "answer", question, ("east",), "plain", scope_of(study, study.analyses[0]), lineage="c"
+    )
     reply = site.respond(ask)
     assert isinstance(reply, Failed)
     assert "claims more rows" in reply.reason
@@ -345,7 +355,7 @@ def test_a_worker_that_cannot_begin_says_why(another, order, words):
 
 def test_a_worker_ends_when_its_agent_is_gone(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none"}'
+    settings = '{"network": "none", "rank": 0, "meeting": ""}'
     child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
     theirs.close()
     ours.close()
@@ -358,7 +368,7 @@ def test_a_worker_ends_when_its_agent_is_gone(here):
 
 def test_what_is_no_frame_ends_the_worker_and_not_more(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none"}'
+    settings = '{"network": "none", "rank": 0, "meeting": ""}'
     child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
     theirs.close()
     try:
@@ -375,7 +385,9 @@ def test_what_is_no_frame_ends_the_worker_and_not_more(here):
 
 def test_an_agent_loads_no_tables_and_no_networks():
     code = "import sys, huizhen.site.worker.process; raise SystemExit(any(n in sys.modules for n in ('torch', 'pandas', 'duckdb')))"
-    child = launch.Child(launch.Popen([sys.executable, "-c", code], stdout=launch.PIPE, env=launch.environment(), start_new_session=True))
+    child = launch.Child(
+        launch.Popen([sys.executable, "-c", code], stdout=launch.PIPE, env=launch.environment(), start_new_session=True)
+    )
     try:
         assert child.ended(30) == 0
     finally:

@@ -26,7 +26,6 @@ from huizhen.methods.training.own import after_training, at, named, settle
 from huizhen.methods.training.privately import train_privately
 from huizhen.methods.training.recipe import Recipe
 from huizhen.methods.training.rows import Rows, fold_of, forget, prepare
-from huizhen.methods.training.secret import Entropy
 from huizhen.privacy.release import Answer, Part, Question
 
 __all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
@@ -64,7 +63,7 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
     weights = _with_own_layers(learner, facts, settled)
     sums = judge(learner, learner.aim, weights, rows, facts["folds"], bins=COARSE)  # finely after the last round
     if _has_the_turn(facts, examples) and len(rows(0)):
-        trained = _trained(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)), entropy=local.entropy)
+        trained = _trained(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)), local=local)
         change, settled = _change(learner, facts, weights, trained, settled)
         sums |= change
     else:
@@ -101,14 +100,14 @@ def _trained(
     settled: Mapping[str, Any],
     *,
     seed: int,
-    entropy: Entropy | None,
+    local: Local,
 ) -> Trained:
     """What came of training on a site's rows."""
     recipe, control = Recipe.from_facts(facts["recipe"]), facts["control"]
     drift = None if control is None else control - _own_control(learner, facts, settled)
     if recipe.private is not None:
-        return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=entropy, drift=drift)
-    return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift)
+        return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=local.entropy, drift=drift)
+    return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift, team=local.team)
 
 
 def _own_control(learner: Learner, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> Floats:
