@@ -16,7 +16,7 @@ from huizhen.errors import HuizhenError
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
-from huizhen.federation.rounds import add_up
+from huizhen.federation.rounds import Adding
 from huizhen.federation.scheme import PlainSum
 from huizhen.federation.study import Study
 from huizhen.federation.workplace import Here, draw_key
@@ -90,13 +90,14 @@ def walk(study, analysis, workplaces):
     terms = Terms(variables=VARIABLES, roster=SITES, seed=11)
     state, kept, said, turn = analysis.method.begin(analysis.spec, terms), dict.fromkeys(SITES, EMPTY), [], 1
     while not isinstance(question := analysis.method.ask(state), Finished):
-        answers = {}
+        sums = Adding()
         for site in SITES:
             draw = draw_key(11, site, analysis.label, turn)
             worked = workplaces[site].answer(analysis.label, question, kept[site], draw=draw, course="c")
-            answers[site], kept[site] = worked.answer, worked.kept
+            kept[site] = worked.kept
+            sums.add(site, worked.answer)
             said.append(canonical.encode(answer_to(worked.answer)))
-        state, turn = analysis.method.fold(state, add_up(answers, SITES)), turn + 1
+        state, turn = analysis.method.fold(state, sums.total()), turn + 1
     assert not question.result.failure, question.result.failure
     return said, canonical.encode(kept)
 

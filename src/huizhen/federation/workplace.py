@@ -18,7 +18,7 @@ from huizhen.data.examples import Examples
 from huizhen.errors import FederationError, MachineError, Problem
 from huizhen.federation.selection import select
 from huizhen.federation.study import Analysis, Study
-from huizhen.methods.method import Local
+from huizhen.methods.method import Local, Team
 from huizhen.privacy.release import Answer, Question
 
 __all__ = ["DRAW_BYTES", "Here", "Unanswered", "Worked", "Workplace", "draw_key"]
@@ -100,13 +100,17 @@ class Here:
         study: the study that the site accepted.
         examples: the site's rows, with every variable that the study reads.
         entropy: so many bytes from the site's secure source, for methods whose draws must stay secret; None: they do not answer.
+        team: with whom this process computes an answer; None: alone.
     """
 
-    def __init__(self, study: Study, examples: Examples, entropy: Callable[[int], bytes] | None = None) -> None:
+    def __init__(
+        self, study: Study, examples: Examples, entropy: Callable[[int], bytes] | None = None, *, team: Team | None = None
+    ) -> None:
         self._analyses = {analysis.label: analysis for analysis in study.analyses}
         self._study = study
         self._examples: Examples | None = examples
         self._entropy = entropy
+        self._team = team
         self._chosen: _Chosen | None = None
         self._draws = _Draws()
 
@@ -119,7 +123,7 @@ class Here:
         chosen = self._rows_of(analysis)
         if chosen.course != course:
             chosen.course, chosen.memo = course, {}
-        local, rng = Local(kept, chosen.memo, self._entropy, counted), self._draws.of(draw)
+        local, rng = Local(kept, chosen.memo, self._entropy, counted, self._team), self._draws.of(draw)
         answer, after = chosen.analysis.method.answer(question, chosen.examples, local, rng=rng)
         chosen.memo = after.memo
         return Worked(answer, after.kept)

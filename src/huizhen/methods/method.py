@@ -42,6 +42,7 @@ __all__ = [
     "ScriptedMethod",
     "Spec",
     "Step",
+    "Team",
     "Unsound",
     "Use",
     "without_noise",
@@ -80,6 +81,21 @@ class Use:
     kind: Literal["number", "category", "any", "image"]
 
 
+class Team(Protocol):
+    """Processes of one site that compute one answer together, each on its share of the rows; all are asked the same."""
+
+    @property
+    def rank(self) -> int:
+        """Which of them this is, from 0."""
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+
+    def add(self, values: Any) -> None:
+        """Replaces a tensor by its sum over all of them, to the same bytes in each; all call it alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """What a site keeps for one analysis; never released.
@@ -89,12 +105,14 @@ class Local:
         memo: derived from rows and questions, rebuilt when lost, never checkpointed.
         entropy: so many bytes from the site's secure source, for what must stay secret; None: the site was given none.
         counted: the number of the site's rows as it was told, with noise, where noise hides a patient; None: it is no secret.
+        team: with whom this process computes; None: alone.
     """
 
     kept: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     memo: dict[str, Any] = field(default_factory=dict)
     entropy: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
     counted: int | None = None
+    team: Team | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ ALLOWED, EPERM, KILLED = 0x7FFF0000, 0x00050001, 0x80000000
 X86, ARM = 0xC000003E, 0xC00000B7
 
 
-def judged(machine: str, architecture: int, number: int) -> int:
+def judged(machine: str, architecture: int, number: int, *, family: int = 2, families: tuple[int, ...] = ()) -> int:
     """What the kernel would do: the filter run by hand."""
-    lines = [struct.unpack_from("<HBBI", confine.filter_of(machine), at) for at in range(0, len(confine.filter_of(machine)), 8)]
-    seen, at, loaded = {0: number, 4: architecture}, 0, 0
+    lines = list(struct.iter_unpack("<HBBI", confine.filter_of(machine, families)))
+    seen, at, loaded = {0: number, 4: architecture, 16: family}, 0, 0
     while True:
         code, hit, miss, value = lines[at]
         at += 1
@@ -40,6 +40,14 @@ def test_sockets_are_refused_and_work_goes_on(machine, architecture, refused, al
     assert {judged(machine, architecture, number) for number in allowed.values()} == {ALLOWED}
 
 
+def test_on_the_loop_only_sockets_of_its_own_network_are_made():
+    for machine, architecture, number in (("x86_64", X86, 41), ("aarch64", ARM, 198)):
+        found = {family: judged(machine, architecture, number, family=family, families=(2, 10, 16)) for family in range(50)}
+        assert {family for family, what in found.items() if what == ALLOWED} == {2, 10, 16}
+        assert set(found.values()) == {ALLOWED, EPERM}
+        assert judged(machine, architecture, 425, families=(2, 10, 16)) == EPERM
+
+
 def test_calls_by_another_architectures_numbers_end_the_process():
     assert judged("x86_64", 0x40000003, 102) == KILLED  # i386, whose socketcall makes sockets too
     assert judged("x86_64", X86, 0x40000000 + 41) == KILLED  # x32
@@ -56,5 +64,5 @@ def test_a_worker_does_not_start_where_the_network_cannot_be_taken_away(monkeypa
         raise confine.NotConfined("the kernel takes no filter of system calls (Function not implemented)")
 
     monkeypatch.setattr(program, "confine", refuse)
-    assert program.main("3", '{"network": "none"}') == program.UNCONFINED
+    assert program.main("3", '{"network": "none", "rank": 0, "meeting": ""}') == program.UNCONFINED
     assert "the network cannot be taken away" in capsys.readouterr().err

@@ -23,11 +23,10 @@ ARRAYS = st.builds(
     st.sampled_from([(), (0,), (3,), (2, 3), (1024,), (40, 40), (2, 0, 5), (4097,), (16, 8, 64)]),
     st.integers(0, 99),
 )
-BODIES = st.dictionaries(
-    st.text(max_size=5),
-    st.recursive(SCALARS | ARRAYS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)),
-    max_size=5,
-)  # fmt: skip
+INNER = st.recursive(
+    SCALARS | ARRAYS, lambda each: st.lists(each, max_size=4) | st.dictionaries(st.text(max_size=4), each, max_size=4)
+)
+BODIES = st.dictionaries(st.text(max_size=5), INNER, max_size=5)
 
 
 def joined(frame: Frame) -> bytes:

@@ -355,7 +355,7 @@ def test_a_worker_that_cannot_begin_says_why(another, order, words):
 
 def test_a_worker_ends_when_its_agent_is_gone(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none"}'
+    settings = '{"network": "none", "rank": 0, "meeting": ""}'
     child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
     theirs.close()
     ours.close()
@@ -368,7 +368,7 @@ def test_a_worker_ends_when_its_agent_is_gone(here):
 
 def test_what_is_no_frame_ends_the_worker_and_not_more(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none"}'
+    settings = '{"network": "none", "rank": 0, "meeting": ""}'
     child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
     theirs.close()
     try:

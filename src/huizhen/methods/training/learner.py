@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import CHUNK
 from huizhen.errors import Problem, SiteError, StudyError
+from huizhen.methods.method import Team
 from huizhen.methods.networks import Network, build, describe, in_memory, kind, require_torch
 from huizhen.methods.scores.aim import Aim
 from huizhen.methods.training.batches import flips_of, inputs_of, mirrored, targets_of
-from huizhen.methods.training.losses import loss_of
+from huizhen.methods.training.losses import ROWS_MEET, loss_of
 from huizhen.methods.training.optimiser import Optimiser
 from huizhen.methods.training.order import DROPOUT, Schedule, draw, row_orders, seed_of
 from huizhen.methods.training.recipe import Recipe
@@ -80,6 +81,7 @@ class Learner:
         normalisation: which entries belong to batch normalisation, bool (size,).
         dense: fully connected, with what stands between such layers.
         draws: draws in training (dropout).
+        shares: the gradient of a batch is the mean of its rows', so that a team can share the batch out.
         names: name and shape of each piece of the weights, in order.
 
     Raises:
@@ -110,6 +112,7 @@ class Learner:
         self.normalisation = self.store.normalisation
         self._operations = describe(network.name, network.inputs, network.outputs, network.settings).operations
         self.dense, self.draws = _is_dense(self.store.module), _draws(self.store.module)
+        self.shares = not (self.draws or self.normalisation.any() or aim.task in ROWS_MEET)
 
     def initial(self, seed: int) -> Weights:
         """Torch's own initialisation of the layers under ``torch.manual_seed(seed)``, float32 (size,)."""
@@ -125,6 +128,7 @@ class Learner:
         *,
         seed: int,
         drift: NDArray[np.float32] | None = None,
+        team: Team | None = None,
     ) -> Trained:
         """The weights after training on a site's rows.
 
@@ -135,12 +139,15 @@ class Learner:
             recipe: how; without `private`, which `train_privately` reads.
             seed: of the order of rows, dropout and mirroring.
             drift: added to every gradient, (parameters,) (Karimireddy et al. 2020, alg. 1: c - c_i).
+            team: with whom each batch is shared out (data-parallel; Li et al., PVLDB 13(12), 2020), to the same weights but for
+                the order of additions. Batches are not shared out where their rows meet or something is drawn for the whole batch
+                (batch normalisation, dropout, Cox): all then compute the same.
 
         Raises:
             SiteError: training diverged, memory ran out, there are too few rows, or they are of another shape; or the recipe is
                 private.
         """
-        found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift)
+        found = self.attempt(weights, inputs, targets, recipe, seed=seed, drift=drift, team=team)
         if found.diverged:
             raise diverged(found.diverged)
         return found
@@ -154,6 +161,7 @@ class Learner:
         *,
         seed: int,
         drift: NDArray[np.float32] | None = None,
+        team: Team | None = None,
     ) -> Trained:
         """As `train`, but training that diverged is told in what it gives, and ends there."""
         if recipe.private is not None:
@@ -174,7 +182,10 @@ class Learner:
                 (first,), (count,) = schedule.bounds(step)
                 chosen = order[0, first : first + count]
                 flips = flips_of(seeds, schedule.epoch(step), chosen[None])[0] if recipe.augment == "flip" else None
-                loss = self._gradient(inputs[chosen], targets[chosen], flips)
+                if team is None or not self.shares:
+                    loss = self._gradient(inputs[chosen], targets[chosen], flips)
+                else:
+                    loss = self._shared_gradient(inputs, targets, chosen, flips, team)
                 if not isfinite(loss):
                     return Trained(self.store.weights(), step + 1, loss, rows, step + 1)
                 total, seen = total + loss * int(count), seen + int(count)
@@ -234,6 +245,25 @@ class Learner:
         loss: Tensor = self.loss(self.store.module(x), y, torch.ones(len(x), device=self.device))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
+
+    def _shared_gradient(
+        self, inputs: Rows, targets: Rows, chosen: NDArray[np.int64], flips: NDArray[np.bool_] | None, team: Team
+    ) -> float:
+        """As `_gradient`, of a batch of which each of a team takes every so manyth row."""
+        import torch
+
+        mine = slice(team.rank, None, team.size)
+        own, weight = chosen[mine], len(chosen[mine]) / len(chosen)
+        if len(own):
+            loss = self._gradient(inputs[own], targets[own], None if flips is None else flips[mine]) * weight
+            self.store.gradient.mul_(weight)
+        else:  # fewer rows than processes
+            loss = 0.0
+            self.store.gradient.zero_()
+        team.add(self.store.gradient)
+        whole = torch.tensor([loss], dtype=torch.float64, device=self.device)
+        team.add(whole)
+        return float(whole.item())
 
     def _forward(self, inputs: Rows) -> NDArray[np.float32]:
         found: NDArray[np.float32] = self.store.module(inputs_of(inputs, self.device)).cpu().numpy()

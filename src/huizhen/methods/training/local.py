@@ -115,7 +115,7 @@ def _trained(
             raise SiteError(ROWS_ACT)
         secret, told = local.entropy, local.counted
         return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=secret, drift=drift, counted=told)
-    return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift)
+    return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift, team=local.team)
 
 
 def _own_control(learner: Learner, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> Floats:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
+from typing import Any
 
-__all__ = ["HANDED_ON", "Child", "environment", "launch"]
+__all__ = ["HANDED_ON", "Child", "environment", "launch", "launch_beside"]
 
 # What of the agent's environment a worker sees: where programs, scratch files and graphics processors are, and how many threads to
 # take. No proxy, no token, no home.
@@ -45,10 +47,8 @@ class Child:
     def kill(self) -> int:
         """Ends it and all that it started, at once; its exit status."""
         if self._process.poll() is None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)  # it leads a group of its own
-            except ProcessLookupError:
-                pass
         return self._process.wait()
 
     def close(self) -> None:
@@ -81,16 +81,22 @@ def launch(module: str, arguments: Sequence[str], *, hand_over: Sequence[int]) -
     Raises:
         OSError: it cannot be started.
     """
+    settings: dict[str, Any] = {"stdout": PIPE, "stderr": STDOUT, "start_new_session": True}
+    return Child(_started(module, arguments, hand_over, settings))
+
+
+def launch_beside(module: str, arguments: Sequence[str], *, hand_over: Sequence[int]) -> Popen[bytes]:
+    """Starts a module of this package in this process's own group, which is ended as one; it speaks where this process does.
+
+    Args:
+        hand_over: as of `launch`.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return _started(module, arguments, hand_over, {})
+
+
+def _started(module: str, arguments: Sequence[str], hand_over: Sequence[int], settings: Mapping[str, Any]) -> Popen[bytes]:
     command = [sys.executable, "-m", module, *arguments]
-    return Child(
-        Popen(
-            command,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env=environment(),
-            pass_fds=tuple(hand_over),
-            start_new_session=True,
-            cwd="/",
-        )
-    )
+    return Popen(command, stdin=DEVNULL, env=environment(), pass_fds=tuple(hand_over), cwd="/", **settings)

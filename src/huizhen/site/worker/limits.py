@@ -21,6 +21,7 @@ class Limits:
         files: open files.
         file_bytes: the largest file that it may write.
         frame: bytes of the largest question or answer.
+        ranks: processes that compute a heavy answer together, each with these limits and all rows; 1: the worker alone.
         log: bytes of the site's log of this worker; as much again is kept of what was before.
     """
 
@@ -31,6 +32,7 @@ class Limits:
     files: int = 256
     file_bytes: int = 2**30
     frame: int = 4 * 2**30
+    ranks: int = 1
     log: int = 2**20
 
 

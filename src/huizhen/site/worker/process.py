@@ -7,8 +7,10 @@ sentence, and no other: the next question finds a fresh worker that has begun to
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -44,6 +46,7 @@ class _Running:
     opened: int | None = None  # rows of its source, once it has told them
     held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose state it holds since its last answer
     turn: int = 0
+    meeting: Path | None = None  # a folder in which its ranks find each other
 
 
 class WorkerProcess:
@@ -147,7 +150,9 @@ class WorkerProcess:
             if self._closed:
                 raise Unanswered("closed", "the worker was closed")
             ours, theirs = socket.socketpair()
-            settings = json.dumps({**asdict(self._limits), "network": self._network})
+            meeting = Path(tempfile.mkdtemp(prefix="ranks-")) if self._limits.ranks > 1 else None
+            place = {"network": self._network, "rank": 0, "meeting": str(meeting / "file") if meeting else ""}
+            settings = json.dumps({**asdict(self._limits), **place})
             try:
                 child = launch(PROGRAM, [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
             except OSError as error:
@@ -155,7 +160,7 @@ class WorkerProcess:
                 raise Unanswered("ended", f"the worker cannot be started ({type(error).__name__})") from None
             finally:
                 theirs.close()
-            running = self._running = _Running(child, ours, self._log.follow(child))
+            running = self._running = _Running(child, ours, self._log.follow(child), meeting=meeting)
             self._told(running, Frame(first, self._order.body()), self._limits.open_s)
         return self._running
 
@@ -195,8 +200,8 @@ class WorkerProcess:
         except (TimeoutError, OSError, ValueError) as error:
             raise self._over(self._why(running, error, within_s)) from None
         failure = Unanswered(code if code in CODES else "broke", sentence[:LONGEST])
-        if code == "memory":
-            self._over(failure)  # what could not be had is let go of with the process
+        if code in ("memory", "ended") or (self._limits.ranks > 1 and kind == "answered"):
+            self._over(failure)  # what could not be had is let go of with the process; ranks may still wait for each other
         raise failure
 
     def _over(self, failure: Unanswered | None, *, again: bool = True) -> Unanswered:
@@ -237,6 +242,8 @@ def _end(running: _Running) -> None:
     running.child.kill()
     running.line.close()
     running.log.join(REAP_S)
+    if running.meeting is not None:
+        shutil.rmtree(running.meeting, ignore_errors=True)
 
 
 def _name(number: int) -> str:

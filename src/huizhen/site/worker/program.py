@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 
-from huizhen.site.worker.confine import NotConfined, confine
+from huizhen.site.worker.confine import NotConfined, confine, confine_to_loop
 from huizhen.site.worker.limits import Limits, apply
 
 __all__ = ["UNCONFINED", "main"]
@@ -22,17 +22,21 @@ UNCONFINED = 71  # exit status where the kernel does not take the network away; 
 def main(line: str, settings: str) -> int:
     """Serves until the agent hangs up; the exit status."""
     said = json.loads(settings)
-    network, limits = said.pop("network"), Limits(**said)
+    network, rank, meeting = (said.pop(name) for name in ("network", "rank", "meeting"))
+    limits = Limits(**said)
     if network != "open":
         try:
-            confine()
+            if limits.ranks == 1:
+                confine()
+            elif rank == 0:
+                confine_to_loop()  # its ranks are born into it
         except NotConfined as error:
             print(f"the network cannot be taken away: {error}", file=sys.stderr)
             return UNCONFINED
     apply(limits)
-    from huizhen.site.worker.serving import serve  # only now: it loads what starts threads
+    from huizhen.site.worker.serving import Place, serve  # only now: it loads what starts threads
 
-    serve(int(line), limits)
+    serve(int(line), limits, Place(network, rank, meeting))
     return 0
 
 

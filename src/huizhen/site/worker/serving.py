@@ -13,6 +13,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from huizhen import extension
@@ -26,19 +27,31 @@ from huizhen.federation.workplace import Here
 from huizhen.privacy.release import EMPTY
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
 from huizhen.site.worker.limits import Limits, allow_cpu
+from huizhen.site.worker.ranks import DONE, Group, Ranks, RanksLost, computed_together
 from huizhen.site.worker.speech import Order, answer_to, is_draw, question_from, taken
 
-__all__ = ["NETWORKS", "serve"]
+__all__ = ["NETWORKS", "Place", "serve"]
 
 NETWORKS = "huizhen.networks"  # the entry-point group
 MEMORY = "the site ran out of memory; a smaller batch, or a smaller network, needs less"
 
 
-def serve(number: int, limits: Limits) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process stands: its network, its rank, and the file by which the ranks of a worker meet."""
+
+    network: str
+    rank: int
+    meeting: str
+
+
+def serve(number: int, limits: Limits, place: Place) -> None:
     """Answers whatever comes on a socket, until the other side hangs up."""
     line = socket.socket(fileno=number)
     threading.Thread(target=_end_with, args=(number,), daemon=True).start()
-    worker = _Worker()
+    team = Group(place.rank, limits.ranks, place.meeting, limits.answer_s) if limits.ranks > 1 else None
+    others = Ranks(limits, place.network, place.meeting) if team is not None and place.rank == 0 else None
+    worker = _Worker(limits, team, others)
     while True:
         try:
             frame = receive(line, most=limits.frame)
@@ -70,7 +83,10 @@ def _end_with(number: int) -> None:
 class _Worker:
     """Rows, once they are opened, and what the agent knows to be kept here."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits, team: Group | None, others: Ranks | None) -> None:
+        self._limits = limits
+        self._team = team
+        self._others = others
         self._here: Here | None = None
         self._held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose, and what the last answer left
         self._words: dict[str, Callable[[Mapping[str, Any]], Frame]] = {
@@ -88,12 +104,18 @@ class _Worker:
     def _said(self, frame: Frame) -> Frame:
         try:
             return self._words[frame.kind](frame.body)
+        except RanksLost as error:
+            return _failed("ended", str(error))
         except HuizhenError as error:
             return _failed("refused", str(error))
         except MemoryError:
             return _failed("memory", MEMORY)
         except Exception as error:  # its text may hold values: it stays at the site
             traceback.print_exc()
+            if self._team is not None and self._others is None:
+                os._exit(1)  # the others notice, and wait for it no longer
+            if self._others is not None and not self._others.are_here():
+                return _failed("ended", str(self._others.lost()))
             kind, place = type(error).__name__, where_it_broke(error)
             return _failed("broke", f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
@@ -110,8 +132,14 @@ class _Worker:
     def _open(self, body: Mapping[str, Any]) -> Frame:
         order = Order.of(body)
         study = _study(order)
+        if self._others is not None:
+            self._others.tell(Frame("open", body))
         examples = open_source(order.source).read(order.variables, site=order.site)
-        self._here = Here(study, examples, secrets.token_bytes)
+        self._here = Here(study, examples, secrets.token_bytes, team=self._team)
+        if self._team is not None and self._others is None:
+            return DONE
+        if self._others is not None:
+            self._others.hear(self._limits.open_s)
         return Frame("opened", {"rows": examples.rows})
 
     def _muster(self, body: Mapping[str, Any]) -> Frame:
@@ -128,8 +156,16 @@ class _Worker:
             if whose != analysis:
                 raise ValueError
         self._held = ("", EMPTY)
+        asked = question_from(question)
+        others = self._others if computed_together(asked) else None
+        if others is not None:
+            others.tell(Frame("answer", {**body, "kept": kept}))
         started_s = process_seconds()
-        worked = self._rows.answer(analysis, question_from(question), kept, draw=draw, course=course, counted=counted)
+        worked = self._rows.answer(analysis, asked, kept, draw=draw, course=course, counted=counted)
+        if self._team is not None and self._others is None:
+            return DONE
+        if others is not None:
+            others.hear(self._limits.answer_s)
         self._held = (analysis, worked.kept)
         return Frame(
             "answered",
