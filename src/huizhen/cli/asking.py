@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,7 +119,15 @@ def add_to(app: typer.Typer) -> None:
         app.command(name)(command)
 
 
-COMMANDS = {"join": join, "submit": submit, "status": status, "watch": watch, "cancel": cancel, "result": result, "list": studies}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "join": join,
+    "submit": submit,
+    "status": status,
+    "watch": watch,
+    "cancel": cancel,
+    "result": result,
+    "list": studies,
+}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What hub and site settle before the first ask of a run, as canonical values, read whole: which proposal, which run, who, how read."""
+"""What hub and site settle before the first ask of a run, as canonical values, read whole: what, which run, who, how read."""
 
 from __future__ import annotations
 

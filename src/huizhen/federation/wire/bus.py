@@ -175,12 +175,12 @@ class Bus:
             options = {"back": self._on_back, "closed": self._when_closed()}
             self._client = await renewed(self._client, self._access(), self._heard_on, **options)
 
-    def _when_closed(self) -> Callable[[], None]:
+    def _when_closed(self) -> Callable[[str], None]:
         """What is called when the connection that is made now is closed for good; of those before it, nothing is."""
         self._made += 1
         mine = self._made
 
-        def closed() -> None:
+        def closed(_why: str) -> None:
             if mine == self._made:
                 self._ended.set()
 
