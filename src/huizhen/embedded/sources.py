@@ -16,12 +16,12 @@ from huizhen.data.frames import images_in
 from huizhen.data.images import ImageFacts, disagreements
 from huizhen.data.records import Source, open_source, table
 from huizhen.errors import DataError, Problem
+from huizhen.federation.reading import STRAY, as_declared, settled, unsettled
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
 
 __all__ = ["Opened", "Table", "as_read", "open_tables"]
 
-STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 Reading = Callable[[str, str, int], None]
 Table = str | Path | Mapping[str, Any] | Any  # Any: a pandas DataFrame, which the core does not import
 
@@ -159,7 +159,7 @@ def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]
         problems += [_of(site, problem) for site, problem in wrong.items()]
     if problems:
         raise DataError("The sites' data cannot be read as the study needs them.", problems)
-    return {name: _declared(study, name, variable) for name, variable in variables.items()}
+    return {name: as_declared(study, name, variable) for name, variable in variables.items()}
 
 
 def _as_column(column: Column) -> Variable:
@@ -200,30 +200,9 @@ def _shape(study: Study, name: str) -> tuple[int, ...]:
 
 
 def _settle(study: Study, sources: Mapping[str, _Source], images: Mapping[str, tuple[int, ...]]) -> dict[str, Variable]:
-    """The kind of every variable: as used or declared, else what the sites seem to hold.
-
-    A column that is all numbers at one site is a number at every site, and so is one with hardly a text in it: what does not fit
-    is then a mistake with its row and column, and never silently makes a category of every number.
-    """
-    unsettled = [name for name, kind in study.uses.items() if kind == "any" and name != SITE]
-    found = [source.shares(unsettled) for source in sources.values()] if unsettled else []
-    settled = {}
-    for name, kind in study.uses.items():
-        if name == SITE:
-            continue
-        if kind == "any":
-            shares = [share[name] for share in found if name in share]
-            kind = "category" if shares and min(shares) > STRAY else "number"
-        settled[name] = _declared(study, name, Variable(kind, shape=images.get(name, ())))
-    return settled
-
-
-def _declared(study: Study, name: str, variable: Variable) -> Variable:
-    said = study.variables.get(name)
-    if said is None:
-        return variable
-    bounds = (float(said.range[0]), float(said.range[1])) if said.range else None
-    return replace(variable, levels=said.labels, unit=said.unit, range=bounds)
+    names = unsettled(study)
+    found = [source.shares(names) for source in sources.values()] if names else []
+    return settled(study, [{name: share > STRAY for name, share in one.items()} for one in found], images)
 
 
 def _at(site: str, error: DataError) -> list[Problem]:
