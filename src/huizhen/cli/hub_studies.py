@@ -23,7 +23,7 @@ from huizhen.translation import translate
 __all__ = ["STORE", "add_to", "app", "queue", "show", "studies"]
 
 STORE = "hub.sqlite"  # in a hub's folder
-HEADS = ("study", "title", "who asks", "priority", "state")
+HEADS = ("study", "title", "initiator", "priority", "state")  # keys of `WORDS`
 
 app = typer.Typer(help="The hub: studies and whose turn it is.", no_args_is_help=True, rich_markup_mode=None)
 Dir = Annotated[Path, typer.Option("--dir", help="The hub's folder.")]
@@ -62,13 +62,11 @@ def show(
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
         return
-    for key in ("id", "title", "question", "initiator", "priority", "state", "reason", "proposal", "expires", "run", "result"):
+    for key, word in SHOWN.items():
         if facts[key] != "":
-            typer.echo(
-                harmless(f"{translate(SHOWN[key], context.obj)}{colon(context.obj)}{translate(str(facts[key]), context.obj)}")
-            )
+            typer.echo(harmless(f"{say(word, context.obj)}{colon(context.obj)}{translate(str(facts[key]), context.obj)}"))
     for site, stance in life.stances.items():
-        lost = f" ({translate('lost in mid-run', context.obj)})" if site in life.lost else ""
+        lost = f" ({say('lost in mid-run', context.obj)})" if site in life.lost else ""
         typer.echo(f"  {site}{colon(context.obj)}{translate(stance, context.obj)}{lost}")
     for event in events:
         typer.echo(
@@ -80,7 +78,7 @@ SHOWN = {
     "id": "study",
     "title": "title",
     "question": "question",
-    "initiator": "who asks",
+    "initiator": "initiator",
     "priority": "priority",
     "state": "state",
     "reason": "reason",
@@ -113,7 +111,7 @@ def _print(context: typer.Context, found: list[tuple[Drafted, Life]], *, as_json
     elif not facts:
         typer.echo(say("no studies", context.obj))
     else:
-        table = Table(*(translate(head, context.obj) for head in HEADS), box=None, pad_edge=False)
+        table = Table(*(say(head, context.obj) for head in HEADS), box=None, pad_edge=False)
         table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
         for one in facts:
             table.add_row(one["id"], one["title"], one["initiator"], str(one["priority"]), translate(one["state"], context.obj))

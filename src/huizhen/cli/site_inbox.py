@@ -24,13 +24,14 @@ from huizhen.ledger.keys import load_key, public_hex
 from huizhen.site.check import check_site
 from huizhen.site.db import Kept, SiteStore
 from huizhen.site.inbox import Inbox
+from huizhen.site.reading import Reader
 from huizhen.site.settings import read_settings, write_template
 from huizhen.translation import translate
 
 __all__ = ["CONFIGURATION", "IDENTITY", "STORE", "accept", "add_to", "app", "check", "decline", "inbox", "new", "show", "withdraw"]
 
 CONFIGURATION, STORE, IDENTITY = "site.toml", "site.sqlite", "identity/identity.pem"  # in a site's folder
-HEADS = ("suggestion", "title", "who asks", "here", "at the hub", "expires")
+HEADS = ("suggestion", "title", "initiator", "here", "hub", "expires")  # keys of `WORDS`
 
 app = typer.Typer(help="A hospital's side: configuration, suggestions, decisions.", no_args_is_help=True, rich_markup_mode=None)
 Dir = Annotated[Path, typer.Option("--dir", help="The site's folder.")]
@@ -68,7 +69,7 @@ def inbox(
     elif not entries:
         typer.echo(say("inbox empty", context.obj))
     else:
-        table = Table(*(translate(head, context.obj) for head in HEADS), box=None, pad_edge=False)
+        table = Table(*(say(head, context.obj) for head in HEADS), box=None, pad_edge=False)
         table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
         for one in entries:
             facts = _fact(one)
@@ -91,7 +92,7 @@ def show(context: typer.Context, name: Name, dir: Dir = Path("huizhen-site")) ->
         proposal = mine.proposal(kept)
         passages = suggestion(proposal, mine.site, Here(mine.settings.policy))
     typer.echo(f"{say('digest', context.obj)}{colon(context.obj)}{kept.digest}")
-    typer.echo(f"{translate('here', context.obj)}{colon(context.obj)}{translate(kept.standing, context.obj)}")
+    typer.echo(f"{say('here', context.obj)}{colon(context.obj)}{translate(kept.standing, context.obj)}")
     for passage in passages:
         typer.echo(f"\n{translate(passage.heading, context.obj)}")
         for line in passage.lines:
@@ -135,11 +136,12 @@ add_to(app)
 
 @contextmanager
 def _inbox(dir: Path) -> Iterator[Inbox]:
-    """The inbox in a folder. Rows are counted by the agent alone, which has a worker for it."""
+    """The inbox in a folder."""
     settings = read_settings(dir / CONFIGURATION)
     key = load_key(dir / IDENTITY)
     with SiteStore.existing(dir / STORE) as store:
-        yield Inbox(settings.site.name, settings, store, key, public_hex(key.public), WallClock())
+        reader = Reader(settings)
+        yield Inbox(settings.site.name, settings, store, key, public_hex(key.public), WallClock(), reader.count, reader.read)
 
 
 def _fact(one: Kept) -> dict[str, str]:

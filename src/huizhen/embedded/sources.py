@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +16,8 @@ from huizhen.data.frames import images_in
 from huizhen.data.images import ImageFacts, disagreements
 from huizhen.data.records import Source, open_source, table
 from huizhen.errors import DataError, Problem
+from huizhen.federation.reading import STRAY, as_declared, settled, unsettled
 from huizhen.federation.study import Study
-from huizhen.federation.variables import declared, declared_shape, images_of, seems, settle, settled_images, unsettled
 from huizhen.privacy.release import Variable
 
 __all__ = ["Opened", "Table", "as_read", "open_tables"]
@@ -156,11 +155,11 @@ def as_read(study: Study, tables: Mapping[str, Examples]) -> dict[str, Variable]
     problems = []
     for name in (name for name, variable in variables.items() if variable.kind == "image"):
         found = {site: facts for site, table in tables.items() if (facts := _facts_of(table.columns.get(name)))}
-        wrong = disagreements(name, found, declared_shape(study, name))
+        wrong = disagreements(name, found, _shape(study, name))
         problems += [_of(site, problem) for site, problem in wrong.items()]
     if problems:
         raise DataError("The sites' data cannot be read as the study needs them.", problems)
-    return {name: declared(study, name, variable) for name, variable in variables.items()}
+    return {name: as_declared(study, name, variable) for name, variable in variables.items()}
 
 
 def _as_column(column: Column) -> Variable:
@@ -175,17 +174,35 @@ def _facts_of(column: Column | None) -> ImageFacts | None:
 
 def _images(study: Study, sources: Mapping[str, _Source]) -> tuple[dict[str, tuple[int, ...]], dict[str, list[Problem]]]:
     """The shape of every variable of images, and the sites that differ from it; from what the sources say before they are read."""
-    found: dict[str, Mapping[str, ImageFacts]] = {}
-    for site, source in sources.items():
-        with suppress(DataError):  # said when the source is read
-            found[site] = source.images(images_of(study))
-    shapes, problems = settled_images(study, found)
-    return shapes, {site: [_of(site, problem) for problem in each] for site, each in problems.items()}
+    names = [name for name, kind in study.uses.items() if kind == "image"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    problems: dict[str, list[Problem]] = {}
+    for name in names:
+        found: dict[str, ImageFacts] = {}
+        for site, source in sources.items():
+            try:
+                facts = source.images([name]).get(name)
+            except DataError:
+                continue  # said when the source is read
+            if facts is not None:
+                found[site] = facts
+        declared = _shape(study, name)
+        if declared:  # a declared shape also says how to read an array, so only reading it shows whether it fits
+            found = {site: ImageFacts(declared, facts.stored) for site, facts in found.items()}
+        for site, problem in disagreements(name, found).items():
+            problems.setdefault(site, []).append(_of(site, problem))
+        shapes[name] = declared or next((facts.shape for facts in found.values()), ())
+    return shapes, problems
+
+
+def _shape(study: Study, name: str) -> tuple[int, ...]:
+    return tuple(study.variables[name].shape) if name in study.variables else ()
 
 
 def _settle(study: Study, sources: Mapping[str, _Source], images: Mapping[str, tuple[int, ...]]) -> dict[str, Variable]:
     names = unsettled(study)
-    return settle(study, [seems(source.shares(names)) for source in sources.values()] if names else [], images)
+    found = [source.shares(names) for source in sources.values()] if names else []
+    return settled(study, [{name: share > STRAY for name, share in one.items()} for one in found], images)
 
 
 def _at(site: str, error: DataError) -> list[Problem]:

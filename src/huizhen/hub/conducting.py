@@ -23,7 +23,6 @@ from huizhen.federation.noised import plan_of
 from huizhen.federation.noisetold import with_noise
 from huizhen.federation.proposal import Proposal
 from huizhen.federation.schemes import lane_of, sum_at_hub, terms_of
-from huizhen.federation.variables import Reading, settle, settled_images
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.federation.wire.bus import Bus
 from huizhen.hub import running
@@ -91,7 +90,7 @@ def _found(one: Conducted) -> Found:
     study, life, clock = proposal.study, hub.lives.life(proposal.id), hub.clock
     roster = tuple(site for site in proposal.sites if site in life.roster)
     policies = {site: disclosure_policy(policy) for site, policy in running.policies(hub, proposal.id).items() if site in roster}
-    variables = _variables(one, roster)
+    variables = running.variables(hub, proposal.id)
     began, start_s = clock.now(), clock.seconds()
     _prepare(one, roster, variables)
     lane, plan = lane_of(study, one_process=False), plan_of(study, len(roster))
@@ -130,14 +129,6 @@ def _outcomes(one: Conducted, run: Run, collected: Collected) -> tuple[Outcome, 
                 read(event)
             if one.is_stopping() or one.hub.lives.life(one.proposal.id).state == "cancelled":
                 raise Stopped
-
-
-def _variables(one: Conducted, roster: tuple[str, ...]) -> dict[str, Variable]:
-    """How the sites read, as each has told with its acceptance."""
-    told = running.reads(one.hub, one.proposal.id)
-    reads = {site: Reading.from_facts(told.get(site)) or Reading() for site in roster}
-    shapes, _ = settled_images(one.proposal.study, {site: reading.images for site, reading in reads.items()})
-    return settle(one.proposal.study, [reading.kinds for reading in reads.values()], shapes)
 
 
 def _keys(one: Conducted, roster: tuple[str, ...]) -> dict[str, str]:

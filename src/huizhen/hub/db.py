@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS consent (
 CREATE TABLE IF NOT EXISTS result (study TEXT PRIMARY KEY, digest TEXT NOT NULL, content BLOB NOT NULL);
 COMMIT;
 """
+DRAFT = "INSERT OR REPLACE INTO study (id, initiator, key, priority, expires_s, content) VALUES (?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,11 @@ class HubStore:
                     self._file.execute("ROLLBACK")
                 raise
 
-    def draft(self, id: str, *, initiator: str, key: str, priority: int, expires_s: float, content: Mapping[str, Any]) -> None:
-        """Keep a study; its life begins with its first event."""
-        row = (id, initiator, key, priority, expires_s, canonical.encode(content))
-        self._change("INSERT INTO study (id, initiator, key, priority, expires_s, content) VALUES (?, ?, ?, ?, ?, ?)", row)
+    def draft(self, drafted: Drafted) -> None:
+        """Keep a study, whatever its `place`; its life begins with its first event. One that never began is overwritten."""
+        row = (drafted.id, drafted.initiator, drafted.key, drafted.priority, drafted.expires_s, canonical.encode(drafted.content))
+        self._change(DRAFT, row)
+        self._drafted.pop(drafted.id, None)
 
     def drafted(self, id: str) -> Drafted | None:
         """One study, or None."""
@@ -181,6 +183,11 @@ class HubStore:
             canonical.decode(row[0])
             for row in self._ask("SELECT content FROM consent WHERE proposal = ? ORDER BY place", (proposal,))
         )
+
+    def has_consent(self, proposal: str, site: str, choice: str, content: Mapping[str, Any]) -> bool:
+        """Whether exactly this decision is kept."""
+        statement = "SELECT content FROM consent WHERE proposal = ? AND site = ? AND choice = ?"
+        return self._ask(statement, (proposal, site, choice)) == [(canonical.encode(content),)]
 
     def keep_result(self, study: str, digest: str, content: Any) -> None:
         """Keep what a study found."""

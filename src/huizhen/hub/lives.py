@@ -85,7 +85,8 @@ class Lives:
             if beside is not None:
                 with self.store.whole():
                     beside()
-            entry = self.ledger.append(KIND, {"study": study, "number": after.events - 1, "event": content}, event.at)
+            fact = {"study": study, "number": after.events - 1, "state": after.state, "event": content}
+            entry = self.ledger.append(KIND, fact, event.at)
             self._behind = True  # until it is kept, too
             self.ledger.settle()
             self.store.append(study, after.events - 1, content, ledger=entry.sequence)

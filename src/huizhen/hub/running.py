@@ -6,16 +6,20 @@ What a person wishes stands in `huizhen.hub.usecases`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from huizhen import canonical
 from huizhen.clock import Clock
+from huizhen.data.images import ImageFacts, disagreements
+from huizhen.errors import CallerError
 from huizhen.federation.consent import Consent
 from huizhen.federation.life import Life, LifeEvent, hopeless, ready
 from huizhen.federation.proposal import Proposal
+from huizhen.federation.reading import settled
 from huizhen.hub.actor import Members
 from huizhen.hub.lives import Lives
+from huizhen.privacy.release import Variable
 
 __all__ = [
     "Hub",
@@ -27,9 +31,9 @@ __all__ = [
     "next_to_run",
     "policies",
     "queue",
-    "reads",
     "started",
     "unfinished",
+    "variables",
 ]
 
 
@@ -122,9 +126,33 @@ def policies(hub: Hub, id: str) -> Mapping[str, Mapping[str, Any]]:
     return {said.site: said.policy for said in _acceptances(hub, id)}
 
 
-def reads(hub: Hub, id: str) -> Mapping[str, Mapping[str, Any]]:
-    """How each participant's source holds the variables, as it told as it accepted, by site in roster order."""
-    return {said.site: said.reads for said in _acceptances(hub, id)}
+def variables(hub: Hub, id: str) -> Mapping[str, Variable]:
+    """How every participant must read the variables, from what each told of its source as it accepted.
+
+    Raises:
+        CallerError: images differ from site to site.
+    """
+    study = hub.lives.proposal(id).study
+    told = {said.site: said.reads for said in _acceptances(hub, id) if said.reads}
+    texts = [{name: one.get("kind") == "category" for name, one in reads.items()} for reads in told.values()]
+    images: dict[str, tuple[int, ...]] = {}
+    problems = []
+    for name in (name for name, kind in study.uses.items() if kind == "image"):
+        shape = tuple(study.variables[name].shape) if name in study.variables else ()
+        found = {site: _image(reads[name], shape) for site, reads in told.items() if name in reads}
+        problems += [
+            replace(problem, where=f"site {site}, {problem.where}") for site, problem in disagreements(name, found).items()
+        ]
+        images[name] = shape or next((facts.shape for facts in found.values()), ())
+    if problems:
+        raise CallerError("The sites' data cannot be read as the study needs them.", problems)
+    return settled(study, texts, images)
+
+
+def _image(told: Mapping[str, Any], declared: tuple[int, ...]) -> ImageFacts:
+    shape = told.get("shape")
+    sizes = tuple(size for size in shape if type(size) is int) if isinstance(shape, list | tuple) else ()
+    return ImageFacts(declared or sizes, str(told.get("stored", "")))
 
 
 def _acceptances(hub: Hub, id: str) -> list[Consent]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from huizhen import units
+from huizhen import canonical, units
 from huizhen.clock import written
 from huizhen.errors import CallerError, PolicyError, Problem
 from huizhen.federation.bodies import Body, read_body
@@ -41,6 +41,7 @@ class _Submitted(Body):
     expires: str = "72 h"
     providers: list[str] = Field(default=[], max_length=1000)
     propose: bool = True
+    nonce: str = Field(default="", max_length=64)
 
     @field_validator("expires")
     @classmethod
@@ -58,6 +59,10 @@ class _Cancelled(_One):
     reason: str = Field(default="", max_length=2000)
 
 
+class _Known(Body):
+    known: list[str] = Field(default=[], max_length=100_000)
+
+
 class _Nothing(Body):
     pass
 
@@ -67,7 +72,8 @@ def submit(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
 
     Args:
         body: ``study`` (content of a study file); ``priority`` 0 to 9; ``expires``, how long sites may decide; ``providers``, names
-            of compute providers that are asked, too; ``propose``.
+            of compute providers that are asked, too; ``propose``; ``nonce``, random text: what is submitted again under it,
+            because no answer came, is the same study.
 
     Returns:
         ``id``, ``digest`` of the study, ``state``.
@@ -77,19 +83,24 @@ def submit(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     """
     authorise(actor, hub.members, *ASKERS)
     wish = read_body(_Submitted, body, what="submit")
-    study, id, now = Study.parse(wish.study), new_id("study"), hub.clock.now()
-    content = {"study": study.content, "providers": wish.providers}
-    expires_s = units.seconds(wish.expires)
-    proposal = None
-    if wish.propose:
-        proposal = _proposal(hub, Drafted(0, id, actor.name, actor.key, wish.priority, expires_s, content))
-
-    def keep() -> None:
-        hub.lives.store.draft(id, initiator=actor.name, key=actor.key, priority=wish.priority, expires_s=expires_s, content=content)
-
-    life = hub.lives.advance(id, LifeEvent("drafted", now, actor.name, facts={"study": study.digest}), beside=keep)
-    if proposal is not None:
-        life = _record_proposal(hub, actor, proposal)
+    study = Study.parse(wish.study)
+    id = _id(actor, wish.nonce) if wish.nonce else new_id("study")
+    with hub.lives.lock:
+        drafted = hub.lives.store.drafted(id)
+        if drafted is None or not hub.lives.store.events(id):
+            content = {"study": study.content, "providers": wish.providers}
+            drafted = Drafted(0, id, actor.name, actor.key, wish.priority, units.seconds(wish.expires), content)
+            if wish.propose:
+                _proposal(hub, drafted)  # what cannot be proposed is not kept
+            event = LifeEvent("drafted", hub.clock.now(), actor.name, facts={"study": study.digest})
+            hub.lives.advance(id, event, beside=lambda: hub.lives.store.draft(drafted))
+        elif drafted.content["study"] != study.content:
+            raise CallerError(
+                "What was sent cannot be read.", [Problem("submit.nonce", "the nonce of another study", "a fresh one")]
+            )
+        life = hub.lives.life(id)
+        if wish.propose and life.state == "drafted":
+            life = _record_proposal(hub, actor, _proposal(hub, drafted))
     return {"id": id, "digest": study.digest, "state": life.state}
 
 
@@ -149,25 +160,27 @@ def result(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
 
 
 def inbox_of(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
-    """The proposals that concern a site and are not over, with what became of them.
+    """The proposals that concern a site, are not over and are new to it, and how the others stand.
+
+    Args:
+        body: ``known``: digests of the proposals that the site has kept and that were not over when it last asked.
 
     Returns:
         ``now``: the hub's time, so that a site whose clock is wrong can tell how long a suggestion is open. ``suggestions``: of
-        each ``proposal`` (content), ``state``, ``stance`` of this site. ``over``: by digest of a proposal, the state of its study.
+        each ``proposal`` (content) and ``state``. ``states``: of the known ones, by digest.
     """
     authorise(actor, hub.members, "site", "provider")
-    read_body(_Nothing, body, what="inbox")
-    open_ones, over = [], {}
+    known = frozenset(read_body(_Known, body, what="inbox").known)
+    fresh, states = [], {}
     for one in hub.lives.store.studies():
         life = hub.lives.life(one.id)
         if actor.name not in life.stances:
             continue
-        if life.state in FINAL:
-            over[life.proposal] = life.state
-        else:
-            content = hub.lives.store.proposal(one.id)
-            open_ones.append({"proposal": content, "state": life.state, "stance": life.stances[actor.name]})
-    return {"now": written(hub.clock.now()), "suggestions": open_ones, "over": over}
+        if life.proposal in known:
+            states[life.proposal] = life.state
+        elif life.state not in FINAL:
+            fresh.append({"proposal": hub.lives.store.proposal(one.id), "state": life.state})
+    return {"now": written(hub.clock.now()), "suggestions": fresh, "states": states}
 
 
 def consent(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
@@ -183,10 +196,16 @@ def consent(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
     said = Consent.parse(body)
     id = _signed_for(hub, actor, said)
     with hub.lives.lock:
-        if said.content not in hub.lives.store.consents(said.proposal) or not _is_recorded(hub.lives.life(id), said):
+        is_kept = hub.lives.store.has_consent(said.proposal, said.site, said.choice, said.content)
+        if not is_kept or not _is_recorded(hub.lives.life(id), said):
             _decide(hub, id, said)
         life = give_up(hub, id)
     return {"id": id, "state": life.state, "stance": life.stances[said.site]}
+
+
+def _id(actor: Actor, nonce: str) -> str:
+    """The id that a nonce leads to; nobody can tell it who does not know the nonce."""
+    return f"study-{canonical.digest([actor.name, actor.key, nonce])[:16]}"
 
 
 def _proposal(hub: Hub, drafted: Drafted) -> Proposal:

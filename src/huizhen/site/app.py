@@ -75,7 +75,7 @@ class SiteProgram:
             looking = Looking(self.settings, root)
             public = public_hex(key.public)
             name = self.settings.site.name
-            self.inbox = Inbox(name, self.settings, store, key, public, clock, looking.rows, looking.reads)
+            self.inbox = Inbox(name, self.settings, store, key, public, clock, looking.count, looking.read)
             self.ledger = ledger
             self.runs = Runs(self.settings, self.inbox, key, gate, ledger, clock, root)
             stack.callback(self.runs.close)

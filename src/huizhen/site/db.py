@@ -162,6 +162,10 @@ class SiteStore:
         """Note how its study stands at the hub."""
         self._change("UPDATE suggestion SET state = ? WHERE digest = ?", (state, digest))
 
+    def note(self, digest: str, *notes: str) -> None:
+        """Note why a suggestion waits."""
+        self._change("UPDATE suggestion SET notes = ? WHERE digest = ?", (canonical.encode(list(notes)), digest))
+
     def decide(self, digest: str, *, choice: str, source: str, decider: str, consent: Mapping[str, Any]) -> None:
         """Keep a decision, to be delivered."""
         row = (digest, choice, source, decider, canonical.encode(consent))

@@ -26,6 +26,7 @@ from huizhen.clock import Clock, moment, written
 from huizhen.errors import CallerError, HuizhenError, PolicyError, Problem
 from huizhen.federation.bodies import Body, read_body
 from huizhen.federation.consent import Choice, Consent, told_rows
+from huizhen.federation.life import FINAL
 from huizhen.federation.proposal import Proposal
 from huizhen.ids import is_name
 from huizhen.ledger.chain import Signer
@@ -48,13 +49,12 @@ LARGEST = 64_000_000  # bytes of all open suggestions together
 class _Suggested(Body):
     proposal: dict[str, Any]
     state: str = Field(max_length=32)
-    stance: str = Field(max_length=32)
 
 
 class _Told(Body):
     now: str
     suggestions: list[_Suggested] = Field(max_length=10_000)
-    over: dict[str, str]
+    states: dict[str, str]
 
     @field_validator("now")
     @classmethod
@@ -107,11 +107,16 @@ class Inbox:
     count: Callable[[Proposal, str], int] | None = None
     read: Callable[[Proposal, str], Mapping[str, Any]] = field(default=lambda _proposal, _source: EMPTY)
 
+    @property
+    def wish(self) -> Mapping[str, Any]:
+        """What the hub is asked: what is new, and how the studies stand that were not over."""
+        return {"known": [one.digest for one in self.entries() if one.state not in FINAL]}
+
     def take(self, told: Any) -> Looked:
         """Keep what the hub suggests, and decide at once what the rules decide.
 
         Args:
-            told: the hub's answer, see `hub.usecases.inbox_of`.
+            told: the hub's answer to `wish`, see `hub.usecases.inbox_of`.
 
         Raises:
             CallerError: it is no such answer; nothing was kept.
@@ -127,13 +132,13 @@ class Inbox:
             try:
                 proposal = self._readable(one.proposal)
             except HuizhenError as error:
-                unreadable.append(" ".join([error.message, *map(str, error.problems)])[:NOTE])
+                unreadable.append(_said(error))
                 self._take_unreadable(one, digest, now, unreadable[-1])
                 continue
             self._take(proposal, one.state, now, proposal.expires - hub_now)
             new.append(digest)
-        for digest, state in found.over.items():
-            self._over(digest, state)
+        for digest, state in found.states.items():
+            self._told(digest, state)
         self.expire()
         off = (now - hub_now).total_seconds()
         return Looked(tuple(new), tuple(unreadable), off if abs(off) > OFF_S else 0.0)
@@ -264,8 +269,8 @@ class Inbox:
         elif verdict.does == "accept":
             try:
                 self._accept(kept, proposal, BY_RULES, self.settings.source)
-            except HuizhenError:
-                return  # what a rule cannot accept, a person may look at
+            except HuizhenError as error:  # what a rule cannot accept, a person may look at
+                self.store.note(digest, *notes, _said(error))
 
     def _take_unreadable(self, one: _Suggested, digest: str, now: datetime, why: str) -> None:
         """What cannot be read here is kept to be declined, where it says whom to tell."""
@@ -279,11 +284,11 @@ class Inbox:
                 kept, "decline", BY_RULES, reason="this site cannot read the proposal, or its methods are not enabled here"
             )
 
-    def _over(self, digest: str, state: str) -> None:
+    def _told(self, digest: str, state: str) -> None:
         kept = self.store.suggestion(digest)
-        if kept is not None and (kept.standing, kept.state) != ("over", state):
+        if kept is not None and kept.state != state:
             self.store.told(digest, state)
-            if kept.standing in ("open", "accepted"):
+            if state in FINAL and kept.standing in ("open", "accepted"):
                 self.store.stands(digest, "over")
 
     def _accept(self, kept: Kept, proposal: Proposal, decider: str, source: str) -> Consent:
@@ -342,3 +347,8 @@ class Inbox:
             found = f"a suggestion that is {'expired' if is_old else kept.standing}"
             raise CallerError("This cannot be decided any more.", [Problem("suggestion", found, f"one that is {wanted}")])
         return {"accept": "accepted", "decline": "declined", "withdraw": "withdrawn"}[choice]
+
+
+def _said(error: HuizhenError) -> str:
+    """An error in one line, for the list."""
+    return " ".join([error.message, *map(str, error.problems)])[:NOTE]

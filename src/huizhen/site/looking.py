@@ -32,21 +32,22 @@ class Looking:
     settings: Settings
     folder: Path
 
-    def rows(self, proposal: Proposal, source: str) -> int:
-        """Rows of the cohort in a source: of its analyses, the one with the fewest.
+    def count(self, proposal: Proposal, source: str) -> int:
+        """Rows of a source that are of the study's cohort; for the site's own decision.
 
         Raises:
             HuizhenError: it cannot be read as the study needs it.
         """
         return int(self._seen(proposal, source)["rows"])
 
-    def reads(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
-        """How a source holds the variables that the study leaves open, plain values (`federation.variables.Reading`).
+    def read(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
+        """How a source holds every variable of a study: by name its ``kind`` (``number``, ``category`` or ``image``), and of an
+        image its ``shape`` and how it is ``stored``.
 
         Raises:
-            HuizhenError: it cannot be opened.
+            HuizhenError: it cannot be read, or lacks variables; all of them are named.
         """
-        return dict(self._seen(proposal, source)["reading"])
+        return dict(self._seen(proposal, source)["reads"])
 
     def _seen(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
         study, settings = proposal.study, self.settings

@@ -54,6 +54,7 @@ def folders(tmp_path):
     (site / "identity").mkdir(parents=True)
     key = create_key(site / "identity" / "identity.pem")
     (site / "site.toml").write_text('[site]\nname = "east"\n[source.main]\npath = "t.csv"\n')
+    (site / "t.csv").write_text("age,died\n60,1\n61,0\n")
     member = Member("east", "site", "UEAST", public_hex(key.public))
     members = MembersInMemory({"li": Member("li", "researcher", "ULI"), "east": member})
     with HubStore(tmp_path / "hub.sqlite") as store:

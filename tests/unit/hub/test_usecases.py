@@ -11,7 +11,7 @@ from huizhen.federation.consent import Consent
 from huizhen.federation.life import LifeEvent
 from huizhen.hub import running, usecases
 from huizhen.hub.actor import Actor, Member, MembersInMemory
-from huizhen.hub.db import HubStore
+from huizhen.hub.db import Drafted, HubStore
 from huizhen.hub.lives import Lives
 from huizhen.hub.running import Hub
 from huizhen.ledger.chain import linked
@@ -108,7 +108,8 @@ def test_a_study_is_submitted_accepted_run_and_its_result_fetched(hub):
     found = usecases.result(hub, LI, {"id": id})
     assert (found["state"], found["result"]) == ("done", {"summary": {"mean": 61.5}})
     assert usecases.inbox_of(hub, site("east"), {})["suggestions"] == []
-    assert list(usecases.inbox_of(hub, site("east"), {})["over"].values()) == ["done"]
+    digest = hub.lives.life(id).proposal
+    assert usecases.inbox_of(hub, site("east"), {"known": [digest]})["states"] == {digest: "done"}
 
 
 def test_every_step_is_on_the_signed_ledger_before_it_counts(place):
@@ -143,6 +144,48 @@ def test_a_study_that_cannot_be_proposed_is_not_kept(hub):
     assert len(caught.value.problems) == 3
     assert usecases.studies(hub, OPERATOR, {})["studies"] == []
     assert hub.lives.ledger.head.entries == 0
+
+
+def test_a_suggestion_that_a_site_knows_is_not_sent_again(hub):
+    id = submitted(hub)
+    digest = hub.lives.life(id).proposal
+    told = usecases.inbox_of(hub, site("east"), {"known": [digest, "ff" * 32]})
+    assert (told["suggestions"], told["states"]) == ([], {digest: "proposed"})
+
+
+def test_what_is_submitted_again_because_no_answer_came_is_the_same_study(place):
+    first = submitted(place.hub, nonce="n" * 32)
+    assert submitted(place.again(), nonce="n" * 32) == first
+    assert submitted(place.hub, actor=WANG, nonce="n" * 32) != first
+    assert len(usecases.studies(place.hub, LI, {})["studies"]) == 1
+    with pytest.raises(CallerError, match="nonce of another study"):
+        submitted(place.hub, {"method": {"summary": {"variables": ["weight"]}}}, nonce="n" * 32)
+
+
+def test_a_crash_between_draft_and_proposal_is_mended_by_submitting_again(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(HubStore, "propose", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            submitted(place.hub, nonce="n" * 32)
+    hub = place.again()
+    assert state(hub, submitted(hub, nonce="n" * 32)) == "proposed"
+
+
+def test_variables_are_read_as_all_sites_agree(hub):
+    id = submitted(hub, {"method": {"summary": {"variables": ["age", "stage"]}}, "variables": {"age": {"unit": "a"}}})
+    for name, age in zip(SITES, ("number", "category", "category")):
+        decide(hub, id, name, reads={"age": {"kind": age}, "stage": {"kind": "category"}})
+    found = running.variables(hub, id)
+    assert {name: (one.kind, one.unit) for name, one in found.items()} == {"age": ("number", "a"), "stage": ("category", "")}
+
+
+def test_images_that_differ_from_site_to_site_are_named(hub):
+    network = {"network": "small_cnn", "image": "scan", "outcome": "died"}
+    id = submitted(hub, {"method": {"averaging": network}})
+    for name, size in zip(SITES, (8, 8, 16)):
+        decide(hub, id, name, reads={"scan": {"kind": "image", "shape": [1, size, size], "stored": "uint8"}})
+    with pytest.raises(CallerError, match="site north"):
+        running.variables(hub, id)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +447,7 @@ def test_two_hubs_on_one_folder_are_refused_and_readers_are_not(place):
     with HubStore.read(place.folder / "hub.sqlite") as reader:
         assert [one.id for one in reader.studies()] == [id]
         with pytest.raises(MachineError):
-            reader.draft("x", initiator="", key="", priority=1, expires_s=1.0, content={})
+            reader.draft(Drafted(0, "x", "", "", 1, 1.0, {}))
 
 
 def test_a_store_that_is_none_is_not_opened(tmp_path):

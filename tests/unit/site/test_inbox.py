@@ -38,9 +38,9 @@ def propose(study=STUDY, clock=None, hours=72, id="study-1", **changed):
     return Proposal.of(Study.parse(study), id=id, **{**said, "expires": now + timedelta(hours=hours), **changed})
 
 
-def told(*proposals, now=None, over=None):
-    suggestions = [{"proposal": getattr(one, "content", one), "state": "proposed", "stance": "asked"} for one in proposals]
-    sent = {"now": written(now or ManualClock().now()), "suggestions": suggestions, "over": over or {}}
+def told(*proposals, now=None, states=None):
+    suggestions = [{"proposal": getattr(one, "content", one), "state": "proposed"} for one in proposals]
+    sent = {"now": written(now or ManualClock().now()), "suggestions": suggestions, "states": states or {}}
     return canonical.decode(canonical.encode(sent))
 
 
@@ -224,7 +224,7 @@ def test_one_broken_suggestion_does_not_hide_the_others(make):
 
 
 @pytest.mark.parametrize(
-    "answer", [None, {}, {"now": "noon", "suggestions": [], "over": {}}, {"now": 1, "suggestions": 2, "over": 3}]
+    "answer", [None, {}, {"now": "noon", "suggestions": [], "states": {}}, {"now": 1, "suggestions": 2, "states": 3}]
 )
 def test_an_answer_of_the_hub_that_is_none_is_not_taken(make, answer):
     with pytest.raises(CallerError, match="cannot be read"):
@@ -234,6 +234,7 @@ def test_an_answer_of_the_hub_that_is_none_is_not_taken(make, answer):
 def test_the_same_suggestion_told_again_is_one(make):
     inbox, proposal = make(), propose()
     inbox.take(told(proposal))
+    assert inbox.wish == {"known": [proposal.digest]}
     inbox.decline("study-1", decider="dr-chen")
     assert inbox.take(told(proposal)).new == ()
     assert standing(inbox, proposal) == "declined"
@@ -243,8 +244,9 @@ def test_a_study_that_is_over_at_the_hub_is_over_here(make):
     inbox, proposal = make(), propose()
     inbox.take(told(proposal))
     inbox.accept("study-1", decider="dr-chen")
-    inbox.take(told(over={proposal.digest: "cancelled", "ff" * 32: "done"}))
+    inbox.take(told(states={proposal.digest: "cancelled", "ff" * 32: "done"}))
     kept = inbox.find("study-1")
+    assert inbox.wish == {"known": []}
     assert (kept.standing, kept.state) == ("over", "cancelled")
     with pytest.raises(PolicyError, match="over here"):
         inbox.accepted(proposal.digest)
@@ -258,6 +260,15 @@ def test_rows_are_counted_before_a_study_that_sets_a_number_is_accepted(make):
         _accepting(make(count=lambda proposal, source: 99), study)
     assert "99" not in str(caught.value)
     assert _accepting(make(count=lambda proposal, source: 1287), study).rows == 1200
+
+
+def test_what_a_rule_cannot_accept_waits_for_a_person_and_says_why(make):
+    inbox = make(accept={"fitting": "accept"})
+    proposal = propose({**MASKED, "participants": {"min_rows": 100}})
+    inbox.take(told(proposal))
+    kept = inbox.find(proposal.digest)
+    assert kept.standing == "open"
+    assert "were not counted" in kept.notes[0]
 
 
 def _accepting(inbox, study):

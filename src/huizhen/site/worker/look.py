@@ -17,7 +17,7 @@ __all__ = ["look"]
 
 
 def look(order: Order, *, limits: Limits, network: Confinement, log: Path) -> Mapping[str, Any]:
-    """What is here for a study: ``reading`` of open variables, and ``rows``: of its analyses, those of the one with the fewest.
+    """What is here for a study: ``rows`` of its cohort, and what each variable ``reads`` as (`site.worker.seeing`).
 
     Args:
         order: with no variables, for how they are read is what is asked.

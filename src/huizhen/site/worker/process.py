@@ -103,8 +103,8 @@ class WorkerProcess:
         """
         with self._turn:
             running = self._started("look")
-            reading, rows = self._heard(running, "looked", self._limits.open_s, reading=dict, rows=int)
-            return {"reading": reading, "rows": int(rows)}
+            reads, rows = self._heard(running, "looked", self._limits.open_s, reads=dict, rows=int)
+            return {"reads": reads, "rows": int(rows)}
 
     def muster(self, analysis: str) -> int:
         with self._turn:

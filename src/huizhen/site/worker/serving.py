@@ -22,10 +22,10 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, MachineError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.study import METHODS, Study
-from huizhen.federation.variables import reading_of, settle
 from huizhen.federation.workplace import Here
 from huizhen.privacy.release import EMPTY
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
+from huizhen.site.worker.seeing import seen
 from huizhen.site.worker.limits import Limits, allow_cpu
 from huizhen.site.worker.ranks import DONE, Group, Ranks, RanksLost, computed_together
 from huizhen.site.worker.speech import Order, answer_to, is_draw, question_from, taken
@@ -120,14 +120,9 @@ class _Worker:
             return _failed("broke", f"the site's program broke ({kind}{place}); the site's operator can look into it")
 
     def _look(self, body: Mapping[str, Any]) -> Frame:
-        """What is here for a study that nobody has accepted yet: how open variables would be read, and how many rows take part."""
+        """What is here for a study that nobody has accepted yet."""
         order = Order.of(body)
-        study, source = _study(order), open_source(order.source)
-        reading = reading_of(study, source.columns)
-        shapes = {name: facts.shape for name, facts in reading.images.items()}
-        here = Here(study, source.read(settle(study, [reading.kinds], shapes), site=order.site))
-        rows = min(here.muster(analysis.label) for analysis in study.analyses)
-        return Frame("looked", {"reading": reading.facts(), "rows": rows})
+        return Frame("looked", seen(_study(order), order.source, order.site))
 
     def _open(self, body: Mapping[str, Any]) -> Frame:
         order = Order.of(body)
