@@ -24,7 +24,7 @@ from huizhen.ledger.keys import load_key, public_hex
 from huizhen.site.check import check_site
 from huizhen.site.db import Kept, SiteStore
 from huizhen.site.inbox import Inbox
-from huizhen.site.reading import Reader
+from huizhen.site.looking import Looking
 from huizhen.site.settings import read_settings, write_template
 from huizhen.translation import translate
 
@@ -140,7 +140,7 @@ def _inbox(dir: Path) -> Iterator[Inbox]:
     settings = read_settings(dir / CONFIGURATION)
     key = load_key(dir / IDENTITY)
     with SiteStore.existing(dir / STORE) as store:
-        reader = Reader(settings)
+        reader = Looking(settings, dir)
         yield Inbox(settings.site.name, settings, store, key, public_hex(key.public), WallClock(), reader.count, reader.read)
 
 

@@ -66,7 +66,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "site runs": ("The agent of {name} runs. Ctrl-C ends it.", "{name} 的代理程序正在运行。按 Ctrl-C 结束。"),
     "submitted": ("Suggested to its sites: {id} (digest {digest})", "已向各站点提出：{id}（摘要 {digest}）"),
     "study stands": ("{id}: {state}", "{id}：{state}"),
-    "reason": ("reason", "原因"),
     "hub made": (
         "A hub is in {path}. Start it: huizhen hub run {path}",
         "中心已建于 {path}。启动：huizhen hub run {path}",

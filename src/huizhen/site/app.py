@@ -144,7 +144,7 @@ class SiteProgram:
 
     def _look(self) -> None:
         """What the hub suggests; what the rules decide is decided."""
-        looked = self.inbox.take(self._bus.ask("inbox", {}, timeout_s=ASK_S))
+        looked = self.inbox.take(self._bus.ask("inbox", self.inbox.wish, timeout_s=ASK_S))
         for digest in looked.new:
             self._told(f"a new suggestion: {digest[:12]}")
         for why in looked.unreadable:

@@ -6,7 +6,7 @@ A worker looks, within the same limits as one that answers; nothing of it leaves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Looking:
 
     settings: Settings
     folder: Path
+    _last: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # one look serves the count and the reading
 
     def count(self, proposal: Proposal, source: str) -> int:
         """Rows of a source that are of the study's cohort; for the site's own decision.
@@ -50,6 +51,13 @@ class Looking:
         return dict(self._seen(proposal, source)["reads"])
 
     def _seen(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
+        key = (proposal.digest, source)
+        if key not in self._last:
+            self._last.clear()
+            self._last[key] = self._looked(proposal, source)
+        return self._last[key]
+
+    def _looked(self, proposal: Proposal, source: str) -> Mapping[str, Any]:
         study, settings = proposal.study, self.settings
         order = Order(
             site=settings.site.name,

@@ -51,7 +51,9 @@ def _columns(study: Study, source: str) -> dict[str, ColumnFacts]:
     found = {column.name: column for column in open_source(source).columns}
     names = [name for name in study.uses if name != SITE]
     missing = [
-        Problem("source", f"no column {name}", "every variable of the study", _near(name, found)) for name in names if name not in found
+        Problem("source", f"no column {name}", "every variable of the study", _near(name, found))
+        for name in names
+        if name not in found
     ]
     if missing:
         raise DataError("The source cannot answer this study.", missing)

@@ -25,9 +25,9 @@ from huizhen.federation.study import METHODS, Study
 from huizhen.federation.workplace import Here
 from huizhen.privacy.release import EMPTY
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
-from huizhen.site.worker.seeing import seen
 from huizhen.site.worker.limits import Limits, allow_cpu
 from huizhen.site.worker.ranks import DONE, Group, Ranks, RanksLost, computed_together
+from huizhen.site.worker.seeing import seen
 from huizhen.site.worker.speech import Order, answer_to, is_draw, question_from, taken
 
 __all__ = ["NETWORKS", "Place", "serve"]
