@@ -25,6 +25,7 @@ from huizhen.site.check import check_site
 from huizhen.site.db import Kept, SiteStore
 from huizhen.site.inbox import Inbox
 from huizhen.site.looking import Looking
+from huizhen.site.running import starting_of
 from huizhen.site.settings import read_settings, write_template
 from huizhen.translation import translate
 
@@ -140,7 +141,7 @@ def _inbox(dir: Path) -> Iterator[Inbox]:
     settings = read_settings(dir / CONFIGURATION)
     key = load_key(dir / IDENTITY)
     with SiteStore.existing(dir / STORE) as store:
-        reader = Looking(settings, dir)
+        reader = Looking(settings, starting_of(settings, dir))
         yield Inbox(settings.site.name, settings, store, key, public_hex(key.public), WallClock(), reader.count, reader.read)
 
 

@@ -30,7 +30,7 @@ from huizhen.site.folder import SiteFolder
 from huizhen.site.inbox import Inbox
 from huizhen.site.joining import renewal_due
 from huizhen.site.looking import Looking
-from huizhen.site.running import Runs
+from huizhen.site.running import Runs, starting_of
 from huizhen.site.settings import read_settings
 
 __all__ = ["CONFIGURATION", "STORE", "SiteProgram"]
@@ -72,12 +72,14 @@ class SiteProgram:
             ledger = SqliteLedger(root / LEDGER, key, durable="when settled")
             stack.callback(ledger.close)
             gate = Gate(self.settings.site.name, self.settings.policy, ledger, clock)
-            looking = Looking(self.settings, root)
+            starting = starting_of(self.settings, root)
+            stack.callback(starting.close)
+            looking = Looking(self.settings, starting)
             public = public_hex(key.public)
             name = self.settings.site.name
             self.inbox = Inbox(name, self.settings, store, key, public, clock, looking.count, looking.read)
             self.ledger = ledger
-            self.runs = Runs(self.settings, self.inbox, key, gate, ledger, clock, root)
+            self.runs = Runs(self.settings, self.inbox, key, gate, ledger, clock, root, starting)
             stack.callback(self.runs.close)
             verbs: dict[str, Handler] = {
                 "ask": Serving(self.runs.respond, settle=ledger.settle),
@@ -90,6 +92,8 @@ class SiteProgram:
             self._keeper = threading.Thread(target=self._go_on, name="agent", daemon=True)
             self._keeper.start()
             stack.callback(self._stop)
+            if self.settings.sources:
+                starting.warm()
             self._stack = stack.pop_all()
         return self
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from huizhen.federation.proposal import Proposal
 from huizhen.federation.study import METHODS
-from huizhen.site.running import enabled, limits_of
+from huizhen.site.running import enabled
 from huizhen.site.settings import Settings
 from huizhen.site.worker.look import look
 from huizhen.site.worker.serving import NETWORKS
 from huizhen.site.worker.speech import Order
+from huizhen.site.worker.started import Starting
 
 __all__ = ["Looking"]
 
@@ -26,11 +26,11 @@ class Looking:
     """Looks at the sources of a site.
 
     Attributes:
-        folder: of the site, for the worker's log.
+        starting: starts the workers that look.
     """
 
     settings: Settings
-    folder: Path
+    starting: Starting
     _last: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)  # one look serves the count and the reading
 
     def count(self, proposal: Proposal, source: str) -> int:
@@ -68,4 +68,4 @@ class Looking:
             methods=enabled(settings, METHODS),
             networks=enabled(settings, NETWORKS),
         )
-        return look(order, limits=limits_of(settings), network=settings.limits.network, log=self.folder / "worker.log")
+        return look(order, self.starting)

@@ -33,8 +33,9 @@ from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.process import WorkerProcess
 from huizhen.site.worker.serving import NETWORKS
 from huizhen.site.worker.speech import Order
+from huizhen.site.worker.started import Starting
 
-__all__ = ["Runs", "limits_of"]
+__all__ = ["Runs", "enabled", "starting_of"]
 
 AT_ONCE = 2  # workers that stay warm; of more studies at once the one that was asked longest ago starts anew
 UNKNOWN = "this site was not prepared for this run"
@@ -57,6 +58,7 @@ class Runs:
     Attributes:
         folder: of the site; checkpoints, ledger and the workers' log stand in it.
         gate: the one door out, of all studies.
+        starting: starts the workers.
     """
 
     settings: Settings
@@ -66,6 +68,7 @@ class Runs:
     ledger: LedgerStore
     clock: Clock
     folder: Path
+    starting: Starting
     _running: dict[str, _Running] = field(default_factory=dict)  # by run, the one that was asked last at the end
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -120,6 +123,7 @@ class Runs:
                 about = {"study": accepted.proposal.study.digest, "run": run, "title": accepted.proposal.study.title}
                 self.gate.record("finished", {**about, "proposal": proposal, "failed": has_failed})
             self.ledger.settle()
+        self.starting.warm()
         head = self.ledger.head
         return {"entries": head.entries, "head": head.hash, "public_key": self.ledger.public_key}
 
@@ -205,9 +209,7 @@ class Runs:
             methods=enabled(settings, METHODS),
             networks=enabled(settings, NETWORKS),
         )
-        return WorkerProcess(
-            order, limits=limits_of(settings), network=settings.limits.network, log=self.folder / "worker.log", clock=self.clock
-        )
+        return WorkerProcess(order, starting=self.starting, clock=self.clock)
 
 
 def enabled(settings: Settings, group: str) -> tuple[str, ...]:
@@ -216,10 +218,15 @@ def enabled(settings: Settings, group: str) -> tuple[str, ...]:
     return installed(group) if isinstance(names, str) else tuple(names)
 
 
+def starting_of(settings: Settings, folder: Path) -> Starting:
+    """How this site starts its workers; their log stands in the folder."""
+    return Starting(limits_of(settings), settings.limits.network, folder / "worker.log", enabled(settings, METHODS))
+
+
 def limits_of(settings: Settings) -> Limits:
     """The limits of a worker, as the configuration sets them."""
     said = settings.limits
-    return Limits(memory=said.memory_bytes, answer_s=said.wall_s, cpu_s=int(said.cpu_s), files=said.open_files)
+    return Limits(memory=said.memory_bytes, answer_s=said.wall_s, cpu_s=int(said.cpu_s), files=said.open_files, ranks=said.ranks)
 
 
 def _refusal(found: str, expected: str) -> FederationError:

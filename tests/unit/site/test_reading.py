@@ -8,6 +8,7 @@ from huizhen.federation.proposal import Initiator, Party, Proposal
 from huizhen.federation.study import Study
 from huizhen.ledger.keys import new_key, public_hex
 from huizhen.site.looking import Looking
+from huizhen.site.running import starting_of
 from huizhen.site.settings import parse_settings
 from huizhen.site.worker.seeing import seen
 
@@ -46,9 +47,12 @@ def test_a_worker_looks_and_the_agent_reads_no_row(source, tmp_path):
     parties = [Party(name="east", key=public_hex(new_key().public))]
     asks = Initiator(name="li", key="ULI")
     one = Proposal.of(study, id="study-1", initiator=asks, participants=parties, created=now, expires=clock.now())
-    looking = Looking(parse_settings({"site": {"name": "east"}, "source": {"main": {"path": "t.csv"}}}, tmp_path), tmp_path)
+    settings = parse_settings({"site": {"name": "east"}, "source": {"main": {"path": "t.csv"}}}, tmp_path)
+    starting = starting_of(settings, tmp_path)
+    looking = Looking(settings, starting)
     assert looking.count(one, "main") == 40
     assert looking.read(one, "main") == {"age": {"kind": "number"}, "stage": {"kind": "category"}}
     (tmp_path / "t.csv").unlink()
     with pytest.raises(SiteError, match="cannot be looked at"):
-        Looking(looking.settings, tmp_path).count(one, "main")
+        Looking(settings, starting).count(one, "main")
+    starting.close()

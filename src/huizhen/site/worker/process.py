@@ -6,14 +6,9 @@ sentence, and no other: the next question finds a fresh worker that has begun to
 
 from __future__ import annotations
 
-import json
-import shutil
 import signal
-import socket
-import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,31 +17,15 @@ from huizhen.federation.workplace import Unanswered, Worked
 from huizhen.privacy.release import EMPTY, Question
 from huizhen.site.worker.confine import Confinement
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
-from huizhen.site.worker.launch import Child, launch
 from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.program import UNCONFINED
 from huizhen.site.worker.speech import Order, answer_from, question_to, taken
-from huizhen.site.worker.worklog import WorkLog
+from huizhen.site.worker.started import REAP_S, Started, Starting
 
 __all__ = ["CODES", "WorkerProcess"]
 
-PROGRAM = "huizhen.site.worker.program"
 CODES = ("refused", "memory", "broke", "time", "processor", "ended", "nonsense", "network", "closed")
 LONGEST = 4000  # characters of a worker's sentence that go on
-REAP_S = 5.0  # a worker that has hung up has this long to be gone by itself, so that its status tells why
-
-
-@dataclass(slots=True)
-class _Running:
-    """A worker that was started."""
-
-    child: Child
-    line: socket.socket
-    log: threading.Thread
-    opened: int | None = None  # rows of its source, once it has told them
-    held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose state it holds since its last answer
-    turn: int = 0
-    meeting: Path | None = None  # a folder in which its ranks find each other
 
 
 class WorkerProcess:
@@ -57,18 +36,26 @@ class WorkerProcess:
         limits: of the process and of each answer.
         network: ``none``: the worker has no network, and does not start where the kernel cannot take it away; ``open``: it has.
         log: file for what the worker says; it stays at the site.
+        starting: in place of limits, network and log: how workers are started, and one that waits.
     """
 
     def __init__(
-        self, order: Order, *, limits: Limits | None = None, network: Confinement = "none", log: Path, clock: Clock | None = None
+        self,
+        order: Order,
+        *,
+        limits: Limits | None = None,
+        network: Confinement = "none",
+        log: Path | None = None,
+        clock: Clock | None = None,
+        starting: Starting | None = None,
     ) -> None:
+        assert starting is not None or log is not None
         self._order = order
-        self._limits = limits or Limits()
-        self._network = network
-        self._log = WorkLog(log, self._limits.log)
+        self._starting = starting or Starting(limits or Limits(), network, log or Path())
+        self._limits = self._starting.limits
         self._clock = clock or WallClock()
         self._turn = threading.Lock()  # one answer at a time
-        self._running: _Running | None = None
+        self._running: Started | None = None
         self._closed = False
 
     @property
@@ -104,6 +91,8 @@ class WorkerProcess:
         with self._turn:
             running = self._started("look")
             reads, rows = self._heard(running, "looked", self._limits.open_s, reads=dict, rows=int)
+            self._running = None
+            self._starting.give_back(running)
             return {"reads": reads, "rows": int(rows)}
 
     def muster(self, analysis: str) -> int:
@@ -143,28 +132,17 @@ class WorkerProcess:
         self._closed = True
         running, self._running = self._running, None
         if running is not None:
-            _end(running)
+            running.end()
 
-    def _started(self, first: Literal["open", "look"] = "open") -> _Running:
+    def _started(self, first: Literal["open", "look"] = "open") -> Started:
         if self._running is None:
             if self._closed:
                 raise Unanswered("closed", "the worker was closed")
-            ours, theirs = socket.socketpair()
-            meeting = Path(tempfile.mkdtemp(prefix="ranks-")) if self._limits.ranks > 1 else None
-            place = {"network": self._network, "rank": 0, "meeting": str(meeting / "file") if meeting else ""}
-            settings = json.dumps({**asdict(self._limits), **place})
-            try:
-                child = launch(PROGRAM, [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
-            except OSError as error:
-                ours.close()
-                raise Unanswered("ended", f"the worker cannot be started ({type(error).__name__})") from None
-            finally:
-                theirs.close()
-            running = self._running = _Running(child, ours, self._log.follow(child), meeting=meeting)
+            running = self._running = self._starting.take()
             self._told(running, Frame(first, self._order.body()), self._limits.open_s)
         return self._running
 
-    def _opened(self) -> _Running:
+    def _opened(self) -> Started:
         running = self._started()
         if running.opened is None:
             try:
@@ -174,11 +152,11 @@ class WorkerProcess:
                 raise
         return running
 
-    def _asked(self, running: _Running, frame: Frame, within_s: float, **kinds: type) -> list[Any]:
+    def _asked(self, running: Started, frame: Frame, within_s: float, **kinds: type) -> list[Any]:
         self._told(running, frame, within_s)
         return self._heard(running, _ANSWERS[frame.kind], within_s, **kinds)
 
-    def _told(self, running: _Running, frame: Frame, within_s: float) -> None:
+    def _told(self, running: Started, frame: Frame, within_s: float) -> None:
         running.turn += 1
         until = self._clock.seconds() + within_s
         frame = Frame(frame.kind, {**frame.body, "turn": running.turn})
@@ -187,7 +165,7 @@ class WorkerProcess:
         except (TimeoutError, OSError) as error:
             raise self._over(self._why(running, error, within_s)) from None
 
-    def _heard(self, running: _Running, kind: str, within_s: float, **kinds: type) -> list[Any]:
+    def _heard(self, running: Started, kind: str, within_s: float, **kinds: type) -> list[Any]:
         """What the worker says of the frame that it was told last; whatever is not that ends it."""
         until = self._clock.seconds() + within_s
         try:
@@ -208,7 +186,7 @@ class WorkerProcess:
         """Ends the worker, and has the next begin to read its rows."""
         running, self._running = self._running, None
         if running is not None:
-            _end(running)
+            running.end()
         if again and not self._closed and running is not None and running.opened is not None:
             try:
                 self._started()
@@ -216,7 +194,7 @@ class WorkerProcess:
                 self._running = None
         return failure or _nonsense()
 
-    def _why(self, running: _Running, error: Exception, within_s: float) -> Unanswered:
+    def _why(self, running: Started, error: Exception, within_s: float) -> Unanswered:
         """Why there is no answer, in words that hold no data."""
         if self._closed:
             return Unanswered("closed", "the worker was closed")
@@ -236,14 +214,6 @@ class WorkerProcess:
 
 
 _ANSWERS = {"muster": "mustered", "answer": "answered"}
-
-
-def _end(running: _Running) -> None:
-    running.child.kill()
-    running.line.close()
-    running.log.join(REAP_S)
-    if running.meeting is not None:
-        shutil.rmtree(running.meeting, ignore_errors=True)
 
 
 def _name(number: int) -> str:

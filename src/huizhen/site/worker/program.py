@@ -22,7 +22,7 @@ UNCONFINED = 71  # exit status where the kernel does not take the network away; 
 def main(line: str, settings: str) -> int:
     """Serves until the agent hangs up; the exit status."""
     said = json.loads(settings)
-    network, rank, meeting = (said.pop(name) for name in ("network", "rank", "meeting"))
+    network, rank, meeting, methods = (said.pop(name) for name in ("network", "rank", "meeting", "warm"))
     limits = Limits(**said)
     if network != "open":
         try:
@@ -34,8 +34,9 @@ def main(line: str, settings: str) -> int:
             print(f"the network cannot be taken away: {error}", file=sys.stderr)
             return UNCONFINED
     apply(limits)
-    from huizhen.site.worker.serving import Place, serve  # only now: it loads what starts threads
+    from huizhen.site.worker.serving import Place, serve, warm  # only now: it loads what starts threads
 
+    warm(methods)
     serve(int(line), limits, Place(network, rank, meeting))
     return 0
 

@@ -12,7 +12,8 @@ import select
 import socket
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from huizhen.site.worker.ranks import DONE, Group, Ranks, RanksLost, computed_to
 from huizhen.site.worker.seeing import seen
 from huizhen.site.worker.speech import Order, answer_to, is_draw, question_from, taken
 
-__all__ = ["NETWORKS", "Place", "serve"]
+__all__ = ["NETWORKS", "Place", "serve", "warm"]
 
 NETWORKS = "huizhen.networks"  # the entry-point group
 MEMORY = "the site ran out of memory; a smaller batch, or a smaller network, needs less"
@@ -59,6 +60,14 @@ def serve(number: int, limits: Limits, place: Place) -> None:
             return
         allow_cpu(limits)
         _say(line, worker.hear(frame))
+
+
+def warm(methods: Sequence[str]) -> None:
+    """Loads methods before they are asked for; what cannot be loaded is said when it is."""
+    extension.enable_only(METHODS, methods or extension.installed(METHODS))
+    for name in methods:
+        with suppress(HuizhenError, ImportError):
+            extension.load(METHODS, name)
 
 
 def _say(line: socket.socket, frame: Frame) -> None:
