@@ -113,6 +113,7 @@ def test_a_proxy_is_not_left_out_in_silence(east):
         asyncio.run(connect(replace(east.access("http://127.0.0.1:1"), addresses=("wss://localhost:1",))))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # nats-py names aiohttp's timeout by its old name
 def test_a_site_comes_in_over_websocket_where_aiohttp_is_installed(tmp_path):
     pytest.importorskip("aiohttp", reason="install huizhen[websocket]")
     port = free_port()
