@@ -29,6 +29,7 @@ app = typer.Typer(help="Set up a hub, and decide who takes part.", no_args_is_he
 HubDir = Annotated[Path, typer.Option("--dir", help="The hub's folder.")]
 ActorName = Annotated[str, typer.Argument(help="The name of a site, a researcher or a compute provider.")]
 HERE = Path("huizhen-hub")
+WIDE = 250  # columns: a fingerprint is compared letter by letter, and must not be cut to fit a narrow terminal
 
 
 @app.command("init")
@@ -121,7 +122,7 @@ def _show(joining: Joining, found: Sequence[Actor], spoken: Language) -> None:
         until = _day(actor.expires) if actor.state == "admitted" else ""
         words = (translate(actor.role, spoken), translate(actor.state, spoken))
         table.add_row(actor.name, *words, joining.fingerprint(actor), _day(actor.asked), until)
-    Terminal(soft_wrap=True).print(table)
+    Terminal(soft_wrap=True, width=WIDE).print(table)
 
 
 def _day(seconds: int) -> str:

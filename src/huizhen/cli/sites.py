@@ -26,10 +26,7 @@ def join(
     wait: Annotated[int, typer.Option(help="How many seconds to wait for the hub's operator.")] = WAIT_S,
     proxy: Annotated[str, typer.Option(help="An HTTP proxy, e.g. http://proxy:3128; none by default.")] = "",
 ) -> None:
-    """Make this site's keys here, ask to join, and show the fingerprint to compare with the hub's operator.
-
-    Private keys never leave this machine. The same command may be given again: it goes on where it was.
-    """
+    """Make this site's keys here, ask to join, and show the fingerprint to compare with the hub's operator."""
     join_at(path, code, context.obj, wait_s=wait, proxy=proxy)
 
 

@@ -38,8 +38,8 @@ def configuration(folder: HubFolder, account: str, now: datetime) -> str:
     own = operator_token(operator, name=settings.name, system_account=system, now=now)
     servers = account_token(operator, system, name="system", now=now, connections=-1, revoked={})
     tls = {
-        "cert_file": str(folder.tls_file("server.pem")),
-        "key_file": str(folder.tls_file("server.key")),
+        "cert_file": str(folder.server_certificate),
+        "key_file": str(folder.server_certificate),
         "timeout": HANDSHAKE_S,
     }
     content: dict[str, Any] = {

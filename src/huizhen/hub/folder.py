@@ -1,11 +1,13 @@
 """A hub's folder: settings, keys, certificates, who belongs, and what its server needs; made once, whole, readable by its owner.
 
-hub.toml                 settings
-keys/*.seed              NKeys: operator (signs accounts), account (signs actors), system, hub, keeper
-keys/identity.pem        the key by which the hub signs facts
-tls/                     own authority and the server's certificate, each with its key
-actors.sqlite            invitations and actors
-nats/                    the server's configuration, accounts and log; made anew at each start
+What stands where:
+
+    hub.toml                 settings
+    keys/*.seed              NKeys: operator (signs accounts), account (signs actors), system, hub, keeper
+    keys/identity.pem        the key by which the hub signs facts
+    tls/                     own authority, and the server's certificate with its key
+    actors.sqlite            invitations and actors
+    nats/                    the server's configuration, accounts and log; made anew at each start
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ __all__ = ["HubFolder", "create_folder", "open_folder"]
 
 SEEDS: Mapping[str, KeyKind] = {"operator": "operator", "account": "account", "system": "account", "hub": "user", "keeper": "user"}
 SECRET, PUBLIC = 0o600, 0o644
-AUTHORITY, SERVER = "authority", "server"
+AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ class HubFolder:
         """The key by which the hub signs facts."""
         return load_key(self.root / "keys" / "identity.pem")
 
-    def tls_file(self, name: str) -> Path:
-        """A file of the server's certificate: ``server.pem`` or ``server.key``."""
-        return self.root / "tls" / name
+    @property
+    def server_certificate(self) -> Path:
+        """The file of the server's certificate and its key: one file, for two cannot be replaced in one step."""
+        return self.root / "tls" / "server.pem"
 
     def pair(self, name: str) -> KeyPair:
         """One of the NKeys: ``operator``, ``account``, ``system``, ``hub`` or ``keeper``.
@@ -101,14 +104,11 @@ class HubFolder:
     def renew_certificate(self, now: datetime) -> bool:
         """Make the server's certificate anew if it ends soon or lacks a name; whether it was. The authority stays."""
         settings = self.settings
-        if not needs_renewal(read_file(self.tls_file("server.pem")), settings.hosts, now):
+        if not needs_renewal(read_secret(self.server_certificate), settings.hosts, now):
             return False
-        authority = Certified(self.authority, read_secret(self.tls_file("authority.key")))
+        authority = Certified(self.authority, read_secret(self.root / "tls" / f"{AUTHORITY}.key"))
         fresh = new_server_certificate(authority, settings.hosts, now)
-        # Two files cannot be replaced in one step. The server reads both at its start and at a reload, and neither is between
-        # these.
-        write_file(self.tls_file("server.key"), fresh.key, SECRET)
-        write_file(self.tls_file("server.pem"), fresh.certificate, PUBLIC)
+        write_file(self.server_certificate, fresh.certificate + fresh.key, SECRET)
         return True
 
 
@@ -131,8 +131,7 @@ def create_folder(root: Path, settings: HubSettings, now: datetime) -> HubFolder
         **{f"keys/{name}.seed": (new_pair(kind).seed().encode("ascii"), SECRET) for name, kind in SEEDS.items()},
         f"tls/{AUTHORITY}.pem": (authority.certificate, PUBLIC),
         f"tls/{AUTHORITY}.key": (authority.key, SECRET),
-        f"tls/{SERVER}.pem": (server.certificate, PUBLIC),
-        f"tls/{SERVER}.key": (server.key, SECRET),
+        "tls/server.pem": (server.certificate + server.key, SECRET),
     }
     new_folder(root, files)
     return open_folder(root)

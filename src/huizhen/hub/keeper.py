@@ -58,7 +58,9 @@ class Keeper:
                 await self._while_connected()
             except HuizhenError as error:
                 self._told(str(error))
-                await asyncio.sleep(LOOK_S)
+            except Exception as error:  # revocations must go on reaching the servers, whatever a library throws
+                self._told(type(error).__name__)
+            await asyncio.sleep(LOOK_S)
 
     async def _while_connected(self) -> None:
         known = -1

@@ -9,6 +9,7 @@ hub was killed, is stopped first. What is on the port under another name is left
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from huizhen.clock import Clock
-from huizhen.errors import HuizhenError, MachineError, Problem
+from huizhen.errors import CallerError, HuizhenError, MachineError, Problem
 from huizhen.federation.wire.folders import write_file
 from huizhen.hub.configuration import advisory, configuration, server_name
 from huizhen.hub.folder import HubFolder
@@ -49,6 +50,7 @@ class Server:
         told: is told, in a sentence, that the server died, was started again, or has an open advisory.
 
     Raises:
+        CallerError: a hub of this folder runs already.
         MachineError: the program is missing, the port is another's, or the server does not come up; with its own last words.
     """
 
@@ -57,6 +59,7 @@ class Server:
     ) -> None:
         self._folder, self._account, self._clock = folder, account, clock
         self._told = told or (lambda _: None)
+        self._claim: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._leaving = threading.Event()
         self._watch: threading.Thread | None = None
@@ -72,18 +75,23 @@ class Server:
     def __enter__(self) -> Self:
         if (warning := advisory(server_version(self._folder.settings.program))) is not None:
             self._told(warning)
-        self._stop_orphan()
-        self._check_port()
-        self._folder.renew_certificate(self._clock.now())
-        shutil.rmtree(self._folder.nats / "accounts", ignore_errors=True)  # a copy of what the preload says
+        self._claim = _claimed(self._folder.nats)
         try:
-            self._start()
+            self._begin()
         except BaseException:
             self._stop_child()
+            self._let_go()
             raise
         self._watch = threading.Thread(target=self._keep, name="nats-server", daemon=True)
         self._watch.start()
         return self
+
+    def _begin(self) -> None:
+        self._stop_orphan()
+        self._check_port()
+        self._folder.renew_certificate(self._clock.now())
+        shutil.rmtree(self._folder.nats / "accounts", ignore_errors=True)  # a copy of what the preload says
+        self._start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leaving.set()
@@ -91,6 +99,12 @@ class Server:
             self._watch.join()
         self._stop_child()
         self._pid_file.unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
 
     def reload(self) -> None:
         """Have the running server read its certificate and limits again; connections stay."""
@@ -108,7 +122,6 @@ class Server:
         return self._folder.nats / "nats.conf"
 
     def _write_configuration(self) -> None:
-        self._folder.nats.mkdir(mode=0o700, exist_ok=True)
         text = configuration(self._folder, self._account(), self._clock.now())
         write_file(self._configuration_file, text.encode("utf-8"))
 
@@ -237,6 +250,19 @@ def server_version(program: str) -> str:
     """
     done = subprocess.run([_program(program), "--version"], capture_output=True, timeout=START_S, check=False)
     return done.stdout.decode("utf-8", "replace").strip()
+
+
+def _claimed(folder: Path) -> int:
+    """A lock that the system lets go when the program dies: two hubs on one folder would stop each other's servers."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        problem = Problem(str(folder.parent), "a hub that runs", "a folder whose hub is stopped", "Stop that hub first.")
+        raise CallerError("The hub of this folder runs already.", [problem]) from None
+    return descriptor
 
 
 def _program(program: str) -> str:

@@ -29,7 +29,7 @@ def test_secrets_are_readable_by_their_owner_alone_whatever_the_umask(tmp_path):
         os.umask(before)
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "hub").rglob("*")}
     assert modes["keys"] == modes["tls"] == 0o700
-    secret = {name for name, mode in modes.items() if name.endswith((".seed", ".key", "identity.pem"))}
+    secret = {name for name, mode in modes.items() if name.endswith((".seed", ".key", "identity.pem", "server.pem"))}
     assert len(secret) == 8
     assert {modes[name] for name in secret} == {0o600}
     assert stat.S_IMODE((tmp_path / "hub").stat().st_mode) == 0o700
@@ -100,7 +100,7 @@ def test_the_certificate_is_renewed_by_the_same_authority(tmp_path):
     assert files_of(tmp_path / "hub") == first
     assert folder.renew_certificate(NOW + timedelta(days=300))
     changed = {name for name, content in files_of(tmp_path / "hub").items() if first.get(name) != content}
-    assert changed == {"tls/server.pem", "tls/server.key"}
+    assert changed == {"tls/server.pem"}
     assert folder.authority == authority
 
 
@@ -108,7 +108,7 @@ def test_a_new_address_comes_into_the_certificate(tmp_path):
     folder = create_folder(tmp_path / "hub", SETTINGS, NOW)
     moved = HubFolder(folder.root, replace(SETTINGS, addresses=("tls://new.example.org:4222",)))
     assert moved.renew_certificate(NOW)
-    assert "new.example.org" in names_of(folder.tls_file("server.pem").read_bytes())
+    assert "new.example.org" in names_of(folder.server_certificate.read_bytes())
 
 
 def test_settings_are_read_back_as_they_were_written():

@@ -4,7 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hubs import hub_at
 from huizhen import canonical
@@ -179,6 +182,35 @@ def test_only_an_admitted_actor_renews_and_only_its_own_token(hub):
     assert hub.joining.renew(key, {"key": other}) == REFUSED
     assert hub.joining.renew(other, {"key": key}) == REFUSED
     assert hub.joining.renew(key, {}) == REFUSED
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=5) | st.binary(max_size=80) | st.just(np.arange(3)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("version", "invitation", "name", "nkey", "identity", "nkey_signature", "identity_signature", "binding", "key", "more")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(FIELDS), VALUES))
+def test_whatever_values_a_message_holds_it_is_refused_without_an_error(hub, changed):
+    if not hub.store.actors():
+        hub.guest = Guest(hub, hub.joining.invite("east"))
+        hub.guest.ask()
+        hub.joining.admit("east")
+    body = {**hub.guest.body, **changed}
+    if any(key != "version" for key in changed):
+        assert hub.joining.join(hub.guest.invitation.id, body) == REFUSED
+        assert hub.joining.join(hub.guest.invitation.id, changed) == REFUSED
+    assert hub.joining.renew(hub.guest.pair.public, changed) == REFUSED
+
+
+def test_an_actor_and_a_guest_may_subscribe_to_so_much_and_no_more(hub):
+    guest = Guest(hub, hub.joining.invite("east"))
+    guest.ask()
+    assert read_token(hub.joining.admit("east").token).nats["subs"] == 1000
+    assert read_token(guest.invitation.token).nats["subs"] == 10
 
 
 @pytest.mark.parametrize("content", [b"", b"\x9f" * 3000, b"\xa1\x61a", canonical.encode([1]), canonical.encode({}), b"x" * 10_000])

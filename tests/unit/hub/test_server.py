@@ -84,7 +84,12 @@ def test_the_server_that_a_killed_hub_left_behind_is_stopped_first(hub):
     with running(hub):
         orphan = hub.server.pid
         second = Server(hub.folder, hub.joining.account_token, hub.clock, hub.said.append)
-        hub.server._leaving.set()  # the first hub is dead: it starts nothing again
+        with pytest.raises(CallerError, match="runs already"):
+            second.__enter__()
+        assert hub.server.pid == orphan
+        hub.server._leaving.set()  # the first hub is dead: it starts nothing again, and its lock is gone
+        os.close(hub.server._claim)
+        hub.server._claim = None
         with second:
             assert second.pid not in (0, orphan)
             assert any("left behind" in said for said in hub.said)
@@ -110,7 +115,9 @@ def test_a_missing_program_is_told_with_the_command_that_installs_it(tmp_path):
 
 def test_a_server_that_refuses_its_configuration_is_told_with_its_last_words(hub, monkeypatch):
     need_nats_server()
-    hub.folder.tls_file("server.key").write_bytes(b"no key")
+    certificate = new_server_certificate(_authority(hub), hub.folder.settings.hosts, hub.clock.now()).certificate
+    hub.folder.server_certificate.write_bytes(certificate)  # its key is missing
+    hub.folder.server_certificate.chmod(0o600)
     with pytest.raises(MachineError, match="does not come up"):
         Server(hub.folder, hub.joining.account_token, hub.clock).__enter__()
 
@@ -213,11 +220,13 @@ async def _sees(hub, word):
 
 
 def _expire(hub):
-    authority = Certified(hub.folder.authority, hub.folder.tls_file("authority.key").read_bytes())
     long_ago = hub.clock.now() - timedelta(days=30)
-    old = new_server_certificate(authority, hub.folder.settings.hosts, long_ago, lasts=timedelta(days=10))
-    hub.folder.tls_file("server.pem").write_bytes(old.certificate)
-    hub.folder.tls_file("server.key").write_bytes(old.key)
+    old = new_server_certificate(_authority(hub), hub.folder.settings.hosts, long_ago, lasts=timedelta(days=10))
+    hub.folder.server_certificate.write_bytes(old.certificate + old.key)
+
+
+def _authority(hub):
+    return Certified(hub.folder.authority, (hub.folder.root / "tls/authority.key").read_bytes())
 
 
 def test_the_program_is_found_where_it_is_installed_even_outside_the_path(hub, monkeypatch):

@@ -13,12 +13,13 @@ import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from typing import Any
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from huizhen.errors import CallerError, FederationError, Problem
+from huizhen.errors import CallerError, FederationError, MachineError, Problem
 from huizhen.federation.wire.nkeys import KeyPair
 from huizhen.federation.wire.transport import InsecureServer, ProxyRefused, TlsTransport
 
@@ -79,10 +80,11 @@ async def connect(
         closed: is called with a code when it will not come back: ``revoked``, ``expired``, ``asked`` (by this side) or another one.
 
     Raises:
-        CallerError: the addresses are of no kind that is known.
+        CallerError: the addresses are of no kind that is known, or of none that the proxy carries.
+        MachineError: there are ``wss://`` addresses alone, and aiohttp is missing.
         FederationError: the server is not the hub's, refuses this actor, or was not reached in time.
     """
-    servers = _servers(access.addresses)
+    servers = _servers(access)
     client = Client()
     refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     last = ["unreachable"]
@@ -228,11 +230,19 @@ def _refusal(code: str, servers: list[str]) -> FederationError:
     return FederationError("The hub cannot be reached.", [Problem(", ".join(servers), found, "the hub's server", remedy)])
 
 
-def _servers(addresses: tuple[str, ...]) -> list[str]:
-    for scheme in ("tls://", "wss://"):  # one kind a connection; TLS carries less around it
-        if chosen := [address for address in addresses if address.startswith(scheme)]:
-            return chosen
-    problem = Problem("addresses", ", ".join(addresses) or "none", "tls://host:port or wss://host:port")
+def _servers(access: Access) -> list[str]:
+    """The addresses of one kind; TLS carries less around it."""
+    if chosen := [address for address in access.addresses if address.startswith("tls://")]:
+        return chosen
+    if chosen := [address for address in access.addresses if address.startswith("wss://")]:
+        if access.proxy:
+            problem = Problem("proxy", "WebSocket addresses alone", "a tls:// address", "A proxy's CONNECT carries TLS without it.")
+            raise CallerError("There is no address for the proxy.", [problem])
+        if find_spec("aiohttp") is None:
+            problem = Problem("wss://", "no package aiohttp", "it is installed", "Run: pip install 'huizhen[websocket]'")
+            raise MachineError("WebSocket connections need another package.", [problem])
+        return chosen
+    problem = Problem("addresses", ", ".join(access.addresses) or "none", "tls://host:port or wss://host:port")
     raise CallerError("There is no address to connect to.", [problem])
 
 

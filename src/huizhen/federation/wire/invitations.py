@@ -164,7 +164,7 @@ def read_join(body: Mapping[str, Any], bound_by: bytes) -> JoinRequest | None:
         body: anything that could be decoded.
         bound_by: the HMAC's key of the invitation that the message names.
     """
-    if set(body) != FIELDS or body["version"] != 1:
+    if set(body) != FIELDS or type(body["version"]) is not int or body["version"] != 1:
         return None
     texts = [body[name] for name in ("invitation", "name", "nkey", "identity")]
     proofs = [body[name] for name in ("nkey_signature", "identity_signature", "binding")]

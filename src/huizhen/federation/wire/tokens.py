@@ -95,7 +95,8 @@ def user_token(
     now: datetime,
     expires: datetime | None,
     allowed: Permissions,
-    payload_bytes: int = -1,
+    payload_bytes: int = UNLIMITED,
+    subscriptions: int = UNLIMITED,
 ) -> str:
     """A user of an account: an actor, a guest or the hub.
 
@@ -105,9 +106,10 @@ def user_token(
         expires: the server closes the connection then; None for never.
         allowed: all that it may do; an empty side allows nothing.
         payload_bytes: its largest message; -1 for the server's own limit.
+        subscriptions: at most so many at once on a connection; -1 for no limit.
     """
     claims = {
-        "type": "user", "subs": UNLIMITED, "data": UNLIMITED, "payload": payload_bytes,
+        "type": "user", "subs": subscriptions, "data": UNLIMITED, "payload": payload_bytes,
         "pub": _side(allowed.publish), "sub": _side(allowed.subscribe),
         "allowed_connection_types": ["STANDARD", "WEBSOCKET"],
     }  # fmt: skip

@@ -10,9 +10,9 @@ from time import monotonic
 
 import pytest
 
-from hubs import PATIENCE_S, answering, connected, hub_at, running, site_of, until
+from hubs import PATIENCE_S, answering, connected, free_port, hub_at, running, site_of, until
 from huizhen import canonical
-from huizhen.errors import CallerError, FederationError
+from huizhen.errors import CallerError, FederationError, MachineError
 from huizhen.federation.wire.access import Access, connect, renewed, settled, trouble_of
 from huizhen.federation.wire.certificates import new_authority
 from huizhen.federation.wire.guest import ask_to_join, guest_access
@@ -106,6 +106,32 @@ def test_a_server_that_nobody_runs_is_told_within_the_time(hub, east):
 def test_addresses_without_tls_are_refused(east):
     with pytest.raises(CallerError, match="tls://"):
         asyncio.run(connect(replace(east.access(), addresses=("nats://localhost:4222",))))
+
+
+def test_a_proxy_is_not_left_out_in_silence(east):
+    with pytest.raises(CallerError, match="no address for the proxy"):
+        asyncio.run(connect(replace(east.access("http://127.0.0.1:1"), addresses=("wss://localhost:1",))))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # nats-py names aiohttp's timeout by its old name
+def test_a_site_comes_in_over_websocket_where_aiohttp_is_installed(tmp_path):
+    pytest.importorskip("aiohttp", reason="install huizhen[websocket]")
+    port = free_port()
+    with hub_at(tmp_path / "hub", websocket_port=port, addresses=(f"wss://localhost:{port}",)) as hub, running(hub):
+        east = site_of(hub, "east", tmp_path / "east")
+
+        async def story():
+            async with connected(east.access()) as client:
+                await settled(client)
+
+        asyncio.run(story())
+        refused(replace(east.access(), authority=AUTHORITY), "certificate")
+
+
+def test_without_aiohttp_a_websocket_address_names_what_to_install(east, monkeypatch):
+    monkeypatch.setattr("huizhen.federation.wire.access.find_spec", lambda name: None)
+    with pytest.raises(MachineError, match="websocket"):
+        asyncio.run(connect(replace(east.access(), addresses=("wss://localhost:1",))))
 
 
 @pytest.mark.parametrize("claims", [{}, {"auth_required": True}, {"tls_required": False, "nonce": "abc"}])
