@@ -118,7 +118,9 @@ class WorkerProcess:
             frame = Frame("answer", body)
             said, seconds, after = self._asked(running, frame, self._limits.answer_s, answer=dict, cpu_s=float, **kinds)
             try:
-                worked = Worked(answer_from(said), kept if after is None else _mapping(after), max(seconds, 0.0))
+                worked = Worked(
+                    answer_from(said), kept if after is None else _mapping(after), seconds if 0 <= seconds < 1e9 else 0.0
+                )
             except (ValueError, TypeError, KeyError, RecursionError):
                 raise self._over(_nonsense()) from None
             running.held = (analysis, worked.kept)
