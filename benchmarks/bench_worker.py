@@ -1,7 +1,7 @@
 """What a worker in a process of its own costs beside the same answer in this process, and beside the bytes alone.
 
-A question of 500 numbers, and one of 100 MB that is answered with 100 MB. Two processes are at work, so the wall clock is read; each
-figure is the best of several, and the bytes alone are two threads over the same kind of line.
+A question of 500 numbers, and one of 100 MB that is answered with 100 MB. Two processes are at work, so the wall clock is read;
+each figure is the best of several, and the bytes alone are two threads over the same kind of line.
 """
 
 from __future__ import annotations
