@@ -234,7 +234,7 @@ def test_what_cannot_carry_noise_is_refused_as_the_study_is_read():
         study({"averaging": AVERAGING["averaging"], "kaplan_meier": {"time": "age", "event": "lab == 1"}}, sum_="plain")
     told = {problem.where: problem for problem in refused.value.problems}
     assert told["protection.noise.place"].remedy == "Use sum = 'masked', or place = 'local'"
-    assert told["method.averaging.private"].remedy == "Set level = 'site'"
+    assert told["method.averaging.private"].remedy == "Add private = { clip = 1.0, rate = 0.05 }, or set level = 'site'"
     assert "cannot carry noise" in told["method.kaplan_meier"].found
     compressed = {"sum": "masked", "compress": {"kind": "quantised", "bits": 16}, "noise": {**NOISE, "level": "site"}}
     with pytest.raises(StudyError, match="compression of noisy numbers"):
@@ -300,9 +300,6 @@ def test_a_hub_cannot_widen_what_a_patient_changes():
             )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="private training is not yet planned and charged as noise in answers is, so a site with a budget refuses"
-)
 def test_private_training_is_charged_to_a_sites_budget():
     pytest.importorskip("torch")
     private = {"clip": 1.0, "noise": 4.0, "rate": 0.05, "delta": 1e-6}

@@ -110,7 +110,7 @@ def run_tables(
     federation = Federation(study, tables, each_policy, variables, clock, folder)
     started, start_s = clock.now(), clock.seconds()
     told = federation.conduct(watch)
-    noisy = study.protection.noise is not None
+    noisy = study.protection.noise is not None or (bool(study.noisy_steps) and _have_budgets(each_policy))
     if compare and not noisy:
         findings, cut = _beside(federation, told, watch=watch, started_s=start_s)
     else:
@@ -133,6 +133,11 @@ def run_tables(
         ),
         cut_short=bool(cut),
     )
+
+
+def _have_budgets(policies: Mapping[str, DisclosurePolicy]) -> bool:
+    """Whether a site lets no exact answer out."""
+    return any(policy.budget is not None and not policy.budget.allow_exact for policy in policies.values())
 
 
 def _announced(watch: Watch | None, clock: Clock, of: int) -> Reading | None:

@@ -172,7 +172,10 @@ class _Conduct:
     def _terms(self) -> Terms:
         """What the roster agreed to, and how large the noise in its sums is."""
         terms, noise = self.run.terms(self.roster), self.run.noise
-        return terms if noise is None else replace(terms, noise_sd=noise.deviations(self.analysis.label, len(self.roster)))
+        if noise is None:
+            return terms
+        deviations = noise.deviations(self.analysis.label, len(self.roster))
+        return replace(terms, noise_sd=deviations, noise_multiplier=noise.multiplier)
 
     def _hub_side(self, course: Course) -> HubSide:
         inner = self.run.scheme.at_hub(self.roster, course.protection)

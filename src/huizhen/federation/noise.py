@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from huizhen.privacy.noiseplan import GAUSSIAN, Wanted
 from huizhen.privacy.noisysteps import NoisyStep
 from huizhen.privacy.release import Variable
 
-__all__ = ["NoiseSection", "check_noise", "stated", "wanted"]
+__all__ = ["NoiseSection", "check_noise", "of_settings", "stated", "wanted"]
 
 LEAST_HONEST = 2 / 3  # of the roster, where the study does not say
 
@@ -75,15 +75,28 @@ def stated(
 ) -> tuple[NoisyStep, ...]:
     """What an analysis asks in a study with noise; what cannot carry noise is a mistake."""
     noised = getattr(method, "noised", None)
-    where = f"method.{method.name}" + (f" ({label})" if label != method.name else "")
+    where = _where(method, label)
     if noised is None:
-        expected = "tabulate, summary, quantile or glm with noise by patient, averaging with noise by site"
+        expected = "tabulate, summary, quantile, glm or averaging"
         mistakes.add(where, "a method whose answers cannot carry noise", expected, "Leave [protection.noise] out, or this method")
         return ()
+    return _found(lambda: noised(spec, variables, level), where, mistakes)
+
+
+def of_settings(method: Any, spec: Any, label: str, mistakes: Mistakes) -> tuple[NoisyStep, ...]:
+    """The noisy steps that an analysis states by its own settings, in a study that asks for no noise; () where it has none."""
+    own = getattr(method, "noised_by_settings", None)
+    return () if own is None else _found(lambda: own(spec), _where(method, label), mistakes)
+
+
+def _where(method: Any, label: str) -> str:
+    return f"method.{method.name}" + (f" ({label})" if label != method.name else "")
+
+
+def _found(state: Callable[[], tuple[NoisyStep, ...]], where: str, mistakes: Mistakes) -> tuple[NoisyStep, ...]:
     try:
-        found: tuple[NoisyStep, ...] = noised(spec, variables, level)
+        return state()
     except HuizhenError as error:
         problems = error.problems or [Problem("", error.message, "settings whose answers can carry noise")]
         mistakes.extend(replace(each, where=f"{where}.{each.where}" if each.where else where) for each in problems)
         return ()
-    return found

@@ -8,19 +8,23 @@ Rules, each with what it stops:
 - the noise of a question is drawn once and kept: asked again, after whatever crash, the site sends the very same answer (the mean
   of many draws would tell what one hides);
 - a sum of shares is opened only if at least as many sites are in it as make the noise whole;
+- training that puts its noise in itself must be asked for word for word as the study's file says (another rate, clip or noise costs
+  something else than was reserved), and of its answer no more leaves than was planned;
 - noisy numbers travel as whole numbers of a grid's steps, so that every inner scheme adds them exactly, and the sum holds no more
   than the sum of values and the sum of noise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from huizhen import canonical
 from huizhen.errors import FederationError, PolicyError, Problem, SiteError
 from huizhen.federation.checkpoint import Checkpoints
 from huizhen.federation.noise import wanted
@@ -30,7 +34,7 @@ from huizhen.federation.selection import MUSTER
 from huizhen.federation.study import Study
 from huizhen.policy.gate import Gate
 from huizhen.privacy.noise import Entropy
-from huizhen.privacy.noiseplan import NoisePlan, StepNoise, plan_noise
+from huizhen.privacy.noiseplan import NoisePlan, StepNoise, plan_noise, plan_of_settings
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
 from huizhen.privacy.release import EMPTY, Answer, Part, Sensitivity
 
@@ -40,10 +44,11 @@ ROWS = "rows"
 COUNTED = NoisyStep(MUSTER, 1, {ROWS: NoisyPart("counts", (Sensitivity(1.0, 1.0),))}, seen=True)
 COUNTED_EXACTLY = NoisyStep(MUSTER, 1, rows=(ROWS,))
 DRAW_BYTES = 16
+LOUDER = 8.0  # the noise of a count that only weighs sites, over that of a step of training: it costs it some hundredths
 
 
 def plan_of(study: Study, sites: int) -> NoisePlan | None:
-    """The noise of a study with so many sites; None where it asks for none.
+    """The noise of a study with so many sites; None where it asks for none, in its section nor in the settings of a method.
 
     Raises:
         StudyError: no noise is enough.
@@ -52,13 +57,19 @@ def plan_of(study: Study, sites: int) -> NoisePlan | None:
     """
     noise = study.protection.noise
     if noise is None:
-        return None
+        own = {label: (COUNTED_EXACTLY, *steps) for label, steps in study.noisy_steps.items()}
+        return plan_of_settings(own) if own else None
     asked = wanted(noise, sites)
     if asked.place == "shares" and asked.honest > sites:
         problem = Problem("protection.noise.honest", f"{asked.honest}", f"no more than the {sites} sites that are here")
         raise FederationError("The noise cannot be shared out.", [problem])
-    counted = COUNTED if noise.level == "patient" else COUNTED_EXACTLY
-    return plan_noise(asked, {label: (counted, *steps) for label, steps in study.noisy_steps.items()})
+    return plan_noise(asked, {label: (_counted(noise.level, steps), *steps) for label, steps in study.noisy_steps.items()})
+
+
+def _counted(level: str, steps: tuple[NoisyStep, ...]) -> NoisyStep:
+    if level == "site":
+        return COUNTED_EXACTLY
+    return replace(COUNTED, louder=LOUDER) if any(step.training is not None for step in steps) else COUNTED
 
 
 def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan, kept: Checkpoints, data: str = "") -> None:
@@ -76,6 +87,11 @@ def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan, kept: Chec
     for site, gate in gates.items():
         if gate.purse is None:
             continue
+        if not math.isfinite(plan.spent.pld) and not gate.purse.budget.allow_exact:
+            problems.append(Problem(f"site {site}", *RATELESS))
+            continue
+        if not plan.events:
+            continue
         draws = [draw for analysis in study.analyses for draw in _draws(kept, site, analysis.label, plan, data)]
         decision = gate.purse.reserve(study.digest, plan.events, draws=draws)
         if not decision.allowed:
@@ -84,6 +100,13 @@ def reserve(gates: Mapping[str, Gate], study: Study, plan: NoisePlan, kept: Chec
     if problems:
         settle(gates, study)
         raise PolicyError("The study would spend more than privacy budgets allow, so it does not start.", problems)
+
+
+RATELESS = (
+    "a privacy budget, and training whose cost is not known beforehand",
+    "a cost that the study's file tells",
+    "Set rate in private",
+)
 
 
 def settle(gates: Mapping[str, Gate], study: Study) -> None:
@@ -150,10 +173,13 @@ class _SiteNoise:
     def of(self, answer: Answer) -> Noisy:
         noise = self.scheme.plan.steps.get((self.ask.analysis, self.ask.question.step))
         if noise is None:
+            if self.scheme.plan.wanted.level == "settings":
+                return Noisy(answer)  # an exact answer, which a policy judges as such
             expected = "a step that the study's plan of noise knows"
             raise _refusal(f"the step {self.ask.question.step!r}", expected)
         self.scheme._check_shares(self.ask.roster)
-        if noise.event is None:
+        self._check_asked(noise)
+        if noise.event is None and noise.planned.training is None:
             return Noisy(self._told(noise, answer), tells_rows_only=True)
         kept = self._recall()
         question = (self.ask.identity or QuestionIdentity.of(self.ask.question, self.ask.scope)).digest
@@ -164,13 +190,25 @@ class _SiteNoise:
                 raise _refusal(
                     f"another question of the step {self.ask.question.step!r}", f"{noise.planned.times}, as planned", ANEW
                 )
-            told = self._told(noise, answer)
+            told, beside = self._trained(noise, answer) if noise.planned.training else (self._told(noise, answer), "nothing")
             found = {"step": self.ask.question.step, "draw": self.scheme.entropy(DRAW_BYTES).hex(), "rows": told.rows}
-            found["parts"] = _plain(told)
-            before = kept["answers"] if self.side.exact or self.ask.question.step == MUSTER else _musters(kept["answers"])
-            kept = {**kept, "answers": {**before, question: found}, "asked": {**kept["asked"], self.ask.question.step: count + 1}}
-            self.scheme.kept.save(self._name, kept)
-        return Noisy(_answer(found), noise.event, found["draw"])
+            found |= {"parts": _plain(told), "beside": beside}
+            self._keep(kept, question, found, count + 1)
+        return Noisy(_answer(found), noise.event, found["draw"], beside=found["beside"])
+
+    def _keep(self, kept: dict[str, Any], question: str, found: dict[str, Any], count: int) -> None:
+        """Remembers an answer, before it leaves; of a course that needs no answer but the newest, that alone, and all draws."""
+        step = self.ask.question.step
+        before = kept["answers"] if self.side.exact or step == MUSTER else _musters(kept["answers"])
+        answers, asked = {**before, question: found}, {**kept["asked"], step: count}
+        self.scheme.kept.save(self._name, {**kept, "answers": answers, "asked": asked, "draws": [*kept["draws"], found["draw"]]})
+
+    def _check_asked(self, noise: StepNoise) -> None:
+        """Whether the question says what the study's file says, wherever that decides what its answer costs."""
+        said = self.ask.question.facts
+        if other := [name for name, value in noise.facts.items() if name not in said or not _same(said[name], value)]:
+            found = f"a question of the step {self.ask.question.step!r} with another {', '.join(other)}"
+            raise _refusal(found, "what the study's file says", ASK)
 
     @property
     def _name(self) -> str:
@@ -211,9 +249,30 @@ class _SiteNoise:
             return _mustered(parts[ROWS], int(noise.parts[ROWS].opened(parts[ROWS].values)[0]))
         return Answer(parts, rows)
 
+    def _trained(self, noise: StepNoise, answer: Answer) -> tuple[Answer, Beside]:
+        """The answer of training that holds its noise, as it may leave, and what it tells exactly beside it."""
+        rows, planned = self._rows(answer), noise.planned
+        parts, problems, beside = {}, [], set[Beside]()
+        for name, part in answer.parts.items():
+            if name in planned.withheld:
+                parts[name] = replace(part, values=np.zeros_like(part.values), rows=rows)
+                continue
+            if name not in planned.computed:
+                is_rows = name in planned.rows and _is_rows(part, rows)
+                beside.add("rows" if is_rows else "exact")
+                problems += [] if is_rows or planned.beside else [_not_planned(name)]
+            elif part.kind != "addend" and not planned.beside:
+                problems.append(_not_planned(name))
+            parts[name] = replace(part, rows=rows)
+        if problems:
+            raise SiteError("This answer cannot carry the study's noise.", problems)
+        if self.scheme.plan.wanted.level == "patient":
+            return Answer(parts, rows), "nothing"  # its rows are noisy
+        return Answer(parts, rows), "exact" if "exact" in beside else "rows"
+
     def _rows(self, answer: Answer) -> int:
         """The rows to be told beside the answer: as the muster told them."""
-        if self.scheme.plan.wanted.level == "site" or self.ask.question.step == MUSTER:
+        if self.scheme.plan.wanted.level != "patient" or self.ask.question.step == MUSTER:
             return answer.rows
         musters = _musters(self._recall()["answers"])
         if not musters:
@@ -221,6 +280,8 @@ class _SiteNoise:
         return int(next(iter(musters.values()))["rows"])
 
 
+Beside = Literal["nothing", "rows", "exact"]
+ASK = "Ask who runs the hub; this site answers nothing else"
 ANEW = "Run it as a new study, which reserves what it spends"
 
 
@@ -234,11 +295,12 @@ def _kept(kept: Checkpoints, name: str, plan: NoisePlan, data: str) -> dict[str,
     found = kept.load(name)
     if isinstance(found, Mapping) and found.get("of") == mine:
         return dict(found)
-    return {"of": mine, "answers": {}, "asked": {}}
+    return {"of": mine, "answers": {}, "asked": {}, "draws": []}
 
 
 def _draws(kept: Checkpoints, site: str, analysis: str, plan: NoisePlan, data: str) -> list[str]:
-    return [one["draw"] for one in _kept(kept, _name(site, analysis), plan, data)["answers"].values()]
+    """Of all noisy answers, also of those that are not kept any more: they count as asked, so that none is drawn again."""
+    return list(_kept(kept, _name(site, analysis), plan, data)["draws"])
 
 
 def _musters(answers: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,6 +344,14 @@ def _is_rows(part: Part, rows: int) -> bool:
     return bool(flat.size and flat[0] == rows and not flat[1:].any())
 
 
+def _same(said: Any, planned: Any) -> bool:
+    """Whether two facts are one canonical value."""
+    try:
+        return canonical.digest(said) == canonical.digest(planned)
+    except (TypeError, ValueError):
+        return False
+
+
 def _not_planned(name: str) -> Problem:
     return Problem(f"part {name!r}", "a part that the study's plan of noise does not hold", "what was planned")
 
@@ -293,14 +363,30 @@ def _refusal(found: str, expected: str, remedy: str = "") -> SiteError:
 def _plain(answer: Answer) -> dict[str, Any]:
     """The parts as canonical values."""
     return {
-        name: {"values": part.values, "rows": part.rows, "cells": part.cells, "unit": part.unit}
+        name: {
+            "values": part.values,
+            "rows": part.rows,
+            "kind": part.kind,
+            "cells": part.cells,
+            "keys": None if part.keys is None else list(part.keys),
+            "layout": [[tensor, list(shape)] for tensor, shape in part.layout],
+            "unit": part.unit,
+        }
         for name, part in answer.parts.items()
     }
 
 
 def _answer(found: Mapping[str, Any]) -> Answer:
     parts = {
-        name: Part(np.asarray(one["values"]), one["rows"], cells=one["cells"], unit=one["unit"])
+        name: Part(
+            np.asarray(one["values"]),
+            one["rows"],
+            one["kind"],
+            one["cells"],
+            None if one["keys"] is None else tuple(one["keys"]),
+            layout=tuple((tensor, tuple(shape)) for tensor, shape in one["layout"]),
+            unit=one["unit"],
+        )
         for name, one in found["parts"].items()
     }
     return Answer(parts, found["rows"])

@@ -44,6 +44,7 @@ class _Work:
     answer: Answer | None = None
     elsewhere_s: float = 0.0  # processor time of the workplace that no reply has told yet
     ahead: Future[Worked] | None = None
+    counted: int | None = None  # the rows, as the muster told them, where noise hides a patient
     kept: dict[str, Any] = field(default_factory=dict)  # the scheme's, and what of it is checkpointed
     lasting: dict[str, Any] = field(default_factory=dict)
 
@@ -215,7 +216,7 @@ class Participant:
     def _judged_answer(self, ask: Ask, work: _Work, noise: Callable[[Answer], Noisy] | None = None) -> Answer:
         """This round's answer, computed and judged once, however many stages need it."""
         if work.answer is None:
-            if (noise is None) != (self._study.protection.noise is None):
+            if noise is None and self._study.noisy_steps:
                 raise FederationError("the study asks for noise, and nothing here adds it, so the answer stays here")
             identity = ask.identity
             assert identity is not None
@@ -236,13 +237,21 @@ class Participant:
                 spends=noisy.spends,
                 draw=noisy.draw,
                 tells_rows_only=noisy.tells_rows_only,
+                beside=noisy.beside,
                 leaving=noisy.answer,
             )
             if not decision.allowed:
                 raise _Withheld(Refused(decision.reasons, decision.clauses))
             self._remember(ask, work.own, worked.kept)
             work.answer, work.own = noisy.answer, worked.kept
+            if ask.question.step == MUSTER and self._hides_patients:
+                work.counted = noisy.answer.rows
         return work.answer
+
+    @property
+    def _hides_patients(self) -> bool:
+        noise = self._study.protection.noise
+        return noise is not None and noise.level == "patient"
 
     def _reveal(self, ask: Ask, roster: tuple[str, ...]) -> None:
         """Whether the sum of these sites may be seen, which is recorded before anything that opens it leaves."""
@@ -256,8 +265,10 @@ class Participant:
         """The answer of the workplace, once it is one; a policy judges by its numbers of rows, so none of them is made up."""
         if ask.question.step == MUSTER:
             return Worked(muster(work.rows), work.own)
+        if self._hides_patients and work.counted is None:
+            raise _refusal("a question before the rows were counted", "the count first")
         draw = draw_key(ask.seed, self.site, ask.analysis, ask.round)
-        worked = self._workplace.answer(ask.analysis, ask.question, work.own, draw=draw, course=ask.lineage)
+        worked = self._workplace.answer(ask.analysis, ask.question, work.own, draw=draw, course=ask.lineage, counted=work.counted)
         answer = worked.answer
         if not is_answer(answer):
             raise FederationError(f"the step {ask.question.step} came to numbers that are none, so its answer stays here")

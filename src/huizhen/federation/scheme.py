@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from huizhen.federation.rounds import Adding, Answered, Ask, Box, Lane
 from huizhen.privacy.accounting.events import PrivacyEvent
@@ -29,12 +29,14 @@ class Noisy:
         spends: what the noise costs; None where the answer holds none.
         draw: names the draw of the noise; the same draw has the same name.
         tells_rows_only: whether it tells no more than how many rows the site has.
+        beside: what it tells exactly beside the noise: nothing, how many rows the site has, or more.
     """
 
     answer: Answer
     spends: PrivacyEvent | None = None
     draw: str = ""
     tells_rows_only: bool = False
+    beside: Literal["nothing", "rows", "exact"] = "nothing"
 
 
 def _no_noise(_: Callable[[Answer], Noisy]) -> Answer:

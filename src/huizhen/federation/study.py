@@ -30,7 +30,7 @@ from huizhen.data.cohort import Condition
 from huizhen.data.examples import show_number
 from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
-from huizhen.federation.noise import NoiseSection, check_noise, stated
+from huizhen.federation.noise import NoiseSection, check_noise, of_settings, stated
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
 from huizhen.privacy.compression import spec
@@ -268,6 +268,9 @@ class Study:
             check_noise(protection.noise, protection.sum, protection.compression.kind, len(participants.sites), mistakes)
             for analysis in analyses:
                 stated(analysis.method, analysis.spec, _declared(variables), protection.noise.level, analysis.label, mistakes)
+        else:
+            for analysis in analyses:
+                of_settings(analysis.method, analysis.spec, analysis.label, mistakes)
         mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
         return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
@@ -306,12 +309,16 @@ class Study:
                 kinds[name] = variable.type
         return kinds
 
-    @property
+    @cached_property
     def noisy_steps(self) -> Mapping[str, tuple[NoisyStep, ...]]:
-        """What each analysis states that it asks in a study with noise, by label; nothing where the study asks for none."""
+        """What each analysis states that it asks in a study with noise, by label.
+
+        Where the study asks for none, those alone whose own settings ask for noise, and of them the noisy steps alone.
+        """
         noise, variables = self.protection.noise, _declared(self.variables)
         if noise is None:
-            return {}
+            own = {one.label: of_settings(one.method, one.spec, one.label, Mistakes()) for one in self.analyses}
+            return {label: steps for label, steps in own.items() if steps}
         return {one.label: stated(one.method, one.spec, variables, noise.level, one.label, Mistakes()) for one in self.analyses}
 
     def needs(self, analysis: Analysis) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ FedAvg (McMahan et al. 2017) and its kin, composed of independent choices: what 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.data.examples import SITE
 from huizhen.data.folds import FOLD_NAMES, TRAINING, VALIDATION
-from huizhen.errors import NotEstimable, Problem, StudyError
+from huizhen.errors import NotEstimable
 from huizhen.methods.method import Milestone, ScriptedMethod, Use
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim, outcome_uses
@@ -26,24 +26,23 @@ from huizhen.methods.survival.timegrid import GRID_STEPS, agree_exits
 from huizhen.methods.training.aggregation import Joint, advance, mean_change
 from huizhen.methods.training.appraisal import appraise
 from huizhen.methods.training.course import Course
+from huizhen.methods.training.declared import declared_features, declared_scale
 from huizhen.methods.training.export import to_files
 from huizhen.methods.training.features import FEATURES_STEPS, agree_features, formula_of
 from huizhen.methods.training.learner import Learner, learner_of
 from huizhen.methods.training.local import TRAINING_STEPS
+from huizhen.methods.training.noised import beside_noise, noised, noised_by_settings
 from huizhen.methods.training.outcome import SCALE_STEPS, agree_scale
 from huizhen.methods.training.privately import why_not_private
 from huizhen.methods.training.spec import AveragingSpec
 from huizhen.methods.training.spending import spent_by
 from huizhen.methods.training.start import START_STEPS, agree_rows
-from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
-from huizhen.privacy.release import Progress, Question, Terms, Total, Variable
+from huizhen.privacy.release import Progress, Question, Terms, Total
 from huizhen.privacy.result import Result
 
 __all__ = ["AVERAGING", "AveragingSpec"]
 
 NAME = "averaging"
-NOT_NOISED = "Noise cannot be added."
-LARGEST = 2**28  # weights of a network, more than any has here; what noise costs hardly depends on it
 SEEN = "The measures are of rows that the network has learned from, and so too good; keep some aside with validation or test."
 BLIND = "Early stopping had nothing to judge by: no measure of the validation rows could be told; the last weights are taken."
 OWN = (
@@ -61,12 +60,29 @@ UNJUDGED = (
     "With noise by site the losses and measures stay at the sites, for none of them can carry it: judge the weights on rows of "
     "your own."
 )
+UNTOLD_LOSSES = "No loss and no measure is told, for they would be exact: judge the weights on rows of your own."
+ROWS_COVERED = (
+    "The noise covers what the weights tell of the rows learned from. How many rows each site has is told exactly, and nothing "
+    "else: a site's privacy budget lets out no other exact number."
+)
+UNCOUNTED = (
+    "the noise has carried every site's number of rows below 0, so nothing is left to weigh sites by; allow a larger epsilon"
+)
+RANGES = "Inputs have the scale of their declared ranges; those without a range were taken as they are."
 Script = Generator[Question | Milestone, Any, Result]
 
 
 def _program(spec: AveragingSpec, terms: Terms) -> Script:
+    spec = spec.with_noise(terms.noise_multiplier)
+    if _asks_nothing_exact(spec, terms) and (problems := beside_noise(spec, terms.variables)):
+        raise NotEstimable(
+            "a site has a privacy budget and lets no exact number out beside noisy ones. " + "; ".join(map(str, problems))
+        )
     aim = yield from _agree_aim(spec, terms)
-    features, shape = yield from agree_features(NAME, spec.covariates, spec.image, scale=spec.scale, terms=terms)
+    if terms.noise or _asks_nothing_exact(spec, terms):
+        features, shape = declared_features(spec.covariates, spec.image, scale=spec.scale, terms=terms)
+    else:
+        features, shape = yield from agree_features(NAME, spec.covariates, spec.image, scale=spec.scale, terms=terms)
     network = Network(spec.network, shape, aim.outputs, dict(spec.settings))
     learner = learner_of(network, aim)
     if spec.own_layers and not learner.normalisation.any():
@@ -75,7 +91,8 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         )
     if spec.private and (reason := why_not_private(learner)):
         raise NotEstimable(reason)
-    spent_by(spec, spec.rounds)  # without the package that accounts for it nothing is trained
+    if not terms.noise:
+        spent_by(spec, spec.rounds)  # without the package that accounts for it nothing is trained
     setting = {
         "network": network.facts(),
         "aim": aim.facts(),
@@ -84,15 +101,27 @@ def _program(spec: AveragingSpec, terms: Terms) -> Script:
         "drawn_by": list(_drawn_by(spec)),
         "own_layers": spec.own_layers and len(terms.roster) > 1,  # one participant's own layers are the joint ones
     }
-    judged = yield from agree_rows(NAME, setting, spec.aside, _variables(spec), terms)
+    if _asks_nothing_exact(spec, terms):
+        judged = [TRAINING]  # which is not judged
+    else:
+        judged = yield from agree_rows(NAME, setting, spec.aside, _variables(spec), terms)
     if aim.task == "regression":
-        aim = yield from agree_scale(NAME, setting, aim, _variables(spec), terms)
+        if _asks_nothing_exact(spec, terms):
+            aim = declared_scale(aim, terms.variables)
+        else:
+            aim = yield from agree_scale(NAME, setting, aim, _variables(spec), terms)
         setting["aim"], learner = aim.facts(), learner_of(network, aim)
     joint = Joint.start(learner.initial(terms.seed), learner.parameters, control=spec.control)
     return (yield from _rounds(spec, terms, learner, setting, joint, Course(judged)))
 
 
+def _asks_nothing_exact(spec: AveragingSpec, terms: Terms) -> bool:
+    """Whether training is private and stands alone: noise hides every patient, or some site lets nothing exact out beside it."""
+    return spec.private is not None and (terms.noise == "patient" or not (terms.noise or terms.allow_exact))
+
+
 def _resume(spec: AveragingSpec, terms: Terms, value: Mapping[str, Any]) -> Script:
+    spec = spec.with_noise(terms.noise_multiplier)
     setting = value["setting"]
     learner = learner_of(Network.from_facts(setting["network"]), Aim.from_facts(setting["aim"]))
     joint, course = Joint.from_facts(value["joint"]), Course.from_facts(value["course"])
@@ -120,6 +149,8 @@ def _rounds(
         total = yield Question(NAME, "train", facts, _variables(spec), progress=Progress(done, spec.rounds, course.newest))
         if watched and done:
             _note(spec, terms, learner.aim, course, joint, total)
+        if terms.noise == "patient" and not total.sums["weight"][0]:
+            raise NotEstimable(UNCOUNTED)
         joint = _advanced(spec, joint, total, learner.parameters, facts["turn"])
         course.add({} if terms.noise else _loss(total, learner.aim), here=total.roster, roster=terms.roster)
         yield Milestone({"setting": setting, "joint": joint.facts(), "course": course.facts()})
@@ -163,7 +194,7 @@ def _judged(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Script:
     """The last question: how good are the weights on rows that they have not seen?"""
-    if terms.noise:
+    if terms.noise or _asks_nothing_exact(spec, terms):
         return _unjudged(spec, terms, learner, setting, joint, course)
     if not _has_trained(spec, terms, learner, joint, course):
         raise NotEstimable("no site has trained: whenever it was a site's turn, it was lost or had no row to train on")
@@ -186,8 +217,25 @@ def _unjudged(
     spec: AveragingSpec, terms: Terms, learner: Learner, setting: Mapping[str, Any], joint: Joint, course: Course
 ) -> Result:
     """What noise leaves: the weights, and nothing of how good they are."""
-    facts = {"network": spec.network, "parameters": learner.parameters, "rounds": course.done, "judged_on": "nothing"}
-    return Result(NAME, 0, terms.roster, facts, model={**setting, "weights": joint.weights}, notes=(UNJUDGED,))
+    facts: dict[str, Any] = {
+        "network": spec.network,
+        "parameters": learner.parameters,
+        "rounds": course.done,
+        "judged_on": "nothing",
+    }
+    notes = [UNJUDGED if terms.noise == "site" else UNTOLD_LOSSES]
+    if terms.noise != "site" and spec.scale == "joint":
+        notes.append(RANGES)
+    if not terms.noise:
+        notes.append(ROWS_COVERED)
+        facts |= _spent(spec, course)
+    return Result(NAME, 0, terms.roster, facts, model={**setting, "weights": joint.weights}, notes=tuple(notes))
+
+
+def _spent(spec: AveragingSpec, course: Course) -> dict[str, Any]:
+    """What private training by its own settings cost, where that is known."""
+    spent = spent_by(spec, course.done)
+    return {} if spent is None else {"epsilon": spent.pld, "epsilon_rdp": spent.rdp, "delta": spent.delta}
 
 
 def _has_trained(spec: AveragingSpec, terms: Terms, learner: Learner, joint: Joint, course: Course) -> bool:
@@ -226,8 +274,7 @@ def _result(
         UNTOLD: spec.private is not None and not spec.private.rate,
         COVERED: spec.private is not None,
     }
-    if (spent := spent_by(spec, course.done)) is not None:
-        facts |= {"epsilon": spent.pld, "epsilon_rdp": spent.rdp, "delta": spent.delta}
+    facts |= _spent(spec, course)
     notes = (*remarks(aim, sums, min_cell_count=terms.min_cell_count), *(note for note, holds in said.items() if holds))
     model = {**setting, "weights": weights}
     return Result(NAME, total.rows, terms.roster, facts, tables, model=model, notes=notes)
@@ -272,42 +319,6 @@ def _drawn_by(spec: AveragingSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([*inputs, *(use.name for use in uses if use.kind != "image")]))
 
 
-def _noised(spec: AveragingSpec, variables: Mapping[str, Variable], level: Literal["patient", "site"]) -> tuple[NoisyStep, ...]:
-    """With noise by site: every round's change, of equal weight. The first question tells rows alone, the last is not asked.
-
-    Noise by patient belongs inside training, where each patient's gradient can be clipped; it is the setting ``private`` that would
-    state here what a round spends, and what of its answer may leave beside the change.
-    """
-    if level == "patient":
-        found = "noise by patient on a change of weights, which one patient may turn as far as any"
-        expected = "noise inside training (private), which bounds each patient's gradient"
-        raise StudyError(NOT_NOISED, [Problem("private", found, expected, "Set level = 'site'")])
-    told = {
-        "scale": (spec.scale == "joint", "'joint', which adds up inputs", "Set scale = 'site' or 'none'"),
-        "validation": (
-            bool(spec.validation or spec.test),
-            "rows kept aside, which are counted and judged",
-            "Set validation and test to 0",
-        ),
-        "order": (spec.order != "together", "'cyclic', which shows one site's change", "Set order = 'together'"),
-        "control": (spec.control or spec.normalise, "sums beside the change", "Set control and normalise to false"),
-        "outcome": (spec.task == "regression", "a number, whose scale the sites agree on", "Use task = 'classification'"),
-        "task": (spec.task == "cox" and not spec.ends, "times that the sites agree on", "Use task = 'discrete_time' with ends"),
-    }
-    problems = [Problem(key, found, "nothing beside the change", remedy) for key, (holds, found, remedy) in told.items() if holds]
-    uses = [use.name for use in formula_of(spec.covariates).uses()] if spec.covariates else []
-    labels = [*(spec.outcome if spec.task == "classification" else ()), *(name for name in uses if name not in variables)]
-    for name in labels:
-        if name not in variables or not (variables[name].levels or (name in uses and variables[name].kind == "number")):
-            remedy = f"Say type = 'number', or type = 'category' and levels, in [variables.{name}]"
-            problems.append(Problem(name, "a variable that the sites would have to agree on", "a declared variable", remedy))
-    if problems:
-        raise StudyError(NOT_NOISED, problems)
-    change = {"change": NoisyPart("change", size=LARGEST)}
-    train = NoisyStep("train", spec.rounds, change, ones=("weight",), rest="withheld")
-    return NoisyStep("rows", 1, rows=("folds",), rest="withheld"), train
-
-
 def _needs(spec: AveragingSpec) -> tuple[Use, ...]:
     inputs = (Use(spec.image, "image"),) if spec.image else formula_of(spec.covariates).uses()
     uses = outcome_uses(spec.task, (spec.time,) if spec.time else spec.outcome, spec.event)
@@ -334,5 +345,6 @@ AVERAGING = ScriptedMethod(
     export=to_files,
     exact=False,
     appraise=appraise,
-    noised=_noised,
+    noised=noised,
+    noised_by_settings=noised_by_settings,
 )

@@ -104,12 +104,14 @@ class Local:
         kept: checkpointed at the site; canonical values only.
         memo: derived from rows and questions, rebuilt when lost, never checkpointed.
         entropy: so many bytes from the site's secure source, for what must stay secret; None: the site was given none.
+        counted: the number of the site's rows as it was told, with noise, where noise hides a patient; None: it is no secret.
         team: with whom this process computes; None: alone.
     """
 
     kept: Mapping[str, Any] = field(default_factory=lambda: EMPTY)
     memo: dict[str, Any] = field(default_factory=dict)
     entropy: Callable[[int], bytes] | None = field(default=None, repr=False, compare=False)
+    counted: int | None = None
     team: Team | None = field(default=None, repr=False, compare=False)
 
 
@@ -221,6 +223,7 @@ class ScriptedMethod:
         export: a learned model from its published result, as files for other programs: contents by suffix (``onnx``...).
         noised: all that the method asks in a study with noise, from its spec, the variables as declared and whom the noise hides;
             it raises `StudyError` where some answer could not carry noise. None: the method has no answers that can.
+        noised_by_settings: the noisy steps that its own settings ask for, in a study that asks for no noise; () where they do not.
         telling: see `Method.telling`.
     """
 
@@ -235,6 +238,7 @@ class ScriptedMethod:
     appraise: Appraise | None = None
     export: Export | None = None
     noised: Noised | None = None
+    noised_by_settings: Callable[[Any], tuple[NoisyStep, ...]] | None = None
     telling: frozenset[str] = frozenset()
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 

@@ -118,6 +118,7 @@ def strictest(
         allow_individual=all(policy.allow_individual for policy in agreed),
         variables=dict(variables),
         roster=tuple(roster),
+        allow_exact=all(policy.budget is None or policy.budget.allow_exact for policy in agreed),
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from huizhen.clock import Clock
 from huizhen.errors import LedgerError, MachineError, Problem
@@ -39,6 +39,12 @@ ROWS_TOLD = (
     "allow_row_counts = true"
 )
 
+EXACT_BESIDE = (
+    "this site has a privacy budget, and exact numbers would leave beside the noisy ones; leave them out, or ask the site for "
+    "allow_exact = true"
+)
+
+Beside = Literal["nothing", "rows", "exact"]
 Seen = dict[str, tuple[frozenset[str], ...]]  # masked rosters answered, by question key
 
 
@@ -95,6 +101,7 @@ class Gate:
         spends: PrivacyEvent | None = None,
         draw: str = "",
         tells_rows_only: bool = False,
+        beside: Beside = "nothing",
         leaving: Answer | None = None,
     ) -> Decision:
         """Decide about one answer and record it; the answer may be handed on only if the decision allows it.
@@ -111,6 +118,7 @@ class Gate:
             spends: what the noise in the answer costs, to be charged to what the study reserved; None: there is none.
             draw: names the draw of that noise; the same noisy answer, released again, costs nothing.
             tells_rows_only: whether what leaves tells no more than how many rows the answer rests on.
+            beside: what leaves exactly beside the noise: nothing, the number of rows, or more.
             leaving: what leaves in the answer's place, with its noise, to be described in the record; the policy judges `answer`.
 
         Returns:
@@ -122,7 +130,7 @@ class Gate:
             refusals = [self._admits(question, lane), judge_rows(self.policy, answer.rows)]
             decision = Decision.all_of([*refusals, *judge_answer(self.policy, question, answer, context)])
             if decision.allowed:  # what is refused anyway costs nothing
-                decision = self._charge(study, spends, draw, tells_rows_only)
+                decision = self._charge(study, spends, draw, "rows" if tells_rows_only else beside)
             fact = {
                 "study": study,
                 "run": run,
@@ -178,16 +186,18 @@ class Gate:
             raise ValueError(f"an entry of kind {kind!r} is written by releasing alone")
         return self._ledger.append(kind, payload, self._clock.now())
 
-    def _charge(self, study: str, spends: PrivacyEvent | None, draw: str, tells_rows_only: bool) -> Decision:
+    def _charge(self, study: str, spends: PrivacyEvent | None, draw: str, beside: Beside) -> Decision:
         if self.purse is None:
             return ALLOWED
+        budget = self.purse.budget
+        if beside == "rows" and not (budget.allow_exact or budget.allow_row_counts):
+            return Decision.refuse("budget", f"budget: {ROWS_TOLD}")
+        if beside == "exact" and not budget.allow_exact:
+            return Decision.refuse("budget", f"budget: {EXACT_BESIDE}")
         if spends is not None:
             return self.purse.charge(study, spends, draw=draw)
-        budget = self.purse.budget
-        if budget.allow_exact or (tells_rows_only and budget.allow_row_counts):
+        if budget.allow_exact or beside == "rows":
             return ALLOWED
-        if tells_rows_only:
-            return Decision.refuse("budget", f"budget: {ROWS_TOLD}")
         reason = (
             "this site has a privacy budget, and the answer holds no noise; ask for noise, or ask the site for allow_exact = true"
         )

@@ -21,6 +21,8 @@ from huizhen.privacy.accounting.events import (
     ComposedEvent,
     DiscreteGaussianEvent,
     DiscreteLaplaceEvent,
+    GaussianEvent,
+    PoissonSampledEvent,
     PrivacyEvent,
     SelfComposedEvent,
 )
@@ -29,7 +31,7 @@ from huizhen.privacy.noise import DiscreteGaussian, DiscreteLaplace, Entropy, Gr
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
 from huizhen.privacy.release import Sensitivity
 
-__all__ = ["NoisePlan", "PartNoise", "Slice", "StepNoise", "Wanted", "plan_noise"]
+__all__ = ["NoisePlan", "PartNoise", "Slice", "StepNoise", "Wanted", "plan_noise", "plan_of_settings"]
 
 Mechanism = Literal["discrete_gaussian", "gaussian", "discrete_laplace", "laplace"]
 STEPS = 1 << 10  # of a fine grid in one standard deviation, at least; as which its events are accounted for
@@ -41,7 +43,8 @@ class Wanted:
     """What a study wants of noise.
 
     Attributes:
-        level: whom it hides: one ``patient``, or all that one ``site`` changes.
+        level: whom it hides: one ``patient``, or all that one ``site`` changes. ``settings``: the study asks for none, and what
+            noise there is stands in the settings of its methods.
         epsilon, delta: for the whole study.
         mechanism: see `docs/explanation/differential-privacy.md`.
         place: ``shares`` (a joint noise, a share from each site) or ``local`` (each site adds all of it).
@@ -49,7 +52,7 @@ class Wanted:
         clip: of the level ``site``, the Euclidean norm to which a site's change is clipped.
     """
 
-    level: Literal["patient", "site"]
+    level: Literal["patient", "site", "settings"]
     epsilon: float
     delta: float
     mechanism: Mechanism = "discrete_gaussian"
@@ -135,12 +138,22 @@ class StepNoise:
 
     planned: NoisyStep
     parts: Mapping[str, PartNoise]
+    multiplier: float = 0.0  # the study's own
 
     @property
     def event(self) -> PrivacyEvent | None:
-        """What one answer costs; None where it holds no noise."""
-        events = tuple(one.event for part in self.parts.values() for one in part.slices)
+        """What one answer costs; None where it holds no noise, or noise of which that is not known."""
+        events: tuple[PrivacyEvent, ...] = tuple(one.event for part in self.parts.values() for one in part.slices)
+        training = self.planned.training
+        if training is not None and training.rate:
+            step = PoissonSampledEvent(training.rate, GaussianEvent(training.noise or self.multiplier))
+            events = (*events, SelfComposedEvent(step, training.steps))
         return ComposedEvent(events) if events else None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a question of this step must say."""
+        return _with_noise(self.planned.facts, self.planned.noise_at, self.multiplier)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +209,27 @@ def plan_noise(wanted: Wanted, analyses: Mapping[str, tuple[NoisyStep, ...]]) ->
     return NoisePlan(wanted, multiplier, steps, epsilon(_events(steps), wanted.delta))
 
 
+def plan_of_settings(analyses: Mapping[str, tuple[NoisyStep, ...]]) -> NoisePlan:
+    """The noise of a study that asks for none but what stands in the settings of its methods; its epsilon may be infinite.
+
+    Args:
+        analyses: what each states, by label; of the others nothing is known.
+    """
+    trainings = [step.training for steps in analyses.values() for step in steps if step.training is not None]
+    asked = Wanted("settings", math.inf, min(one.delta for one in trainings), place="local")
+    steps = _sized(asked, 0.0, analyses)
+    unknown = any(not one.rate for one in trainings)
+    spent = Spent(math.inf, math.inf, asked.delta) if unknown else epsilon(_events(steps), asked.delta)
+    return NoisePlan(asked, 0.0, steps, spent)
+
+
+def _with_noise(facts: Mapping[str, Any], place: tuple[str, ...], multiplier: float) -> Mapping[str, Any]:
+    if not place:
+        return facts
+    inner = _with_noise(facts[place[0]], place[1:], multiplier) if len(place) > 1 else multiplier
+    return {**facts, place[0]: inner}
+
+
 def _events(steps: Mapping[tuple[str, str], StepNoise]) -> tuple[PrivacyEvent, ...]:
     return tuple(SelfComposedEvent(one.event, one.planned.times) for one in steps.values() if one.event is not None)
 
@@ -208,14 +242,14 @@ def _step_noise(wanted: Wanted, z: float, step: NoisyStep) -> StepNoise:
     sensitivities = {name: _sensitivity(wanted, part) for name, part in step.parts.items()}
     pieces = sum(map(len, sensitivities.values()))
     gaussian = wanted.mechanism in GAUSSIAN
-    multiplier = z * (math.sqrt(pieces) if gaussian else pieces)
+    multiplier = z * step.louder * (math.sqrt(pieces) if gaussian else pieces)
     shares = wanted.honest if wanted.place == "shares" and not step.seen else 1
     parts = {}
     for name, part in step.parts.items():
         make = _gaussian if gaussian else _laplace
         slices = tuple(make(wanted, multiplier, one, part, shares) for one in sensitivities[name])
         parts[name] = PartNoise(part.kind, slices)
-    return StepNoise(step, parts)
+    return StepNoise(step, parts, z)
 
 
 def _sensitivity(wanted: Wanted, part: NoisyPart) -> tuple[Sensitivity, ...]:

@@ -52,6 +52,8 @@ class Terms:
         roster: the participants, in order; fixed for the run of an exact method.
         seed: the study's, from which a method that draws starts.
         noise: whom the noise in the answers hides: a ``patient`` or a ``site``; "" where there is none.
+        noise_multiplier: the study's own, for methods that put their noise in themselves; 0: there is none.
+        allow_exact: whether every participant lets exact answers out beside noisy ones; False where one has a privacy budget.
         noise_sd: standard deviation of the noise in the entries of a joint answer, by step and part: one figure, or one for each
             slice along the part's last axis.
     """
@@ -65,6 +67,8 @@ class Terms:
     roster: tuple[str, ...] = ()
     seed: int = 0
     noise: Literal["", "patient", "site"] = ""
+    noise_multiplier: float = 0.0
+    allow_exact: bool = True
     noise_sd: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 

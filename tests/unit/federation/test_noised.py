@@ -11,8 +11,9 @@ from huizhen.federation.noised import COUNTED, COUNTED_EXACTLY, Noised, NoisedHu
 from huizhen.federation.rounds import Ask
 from huizhen.federation.scheme import Noisy, PlainSum, SiteSide
 from huizhen.federation.selection import MUSTER
-from huizhen.privacy.noiseplan import Wanted, plan_noise
-from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.accounting.events import ComposedEvent, GaussianEvent, PoissonSampledEvent, SelfComposedEvent
+from huizhen.privacy.noiseplan import Wanted, plan_noise, plan_of_settings
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep, NoisyTraining
 from huizhen.privacy.release import Answer, Part, Question, Sensitivity
 
 ONE = Sensitivity(1.0, 1.0)
@@ -22,6 +23,19 @@ TRAIN = NoisyStep("train", 5, {"change": NoisyPart("change", size=100)}, ones=("
 FOLDS = NoisyStep("rows", 1, rows=("folds",), rest="withheld")
 BY_PATIENT = plan_noise(Wanted("patient", 2.0, 1e-6, honest=3), {"t": (COUNTED, TABLES)})
 BY_SITE = plan_noise(Wanted("site", 8.0, 1e-6, honest=3), {"t": (COUNTED_EXACTLY, FOLDS, TRAIN)})
+DPSGD = NoisyStep(
+    "train",
+    2,
+    rows=("weight",),
+    training=NoisyTraining(0.1, 10, 4.0),
+    computed=("change",),
+    withheld=("classes",),
+    beside=True,
+    facts={"asked": 0, "recipe": {"clip": 1.0, "noise": 4.0}},
+)
+PRIVATE = plan_of_settings({"t": (COUNTED_EXACTLY, DPSGD)})
+ALONE = replace(DPSGD, training=NoisyTraining(0.1, 10), beside=False, noise_at=("recipe", "noise"))
+PRIVATE_BY_EPSILON = plan_noise(Wanted("patient", 2.0, 1e-6, honest=3), {"t": (COUNTED, ALONE)})
 COUNTS = Part(np.array([40, 0, 7, 53]), 100, cells=True, sensitivity=ONE)
 
 
@@ -33,14 +47,14 @@ class Site:
         self.scheme = Noised(PlainSum(), plan, np.random.default_rng(seed).bytes, self.kept, data)
         self.opened = []
 
-    def noisy(self, answer, step="tables", *, asked=0, roster=ROSTER, exact=True) -> Noisy:
+    def noisy(self, answer, step="tables", *, asked=0, roster=ROSTER, exact=True, facts=None) -> Noisy:
         made = []
 
         def noisy(noise):
             made.append(noise(answer))
             return made[0].answer
 
-        question = Question("tabulate", step, {"asked": asked})
+        question = Question("tabulate", step, {"asked": asked, **(facts or {})})
         ask = Ask("study", "run", "t", 1, "answer", question, roster, "plain", "scope")
         side = SiteSide("a", exact, lambda: answer, self.opened.append, {}, {}, noisy)
         turn = self.scheme.at_site(ask, side)
@@ -198,3 +212,72 @@ def test_the_hub_gets_the_sum_in_the_unit_of_the_values():
     assert (summed.total.sums["tables"] >= 0).all()
     sd = BY_PATIENT.steps["t", "tables"].parts["tables"].slices[0].sd * 2  # of four sites
     assert np.abs(summed.total.sums["tables"] - 4 * COUNTS.values).max() < 5 * sd
+
+
+def trained(rows=50.0, own=0.25, **parts):
+    layout = (("weight", (2, 1)), ("bias", (2,)))
+    told = {"change": Part(np.full(4, own, np.float32), 50, layout=layout), "weight": Part(np.array([rows]), 50)}
+    return Answer({**told, "classes": Part(np.array([20, 30]), 50, cells=True), **parts}, 50)
+
+
+def asks(noise=4.0, **more):
+    return {"step": "train", "exact": False, "facts": {"recipe": {"clip": 1.0, "noise": noise}, **more}}
+
+
+def test_private_training_leaves_as_it_is_with_its_cost_and_says_that_rows_leave_beside_it():
+    noisy = Site(PRIVATE).noisy(trained(), **asks())
+    assert noisy.spends == ComposedEvent((SelfComposedEvent(PoissonSampledEvent(0.1, GaussianEvent(4.0)), 10),))
+    assert (noisy.beside, noisy.tells_rows_only) == ("rows", False)
+    change = noisy.answer.parts["change"]
+    assert (change.values.tolist(), change.layout) == ([0.25] * 4, (("weight", (2, 1)), ("bias", (2,))))
+    assert noisy.answer.parts["weight"].values.tolist() == [50.0]
+    assert noisy.answer.parts["classes"].values.tolist() == [0, 0]
+
+
+def test_whatever_else_leaves_with_private_training_is_told_to_be_exact():
+    assert Site(PRIVATE).noisy(trained(loss=Part(np.array([31.5]), 50)), **asks()).beside == "exact"
+    assert Site(PRIVATE).noisy(trained(rows=35.0), **asks()).beside == "exact", "rows of a part of the site's rows"
+    other = Site(PRIVATE).noisy(answer(), "tables")
+    assert (other.answer.parts["tables"], other.spends) == (COUNTS, None), "an exact answer, which the gate judges as such"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"recipe": {"clip": 1.0, "noise": 0.4}}, {"recipe": {"clip": 9.0, "noise": 4.0}}, {"recipe": None}, {}, {"recipe": trained}],
+)
+@pytest.mark.parametrize("plan", [PRIVATE, PRIVATE_BY_EPSILON])
+def test_a_hub_that_asks_for_another_training_than_the_study_gets_none(plan, facts):
+    """Less noise, a larger clip, none at all, and what is no fact."""
+    site = Site(plan)
+    site.muster()
+    with pytest.raises(SiteError, match="with another recipe, expected what the study's file says"):
+        site.noisy(trained(), "train", exact=False, facts=facts)
+
+
+def test_a_hub_that_asks_for_a_round_more_gets_none_and_a_round_again_costs_no_more():
+    site = Site(
+        replace(PRIVATE, steps={key: replace(one, planned=replace(one.planned, facts={})) for key, one in PRIVATE.steps.items()})
+    )
+    first = site.noisy(trained(), **asks(), asked=1)
+    again = site.noisy(trained(own=0.75), **asks(), asked=1)
+    assert (again.draw, again.beside) == (first.draw, "rows")
+    assert np.array_equal(again.answer.parts["change"].values, first.answer.parts["change"].values), "not what was trained anew"
+    assert site.noisy(trained(), **asks(), asked=2).draw != first.draw
+    with pytest.raises(SiteError, match=r"expected 2, as planned\. Run it as a new study"):
+        site.noisy(trained(), **asks(), asked=3)
+    assert len(site.kept.load("a.t.noisy")["draws"]) == 2
+
+
+def test_with_noise_by_patient_training_tells_the_noisy_number_of_rows_or_does_not_leave():
+    site, noise = Site(PRIVATE_BY_EPSILON), PRIVATE_BY_EPSILON.multiplier
+    told = site.muster(50).answer.rows
+    assert told != 50
+    noisy = site.noisy(trained(rows=float(told)), **asks(noise))
+    assert (noisy.answer.rows, noisy.beside) == (told, "nothing")
+    with pytest.raises(SiteError, match="part 'weight'"):
+        Site(PRIVATE_BY_EPSILON, site.kept).noisy(trained(rows=50.0), **asks(noise, more=1))
+    with pytest.raises(SiteError, match="part 'loss'"):
+        Site(PRIVATE_BY_EPSILON, site.kept).noisy(trained(float(told), loss=Part(np.ones(1), 50)), **asks(noise, more=2))
+    alone = Part(np.ones(4, np.float32), 50, kind="individual")
+    with pytest.raises(SiteError, match="part 'change'"):
+        Site(PRIVATE_BY_EPSILON, site.kept).noisy(trained(float(told), change=alone), **asks(noise, more=3))

@@ -102,7 +102,7 @@ def test_what_cannot_carry_noise_is_refused_with_what_to_do():
         (SUMMARY, {"variables": ["age"]}, bare, "Declare a range"),
         (SUMMARY, {"variables": ["age", "lab"], "correlation": True}, VARIABLES, "Leave correlation out"),
         (QUANTILE, {"variables": ["age"]}, bare, "Declare a range"),
-        (AVERAGING, {"outcome": "sex", "covariates": ["age"]}, VARIABLES, "Set level = 'site'"),
+        (AVERAGING, {"outcome": "sex", "covariates": ["age"]}, VARIABLES, "or set level = 'site'"),
         (GLM, {"formula": "age ~ lab", "family": "gamma"}, VARIABLES, "Choose one of these"),
         (COX, {"time": "age", "event": "lab > 1", "covariates": ["sex"]}, VARIABLES, "Use averaging with a network"),
     ]:

@@ -361,3 +361,24 @@ def test_the_exact_number_of_rows_leaves_beside_noise_only_if_the_budget_says_so
     assert told.allowed is allowed
     assert allowed or "allow_row_counts = true" in told.reasons[0]
     assert not gate.release(question, answer(), **ask).allowed
+
+
+@pytest.mark.parametrize(
+    ("beside", "more", "left"),
+    [
+        ("nothing", {}, True),
+        ("rows", {}, False),
+        ("rows", {"allow_row_counts": True}, True),
+        ("exact", {"allow_row_counts": True}, False),
+        ("exact", {"allow_exact": True}, True),
+    ],
+)
+def test_what_leaves_exactly_beside_noise_leaves_only_if_the_budget_says_so_and_costs_nothing_if_not(
+    ledger, release, beside, more, left
+):
+    gate = Gate("west", DisclosurePolicy(budget=Budget(epsilon=2.0, delta=1e-6, **more)), ledger, ManualClock())
+    assert gate.purse.reserve("5" * 64, [STEP]).allowed
+    decision = release(gate, spends=STEP, beside=beside)
+    assert decision.allowed is left
+    assert left or (decision.clauses == ("budget",) and "= true" in decision.reasons[0])
+    assert kinds(ledger) == ([RESERVED, CHARGED, "released"] if left else [RESERVED, "refused"])

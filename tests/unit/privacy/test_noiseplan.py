@@ -1,15 +1,17 @@
 """The noise of a study keeps to the epsilon that it wants, and no more noise is added than that takes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from huizhen.errors import StudyError
 from huizhen.privacy.accounting import GaussianEvent, epsilon
-from huizhen.privacy.accounting.events import SelfComposedEvent
-from huizhen.privacy.noiseplan import Wanted, plan_noise
-from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
+from huizhen.privacy.accounting.events import PoissonSampledEvent, SelfComposedEvent
+from huizhen.privacy.accounting.facts import leaves
+from huizhen.privacy.noiseplan import Wanted, plan_noise, plan_of_settings
+from huizhen.privacy.noisysteps import NoisyPart, NoisyStep, NoisyTraining
 from huizhen.privacy.release import Sensitivity
 
 ONE = Sensitivity(1.0, 1.0)
@@ -114,3 +116,26 @@ def test_a_study_without_noisy_answers_and_an_epsilon_that_no_noise_keeps_to_are
         plan_noise(wanted(), {"a": (NoisyStep("rows", 1, rows=("folds",)),)})
     with pytest.raises(StudyError, match="an epsilon that some noise keeps to"):
         plan_noise(Wanted("patient", 1e-9, 1e-12), {"a": (NoisyStep("t", 10**9, TABLE.parts),)})
+
+
+TRAINING = NoisyStep("train", 3, training=NoisyTraining(0.1, 10), facts={"a": {"b": 1.0, "c": 2}}, noise_at=("a", "b"))
+
+
+def test_the_studys_epsilon_gives_the_noise_of_training_and_its_questions_say_it():
+    plan = plan_noise(wanted(), {"a": (replace(TABLE, louder=8.0), TRAINING)})
+    assert 1.99 < plan.spent.pld <= 2.0
+    step = PoissonSampledEvent(0.1, GaussianEvent(plan.multiplier))
+    assert leaves(plan.events)[step] == 30
+    assert plan.steps["a", "train"].facts == {"a": {"b": plan.multiplier, "c": 2}}
+    quiet = plan_noise(wanted(), {"a": (TABLE, TRAINING)})
+    assert quiet.multiplier > plan.multiplier, "an equal share for the table leaves less to training"
+    loud, even = (one.steps["a", "tables"].parts["tables"].slices[0].width / one.multiplier for one in (plan, quiet))
+    assert loud == pytest.approx(8 * even)
+
+
+def test_training_by_its_own_settings_costs_what_they_say_and_without_a_rate_nobody_knows():
+    own = replace(TRAINING, training=NoisyTraining(0.1, 10, 4.0, 1e-5), noise_at=())
+    plan = plan_of_settings({"a": (own,)})
+    assert plan.spent == epsilon([SelfComposedEvent(PoissonSampledEvent(0.1, GaussianEvent(4.0)), 30)], 1e-5)
+    rateless = replace(own, training=NoisyTraining(0.0, 10, 4.0))
+    assert plan_of_settings({"a": (own,), "b": (rateless,)}).spent.pld == math.inf

@@ -218,6 +218,15 @@ def test_a_misdeed_fails_its_own_answer_alone(worker, step, code, words, tmp_pat
     assert ask(worker).answer.parts["sum"].values == [AGES.sum()], "the next question is answered"
 
 
+def test_a_worker_that_ends_while_nobody_asks_costs_no_answer(worker):
+    worker.open()
+    before = worker.pid
+    os.kill(before, signal.SIGKILL)
+    assert worker._running.child.ended(10) == -signal.SIGKILL
+    assert ask(worker).answer.rows == len(AGES)
+    assert worker.pid != before
+
+
 def test_what_an_exception_says_stays_in_the_sites_own_log(worker):
     assert "40.0" not in str(failure(worker, "raises"))
     ask(worker, "flood")  # the log is read behind what the worker says
@@ -411,8 +420,8 @@ class Liar:
                 receive(self._line, most=2**24, left=lambda: 10.0)
                 self._line.sendall(said)
 
-    def ended(self, within_s: float = 0.0) -> int:
-        return 0
+    def ended(self, within_s: float = 0.0) -> int | None:
+        return None
 
     def kill(self) -> int:
         with suppress(OSError):

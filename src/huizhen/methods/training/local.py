@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from huizhen.data.examples import Examples, chunks
 from huizhen.data.folds import FOLD_NAMES
+from huizhen.errors import SiteError
 from huizhen.methods.method import Local, Step
 from huizhen.methods.networks import Network
 from huizhen.methods.scores.aim import Aim
@@ -31,6 +32,8 @@ from huizhen.privacy.release import Answer, Part, Question
 __all__ = ["COUNTED", "TRAINING_STEPS", "classes_of", "judge"]
 
 COUNTED = COUNTS | {"classes", "events", "joined", "folds"}
+ROWS_ACT = "private: with scale = 'site' a row acts on all others, so nothing is trained; choose joint or none"
+NO_ROWS = "private: there is no row to train on, and an answer without noise would tell so; leave the site out"
 JUDGED = 2048  # rows whose outputs are held at once
 Floats = NDArray[np.float32]
 
@@ -62,6 +65,8 @@ def _train(question: Question, examples: Examples, local: Local, rng: np.random.
     settled = settle(local.kept, facts, examples, trains=_keeps(facts) and len(rows(0)) > 0)
     weights = _with_own_layers(learner, facts, settled)
     sums = judge(learner, learner.aim, weights, rows, facts["folds"], bins=COARSE)  # finely after the last round
+    if local.counted is not None and not len(rows(0)):
+        raise SiteError(NO_ROWS)
     if _has_the_turn(facts, examples) and len(rows(0)):
         trained = _trained(learner, facts, weights, rows(0), settled, seed=int(rng.integers(2**63)), local=local)
         change, settled = _change(learner, facts, weights, trained, settled)
@@ -106,7 +111,10 @@ def _trained(
     recipe, control = Recipe.from_facts(facts["recipe"]), facts["control"]
     drift = None if control is None else control - _own_control(learner, facts, settled)
     if recipe.private is not None:
-        return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=local.entropy, drift=drift)
+        if facts["features"]["scale"] == "site":
+            raise SiteError(ROWS_ACT)
+        secret, told = local.entropy, local.counted
+        return train_privately(learner, weights, rows.inputs, rows.targets, recipe, entropy=secret, drift=drift, counted=told)
     return learner.train(weights, rows.inputs, rows.targets, recipe, seed=seed, drift=drift, team=local.team)
 
 

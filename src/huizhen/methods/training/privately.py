@@ -32,6 +32,7 @@ __all__ = ["train_privately", "why_not_private"]
 
 MEET = "private: the loss of a cox network compares rows, so that no row's part has a bound; choose task = 'discrete_time'"
 KEEPS = "private: the network keeps means of its rows, to which no noise is added; choose another network"
+RATELESS = "private: without a rate the steps would tell how many rows there are, so nothing is trained; set rate in private"
 UNARMED = "private: this site has no secure source of randomness, so nothing is trained; the program that asks must hand one in"
 
 
@@ -54,15 +55,18 @@ def train_privately(
     *,
     entropy: Entropy | None,
     drift: NDArray[np.float32] | None = None,
+    counted: int | None = None,
 ) -> Trained:
     """The weights after private training on a site's rows, which no seed repeats.
 
     What the weights reveal of one row is bounded by `Spending.of(recipe, rows)`, where neighbouring data sets differ by one row.
-    The *number* of rows is taken as known.
+    The *number* of rows is taken as known, unless `counted` stands for it.
 
     Args:
         learner, weights, inputs, targets, drift: as for `Learner.train`; `drift` must come from what was told already.
         recipe: with `private`. Its momentum, decay and proximal term act on the noisy gradient.
+        counted: the number of rows as it was told, with noise: the sum of gradients is divided by what it lets expect, and it is
+            the `rows` of what comes out. None: the true number, which is no secret.
         entropy: the secure source, asked once, for a key: of the sample, the noise, dropout and mirroring.
 
     Returns:
@@ -78,10 +82,13 @@ def train_privately(
         raise SiteError(reason)
     if private is None or entropy is None:
         raise SiteError(UNARMED)
+    if counted is not None and not private.rate:
+        raise SiteError(RATELESS)
     learner.refuse_strangers(inputs)
     learner.schedule(np.array([rows]), recipe)
     spending, secret = Spending.of(recipe, rows), Secret(entropy, most=learner.parameters)
-    store, expected = learner.store, spending.rate * rows
+    told = rows if counted is None else counted
+    store, expected = learner.store, spending.rate * max(told, 1)
     with alone(secret.seed(), threads=learner.threads(recipe.batch)), memory_named(recipe.batch):
         store.load(weights)
         store.module.train()
@@ -103,7 +110,7 @@ def train_privately(
         after = store.weights()
     if not np.isfinite(after).all():  # which the weights show, so that to say it tells no more
         raise diverged(spending.steps)
-    return Trained(after, spending.steps, nan, rows, spent=spending)
+    return Trained(after, spending.steps, nan, told, spent=spending)
 
 
 def _mirrored(learner: Learner, x: Tensor, y: Tensor, flips: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:

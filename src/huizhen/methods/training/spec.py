@@ -31,21 +31,27 @@ SURVIVAL = ("cox", "discrete_time")
 
 
 class PrivateSpec(Spec):
-    """The table ``private``: clipping and noise in every step, see `Private`."""
+    """The table ``private``: clipping and noise in every step, see `Private`. Without noise: the study's epsilon gives it."""
 
     clip: float = Field(ge=1e-6, le=1e6)
-    noise: float = Field(gt=0, le=1e6)
+    noise: float | None = Field(default=None, gt=0, le=1e6)
     rate: float = Field(default=0.0, ge=0, le=1)
     delta: float = Field(default=1e-6, gt=0, lt=1)
 
     @property
     def private(self) -> Private:
-        """What a step does."""
+        """What a step does.
+
+        Raises:
+            ValueError: its noise is left to the study, which has not said it yet.
+        """
+        if self.noise is None:
+            raise ValueError("private: its noise is the study's, so nothing is trained before the study has said it")
         return Private(self.clip, self.noise, self.rate)
 
     @model_validator(mode="after")
     def _in_range(self) -> PrivateSpec:
-        assert self.private
+        assert Private(self.clip, self.noise or 1.0, self.rate)
         return self
 
 
@@ -170,6 +176,12 @@ class AveragingSpec(Spec):
         )
         private = None if self.private is None else self.private.private
         return Recipe(**{name: getattr(self, name) for name in names}, private=private)
+
+    def with_noise(self, multiplier: float) -> AveragingSpec:
+        """The same with the study's noise in private training, where that leaves it to the study."""
+        if self.private is None or self.private.noise is not None:
+            return self
+        return self.model_copy(update={"private": self.private.model_copy(update={"noise": multiplier})})
 
     @property
     def server_rule(self) -> Server:

@@ -58,7 +58,7 @@ def spent_by(spec: AveragingSpec, rounds: int) -> Spent | None:
     """
     if spec.private is None or not spec.private.rate or not rounds:
         return None
-    step = PoissonSampledEvent(spec.private.rate, GaussianEvent(spec.private.noise))
+    step = PoissonSampledEvent(spec.private.rate, GaussianEvent(spec.private.private.noise))
     return epsilon([SelfComposedEvent(step, Spending.of(spec.recipe, 1).steps * rounds)], spec.private.delta)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Usefulness", "usefulness"]
+__all__ = ["POOR", "Usefulness", "usefulness"]
 
 POOR = 10.0  # below this ratio, more than a tenth of what comes out is noise even if all units agree
 

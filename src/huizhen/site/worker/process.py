@@ -25,6 +25,7 @@ from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
 from huizhen.site.worker.launch import Child, launch
 from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.program import UNCONFINED
+from huizhen.site.worker.ranks import LOST, RANK_LOST
 from huizhen.site.worker.speech import Order, answer_from, question_to, taken
 from huizhen.site.worker.worklog import WorkLog
 
@@ -102,7 +103,16 @@ class WorkerProcess:
                 raise self._over(_nonsense())
             return int(rows)
 
-    def answer(self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str) -> Worked:
+    def answer(
+        self,
+        analysis: str,
+        question: Question,
+        kept: Mapping[str, Any],
+        *,
+        draw: bytes,
+        course: str,
+        counted: int | None = None,
+    ) -> Worked:
         with self._turn:
             running = self._opened()
             is_held = running.held[0] == analysis and running.held[1] is kept
@@ -111,6 +121,7 @@ class WorkerProcess:
                 "question": question_to(question),
                 "draw": draw,
                 "course": course,
+                "counted": counted,
                 "kept": None if is_held else kept,
             }
             running.held = ("", EMPTY)
@@ -134,6 +145,10 @@ class WorkerProcess:
             _end(running)
 
     def _started(self) -> _Running:
+        running = self._running
+        if running is not None and running.opened is not None and running.child.ended() is not None:
+            self._running = None  # it ended while nobody asked: no answer is lost by that
+            _end(running)
         if self._running is None:
             if self._closed:
                 raise Unanswered("closed", "the worker was closed")
@@ -216,6 +231,8 @@ class WorkerProcess:
         if status == UNCONFINED:
             remedy = "Set network = 'open' for the worker where that is meant"
             return Unanswered("network", f"the network cannot be taken away from the worker on this machine. {remedy}")
+        if status == RANK_LOST:
+            return Unanswered("ended", LOST)
         if status == -signal.SIGXCPU:
             return Unanswered("processor", f"more than {self._limits.cpu_s} s of processor time, which is this site's limit")
         if status is not None and status < 0:

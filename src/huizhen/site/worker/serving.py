@@ -141,9 +141,9 @@ class _Worker:
         return Frame("mustered", {"rows": self._rows.muster(analysis)})
 
     def _answer(self, body: Mapping[str, Any]) -> Frame:
-        kinds: dict[str, Any] = {"kept": object}
-        analysis, question, draw, course, kept = taken(body, analysis=str, question=dict, draw=bytes, course=str, **kinds)
-        if not is_draw(draw) or not (kept is None or isinstance(kept, dict)):
+        kinds: dict[str, Any] = {"counted": object, "kept": object}
+        analysis, question, draw, course, counted, kept = taken(body, analysis=str, question=dict, draw=bytes, course=str, **kinds)
+        if not is_draw(draw) or not isinstance(kept, dict | None) or not isinstance(counted, int | None):
             raise ValueError
         if kept is None:  # what the last answer left is here
             whose, kept = self._held
@@ -155,7 +155,7 @@ class _Worker:
         if others is not None:
             others.tell(Frame("answer", {**body, "kept": kept}))
         started_s = process_seconds()
-        worked = self._rows.answer(analysis, asked, kept, draw=draw, course=course)
+        worked = self._rows.answer(analysis, asked, kept, draw=draw, course=course, counted=counted)
         if self._team is not None and self._others is None:
             return DONE
         if others is not None:

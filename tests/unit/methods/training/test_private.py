@@ -258,6 +258,21 @@ def test_a_step_moves_the_weights_by_the_clipped_sum_and_the_noise_over_the_rows
     assert np.isnan(found.loss)  # nothing of it may be told
 
 
+def test_where_the_number_of_rows_is_hidden_the_one_that_was_told_stands_for_it(aims, targets_for):
+    """Twice the rows are expected, so that clipped sum and noise move the weights half as far; and the answer weighs as told."""
+    learner = learner_of(Network("mlp", (6,), 1, MLP), aims["binary"])
+    x, y = rows_of(learner, targets_for, rows=20)
+    start, recipe = learner.initial(0), Recipe(learning_rate=1.0, steps=1, private=Private(CLIP, 1.3, 0.5))
+    whole, half, none = (
+        train_privately(learner, start, x, y, recipe, entropy=seeded(2), counted=counted) for counted in (None, 40, 0)
+    )
+    np.testing.assert_allclose(half.weights - start, (whole.weights - start) / 2, atol=1e-6)
+    assert (whole.rows, half.rows, none.rows) == (20, 40, 0)
+    assert np.isfinite(none.weights).all()
+    with pytest.raises(SiteError, match="set rate in private"):
+        train_privately(learner, start, x, y, private(), entropy=seeded(2), counted=40)
+
+
 def test_a_step_on_no_row_is_one_of_noise_alone(aims):
     learner = learner_of(Network("logistic", (6,), 1), aims["binary"])
     x, y = np.ones((3, 6), np.float32), np.ones(3)
@@ -396,7 +411,6 @@ def test_the_settings_say_how_a_site_trains_privately():
         ({"clip": 1.0}, "which clips every row"),
         ({"task": "cox", "outcome": (), "time": "t", "event": "e == 1"}, "whose loss compares rows"),
         ({"private": {"clip": 1.0, "noise": 0.0}}, "noise"),
-        ({"private": {"clip": 1.0}}, "noise"),
         ({"private": {"clip": 1.0, "noise": 1.0, "rate": 1e-12}}, "a rate of 0"),
         ({"private": {"clip": 1.0, "noise": 1.0, "epsilon": 3.0}}, "epsilon"),
     ],
