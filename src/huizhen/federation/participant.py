@@ -267,8 +267,8 @@ class Participant:
             return Worked(muster(work.rows), work.own)
         if self._hides_patients and work.counted is None:
             raise _refusal("a question before the rows were counted", "the count first")
-        draw, counted = draw_key(ask.seed, self.site, ask.analysis, ask.round), work.counted
-        worked = self._workplace.answer(ask.analysis, ask.question, work.own, draw=draw, course=ask.lineage, counted=counted)
+        draw = draw_key(ask.seed, self.site, ask.analysis, ask.round)
+        worked = self._workplace.answer(ask.analysis, ask.question, work.own, draw=draw, course=ask.lineage, counted=work.counted)
         answer = worked.answer
         if not is_answer(answer):
             raise FederationError(f"the step {ask.question.step} came to numbers that are none, so its answer stays here")

@@ -64,7 +64,14 @@ class Workplace(Protocol):
         """
 
     def answer(
-        self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str, counted: int | None = None
+        self,
+        analysis: str,
+        question: Question,
+        kept: Mapping[str, Any],
+        *,
+        draw: bytes,
+        course: str,
+        counted: int | None = None,
     ) -> Worked:
         """The answer to a question.
 
@@ -73,7 +80,7 @@ class Workplace(Protocol):
             kept: what the site kept of this analysis; canonical values.
             draw: key of the draws, `DRAW_BYTES` bytes, see `draw_key`.
             course: the lineage of the question; what was derived for another is forgotten.
-            counted: the rows as they were told, where noise hides a patient; else None.
+            counted: how many rows the hub was told that the site has, where noise hides that; see `Local`.
 
         Raises:
             HuizhenError: there is no answer; nobody is told a patient's value.
@@ -118,12 +125,19 @@ class Here:
         return self._rows_of(analysis).examples.rows
 
     def answer(
-        self, analysis: str, question: Question, kept: Mapping[str, Any], *, draw: bytes, course: str, counted: int | None = None
+        self,
+        analysis: str,
+        question: Question,
+        kept: Mapping[str, Any],
+        *,
+        draw: bytes,
+        course: str,
+        counted: int | None = None,
     ) -> Worked:
         chosen = self._rows_of(analysis)
         if chosen.course != course:
             chosen.course, chosen.memo = course, {}
-        local, rng = Local(kept, chosen.memo, self._entropy, counted, self._team), self._draws.of(draw)
+        local, rng = Local(kept, chosen.memo, self._entropy, counted=counted, team=self._team), self._draws.of(draw)
         answer, after = chosen.analysis.method.answer(question, chosen.examples, local, rng=rng)
         chosen.memo = after.memo
         return Worked(answer, after.kept)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import stat
 import sys
 import threading
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from huizhen.clock import ManualClock
 from huizhen.federation.participant import Participant
+from huizhen.federation.replies import is_answer
 from huizhen.federation.rounds import Ask, Failed
 from huizhen.federation.scheme import PlainSum
 from huizhen.federation.selection import scope_of
@@ -25,9 +30,9 @@ from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
-from huizhen.privacy.release import EMPTY, Question, Variable
-from huizhen.site.worker import launch
-from huizhen.site.worker.frames import Frame, receive, send
+from huizhen.privacy.release import EMPTY, Answer, Part, Question, Variable
+from huizhen.site.worker import launch, process, speech
+from huizhen.site.worker.frames import Ended, Frame, encoded, receive, send
 from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.process import WorkerProcess
 from huizhen.site.worker.speech import Order
@@ -213,6 +218,15 @@ def test_a_misdeed_fails_its_own_answer_alone(worker, step, code, words, tmp_pat
     assert ask(worker).answer.parts["sum"].values == [AGES.sum()], "the next question is answered"
 
 
+def test_a_worker_that_ends_while_nobody_asks_costs_no_answer(worker):
+    worker.open()
+    before = worker.pid
+    os.kill(before, signal.SIGKILL)
+    assert worker._running.child.ended(10) == -signal.SIGKILL
+    assert ask(worker).answer.rows == len(AGES)
+    assert worker.pid != before
+
+
 def test_what_an_exception_says_stays_in_the_sites_own_log(worker):
     assert "40.0" not in str(failure(worker, "raises"))
     ask(worker, "flood")  # the log is read behind what the worker says
@@ -236,6 +250,14 @@ def test_nothing_in_a_worker_reaches_a_network(worker):
         server.settimeout(0.01)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+def test_ranks_speak_with_each_other_and_with_nobody_else(another):
+    """Their loop is one of their own: what listens on this machine's is not to be found there."""
+    several = another(replace(LIMITS, ranks=2))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        refused = ask(several, "network", port=server.getsockname()[1]).answer.parts["errno"].values
+    assert refused.tolist() == [errno.ECONNREFUSED, errno.EPERM, 0, 0]  # 127.0.0.1, a UNIX socket, an IPv6 one, one by another
 
 
 def test_a_worker_has_a_clean_environment_and_its_limits(worker, monkeypatch):
@@ -355,8 +377,8 @@ def test_a_worker_that_cannot_begin_says_why(another, order, words):
 
 def test_a_worker_ends_when_its_agent_is_gone(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none", "rank": 0, "meeting": ""}'
-    child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
+    place = '{"network": "none", "rank": 0, "meeting": ""}'
+    child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), place], hand_over=[theirs.fileno()])
     theirs.close()
     ours.close()
     try:
@@ -368,8 +390,8 @@ def test_a_worker_ends_when_its_agent_is_gone(here):
 
 def test_what_is_no_frame_ends_the_worker_and_not_more(here):
     ours, theirs = socket.socketpair()
-    settings = '{"network": "none", "rank": 0, "meeting": ""}'
-    child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), settings], hand_over=[theirs.fileno()])
+    place = '{"network": "none", "rank": 0, "meeting": ""}'
+    child = launch.launch("huizhen.site.worker.program", [str(theirs.fileno()), place], hand_over=[theirs.fileno()])
     theirs.close()
     try:
         send(ours, Frame("muster", {"analysis": "unruly", "turn": 7}))  # nothing is open yet
@@ -381,6 +403,75 @@ def test_what_is_no_frame_ends_the_worker_and_not_more(here):
         ours.close()
         assert child.kill() in (0, -signal.SIGKILL)
         child.close()
+
+
+class Liar:
+    """In place of a worker's process: says what it is told to, whatever it is asked."""
+
+    def __init__(self, number: int, sayings: list[bytes]) -> None:
+        self.pid, self.words = 0, os.open(os.devnull, os.O_RDONLY)
+        self._line = socket.socket(fileno=os.dup(number))
+        self._speaker = threading.Thread(target=self._speak, args=(sayings,))
+        self._speaker.start()
+
+    def _speak(self, sayings: list[bytes]) -> None:
+        with self._line, suppress(Ended, OSError):
+            for said in sayings:
+                receive(self._line, most=2**24, left=lambda: 10.0)
+                self._line.sendall(said)
+
+    def ended(self, within_s: float = 0.0) -> int | None:
+        return None
+
+    def kill(self) -> int:
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._speaker.join(10)
+        return 0
+
+    def close(self) -> None:
+        os.close(self.words)
+
+
+def frame_of(kind: str, body: dict) -> bytes:
+    return b"".join(encoded(Frame(kind, body)))
+
+
+PARTS = [["sum", speech.answer_to(Answer({"sum": Part(np.arange(700.0), 50)}, 50))["parts"][0][1]]]
+ANSWERED = {"turn": 2, "answer": {"rows": 50, "parts": PARTS}, "kept": {"grip": np.arange(900.0)}, "cpu_s": 0.5}
+ODD = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({}) | st.just(np.arange(3.0))
+
+
+def lies(data) -> bytes:
+    """An answer with something in it replaced, or some of its bytes."""
+    body = {**ANSWERED, data.draw(st.sampled_from([*ANSWERED, "more"])): data.draw(ODD)}
+    if data.draw(st.booleans()):
+        part = {**PARTS[0][1], data.draw(st.sampled_from([*PARTS[0][1], "more"])): data.draw(ODD)}
+        body = {**ANSWERED, "answer": {"rows": 50, "parts": [["sum", part]]}}
+    content = bytearray(frame_of(data.draw(st.sampled_from(["answered", "mustered", "failed"])), body))
+    if data.draw(st.booleans()):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    return bytes(content)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_whatever_a_worker_says_is_an_answer_or_fails_one(study, here, data):
+    said = [frame_of("opened", {"rows": 50, "turn": 1}), lies(data)]
+    made = WorkerProcess(order_of(study, here), limits=replace(LIMITS, answer_s=5), log=here / "liar.log")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
+        with closing(made), suppress(Unanswered):
+            assert is_answer(ask(made).answer)
+
+
+def test_a_worker_that_speaks_the_truth_is_believed(study, here, monkeypatch):
+    said = [frame_of("opened", {"rows": 50, "turn": 1}), frame_of("answered", ANSWERED)]
+    monkeypatch.setattr(process, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
+    made = WorkerProcess(order_of(study, here), limits=LIMITS, log=here / "liar.log")
+    worked = ask(made)
+    made.close()
+    assert (worked.answer.rows, worked.elsewhere_s, worked.answer.parts["sum"].values.sum()) == (50, 0.5, 699 * 350)
 
 
 def test_an_agent_loads_no_tables_and_no_networks():

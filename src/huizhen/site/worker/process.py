@@ -19,6 +19,7 @@ from huizhen.site.worker.confine import Confinement
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
 from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.program import UNCONFINED
+from huizhen.site.worker.ranks import LOST, RANK_LOST
 from huizhen.site.worker.speech import Order, answer_from, question_to, taken
 from huizhen.site.worker.started import REAP_S, Started, Starting
 
@@ -121,7 +122,9 @@ class WorkerProcess:
             frame = Frame("answer", body)
             said, seconds, after = self._asked(running, frame, self._limits.answer_s, answer=dict, cpu_s=float, **kinds)
             try:
-                worked = Worked(answer_from(said), kept if after is None else _mapping(after), max(seconds, 0.0))
+                worked = Worked(
+                    answer_from(said), kept if after is None else _mapping(after), seconds if 0 <= seconds < 1e9 else 0.0
+                )
             except (ValueError, TypeError, KeyError, RecursionError):
                 raise self._over(_nonsense()) from None
             running.held = (analysis, worked.kept)
@@ -135,6 +138,10 @@ class WorkerProcess:
             running.end()
 
     def _started(self, first: Literal["open", "look"] = "open") -> Started:
+        running = self._running
+        if running is not None and running.opened is not None and running.child.ended() is not None:
+            self._running = None  # it ended while nobody asked: no answer is lost by that
+            running.end()
         if self._running is None:
             if self._closed:
                 raise Unanswered("closed", "the worker was closed")
@@ -206,6 +213,8 @@ class WorkerProcess:
         if status == UNCONFINED:
             remedy = "Set network = 'open' for the worker where that is meant"
             return Unanswered("network", f"the network cannot be taken away from the worker on this machine. {remedy}")
+        if status == RANK_LOST:
+            return Unanswered("ended", LOST)
         if status == -signal.SIGXCPU:
             return Unanswered("processor", f"more than {self._limits.cpu_s} s of processor time, which is this site's limit")
         if status is not None and status < 0:

@@ -2,14 +2,16 @@
 
 Each rank holds the rows and is told the same question; gradients are added up over a loop that leads nowhere else, by
 torch.distributed (gloo; nccl where each rank has a graphics processor of its own), whose ranks find each other by a file. Rank 0's
-answer is the worker's. When a rank is gone, that answer fails and the worker is replaced with all its ranks.
+answer is the worker's. When a rank is gone the worker ends at once, so that one answer fails, and is replaced with all its ranks.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import socket
+import threading
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -20,11 +22,13 @@ from huizhen.site.worker.frames import Frame, receive, send
 from huizhen.site.worker.launch import launch_beside
 from huizhen.site.worker.limits import Limits
 
-__all__ = ["DONE", "Group", "Ranks", "RanksLost", "computed_together"]
+__all__ = ["DONE", "LOST", "RANK_LOST", "Group", "Ranks", "RanksLost", "computed_together"]
 
 DONE = Frame("done", {})  # what another rank says where the worker says more
+RANK_LOST = 72  # exit status of a worker that has lost a rank
 SMALL = 2**16  # bytes of what another rank may say
 LOOP = "lo"
+LOST = "one of the worker's ranks ended in the middle of an answer; the next question starts all anew"
 
 
 class RanksLost(MachineError):
@@ -70,7 +74,9 @@ class Ranks:
     """The other ranks, as rank 0 knows them.
 
     Args:
-        rank_settings: what the program of each is started with, but for its rank.
+        limits: of each of them.
+        network: as the worker's.
+        meeting: as of `Group`.
     """
 
     def __init__(self, limits: Limits, network: str, meeting: str) -> None:
@@ -84,6 +90,15 @@ class Ranks:
             self._processes.append(launch_beside("huizhen.site.worker.program", arguments, hand_over=[theirs.fileno()]))
             theirs.close()
             self._lines.append(ours)
+        threading.Thread(target=self._end_with_any, daemon=True).start()
+
+    def _end_with_any(self) -> None:
+        """Ends this process when a rank is gone: others may wait for it, some of them for very long."""
+        gone = select.poll()
+        for line in self._lines:
+            gone.register(line, select.POLLRDHUP)
+        gone.poll()
+        os._exit(RANK_LOST)
 
     def tell(self, frame: Frame) -> None:
         """Tells all of them the same.
@@ -116,4 +131,5 @@ class Ranks:
 
     @staticmethod
     def lost() -> RanksLost:
-        return RanksLost("one of the worker's ranks ended in the middle of an answer; the next question starts all anew")
+        """What is said of it."""
+        return RanksLost(LOST)
