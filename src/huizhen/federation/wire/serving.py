@@ -26,6 +26,7 @@ class Serving:
 
     def __init__(self, respond: Callable[[Ask], Reply], *, settle: Callable[[], None] | None = None) -> None:
         self._respond, self._settle = respond, settle
+        self._lock = threading.Lock()
         self._turns: dict[str, threading.Lock] = {}  # by run: a long answer in one study keeps no other waiting
 
     def __call__(self, peer: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -34,9 +35,10 @@ class Serving:
             return reply_to(self._settled(self._replied(ask)))
 
     def _turn(self, run: str) -> threading.Lock:
-        while len(self._turns) >= MOST_RUNS:
-            self._turns.pop(next(iter(self._turns)))
-        return self._turns.setdefault(run, threading.Lock())
+        with self._lock:
+            while len(self._turns) >= MOST_RUNS:
+                self._turns.pop(next(iter(self._turns)))
+            return self._turns.setdefault(run, threading.Lock())
 
     def _replied(self, ask: Ask) -> Reply:
         try:
