@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from huizhen.errors import CallerError, Problem
-from huizhen.federation.wire.tokens import account_token, operator_token, read_token
+from huizhen.federation.wire.tokens import account_token, read_token
 from huizhen.hub.folder import HubFolder
 
 __all__ = ["advisory", "configuration", "server_name"]
@@ -35,7 +35,6 @@ def configuration(folder: HubFolder, account: str, now: datetime) -> str:
     """
     settings = folder.settings
     operator, system = folder.pair("operator"), folder.pair("system").public
-    own = operator_token(operator, name=settings.name, system_account=system, now=now)
     servers = account_token(operator, system, name="system", now=now, connections=-1, revoked={})
     tls = {
         "cert_file": str(folder.server_certificate),
@@ -54,7 +53,7 @@ def configuration(folder: HubFolder, account: str, now: datetime) -> str:
         "ping_max": 2,
         "write_deadline": "10s",
         "lame_duck_duration": "30s",
-        "operator": own,
+        "operator": folder.operator_token,
         "system_account": system,
         "resolver": {"type": "full", "dir": str(folder.nats / "accounts"), "allow_delete": False, "limit": 100, "timeout": LOOKUP},
         "resolver_preload": {system: servers, read_token(account).subject: account},
