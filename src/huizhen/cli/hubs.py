@@ -116,7 +116,7 @@ def _told_servers(joining: Joining, spoken: Language) -> None:
 
 
 def _show(joining: Joining, found: Sequence[Actor], spoken: Language) -> None:
-    heads = ("name", "role", "state", "fingerprint", "asked", "valid until")
+    heads = ("name", "role", "state", "fingerprint", "asked on", "valid until")
     table = Table(*(translate(head, spoken) for head in heads), box=None, pad_edge=False)
     for actor in found:
         until = _day(actor.expires) if actor.state == "admitted" else ""

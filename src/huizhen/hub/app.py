@@ -214,7 +214,8 @@ class HubProgram:
             self._move()
 
     def _broke(self, id: str, error: Exception) -> None:
-        reason = f"the hub's program broke ({type(error).__name__}{where_it_broke(error)}); the hub's operator can look into it"
+        kind, place = type(error).__name__, where_it_broke(error)
+        reason = f"the hub's program broke ({kind}{place}); the hub's operator can look into it"
         self._told(f"{id}: {reason}")
         try:
             running.failed(self.hub, id, reason)

@@ -36,7 +36,6 @@ CLOSE_S = 20.0  # how long sites have to say where their ledgers stand
 WITHDREW = "this site has withdrawn"
 REVOKED = "this site is shut out of the federation"
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
-HEADS_MISSING = "Where their ledgers stand was not told in time by: {sites}."
 PLAIN = "The sums were formed in the clear: the hub saw each site's sums, as the sites' policies allow."
 MASKED = "The sums were masked: the hub saw totals, and of each site its number of rows."
 ENCRYPTED = "The sums were encrypted: the hub saw totals, and of each site its number of rows; the key holder opened the totals."
@@ -112,7 +111,7 @@ def _found(one: Conducted) -> Found:
     heads = _heads(one)
     missing = [site for site in roster if site not in {head.site for head in heads}]
     notes = [FORMED[study.protection.sum], *([RESUMED] if collected.resumed else [])]
-    notes += [HEADS_MISSING.format(sites=", ".join(missing))] if missing else []
+    notes += [f"Where their ledgers stand was not told in time by: {', '.join(missing)}."] if missing else []
     told = {site: policy.model_dump(mode="json") for site, policy in policies.items()}
     return Found(life.run, began, clock.seconds() - start_s, outcomes, collected.left, told, heads, tuple(notes))
 

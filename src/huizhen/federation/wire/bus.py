@@ -15,7 +15,7 @@ from typing import Any, Self
 from nats.aio.client import Client
 
 from huizhen.errors import HuizhenError
-from huizhen.federation.wire.access import Access, connect, renewed
+from huizhen.federation.wire.access import Access, connect, renewed, settled
 from huizhen.federation.wire.engine import WireEngine
 from huizhen.federation.wire.loop import Loop
 from huizhen.federation.wire.post import LARGEST, Handler, NoReply, Post
@@ -149,7 +149,7 @@ class Bus:
             await self._post.listen(client)
         if self._besides is not None:
             await self._besides(client)
-        await client.flush()
+        await settled(client)  # a flush of nats-py may overtake what was subscribed just now
 
     def _on_back(self) -> None:
         if self._post is not None:

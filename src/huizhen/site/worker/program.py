@@ -22,7 +22,8 @@ UNCONFINED = 71  # exit status where the kernel does not take the network away; 
 def main(line: str, settings: str) -> int:
     """Serves until the agent hangs up; the exit status."""
     said = json.loads(settings)
-    network, rank, meeting, methods = (said.pop(name) for name in ("network", "rank", "meeting", "warm"))
+    network, rank, meeting = (said.pop(name) for name in ("network", "rank", "meeting"))
+    methods = said.pop("warm", [])
     limits = Limits(**said)
     if network != "open":
         try:

@@ -85,7 +85,7 @@ class Ranks:
         self._processes = []
         for rank in range(1, limits.ranks):
             ours, theirs = socket.socketpair()
-            settings = json.dumps({**asdict(limits), "network": network, "rank": rank, "meeting": meeting, "warm": []})
+            settings = json.dumps({**asdict(limits), "network": network, "rank": rank, "meeting": meeting})
             arguments = [str(theirs.fileno()), settings]
             self._processes.append(launch_beside("huizhen.site.worker.program", arguments, hand_over=[theirs.fileno()]))
             theirs.close()

@@ -72,7 +72,11 @@ def taken(body: Mapping[str, Any], **kinds: type) -> list[Any]:
     Raises:
         ValueError: one is missing, is of another kind, or there are more.
     """
-    if body.keys() - {"turn"} != kinds.keys() or not all(isinstance(body[name], kind) for name, kind in kinds.items()):
+    if (
+        not isinstance(body, Mapping)
+        or body.keys() - {"turn"} != kinds.keys()
+        or not all(isinstance(body[name], kind) for name, kind in kinds.items())
+    ):
         raise ValueError(", ".join(kinds))
     return [body[name] for name in kinds]
 
