@@ -22,7 +22,8 @@ from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.inprocess import InProcessEngine
 from huizhen.federation.participant import Participant
 from huizhen.federation.scheme import PlainSum
-from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
+from huizhen.federation.sections import About, Cohort, Missing, Participants, Protection, Start
+from huizhen.federation.study import Analysis, Study
 from huizhen.ledger.chain import EMPTY
 from huizhen.ledger.keys import new_key
 from huizhen.ledger.store import MemoryLedger

@@ -17,7 +17,8 @@ from huizhen.federation.events import Event, Outcome
 from huizhen.federation.masked.scheme import MaskedSum
 from huizhen.federation.participant import Participant
 from huizhen.federation.scheme import PlainSum, Scheme
-from huizhen.federation.study import About, Analysis, Cohort, Missing, Participants, Protection, Start, Study
+from huizhen.federation.sections import About, Cohort, Missing, Participants, Protection, Start
+from huizhen.federation.study import Analysis, Study
 from huizhen.ledger.keys import SigningKey, new_key
 from huizhen.ledger.store import MemoryLedger
 from huizhen.methods.method import Local, ScriptedMethod, Spec, Use

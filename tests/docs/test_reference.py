@@ -19,7 +19,8 @@ from huizhen.data.condition import OPERATORS
 from huizhen.data.grammar import WORDS
 from huizhen.embedded.findings import Finding
 from huizhen.federation.noise import NoiseSection
-from huizhen.federation.study import METHODS, SECTIONS, Study, VariableSection
+from huizhen.federation.sections import SECTIONS, VariableSection
+from huizhen.federation.study import METHODS, Study
 from huizhen.methods.design import formula
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.result import CellTable, Result, Table

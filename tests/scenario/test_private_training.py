@@ -12,7 +12,8 @@ from huizhen.clock import ManualClock
 from huizhen.data.examples import Categories, Examples, Numbers
 from huizhen.errors import PolicyError, StudyError
 from huizhen.federation.checkpoint import MemoryCheckpoints
-from huizhen.federation.noised import Noised, plan_of, reserve
+from huizhen.federation.noised.planning import plan_of, reserve
+from huizhen.federation.noised.scheme import Noised
 from huizhen.federation.participant import Participant
 from huizhen.federation.rounds import Answered, Ask, Failed, Refused
 from huizhen.federation.scheme import PlainSum

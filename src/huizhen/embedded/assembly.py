@@ -23,7 +23,7 @@ from huizhen.federation.eventlog import EventLog
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.found import Collected, LedgerHead, Left
 from huizhen.federation.inprocess import InProcessEngine
-from huizhen.federation.noised import plan_of, reserve, settle
+from huizhen.federation.noised.planning import plan_of, reserve, settle
 from huizhen.federation.noisetold import with_noise
 from huizhen.federation.participant import Participant
 from huizhen.federation.schemes import terms_of

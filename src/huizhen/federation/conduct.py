@@ -20,7 +20,7 @@ from huizhen.federation.checkpoint import Checkpoints, MemoryCheckpoints
 from huizhen.federation.course import Course
 from huizhen.federation.engine import Engine
 from huizhen.federation.events import Event, EventKind, Leaving, Loss, Outcome, leaving
-from huizhen.federation.noised import NoisedHub
+from huizhen.federation.noised.hub import NoisedHub
 from huizhen.federation.replies import checked
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused, Reply, Silent
 from huizhen.federation.scheme import ONLY, HubSide, PlainSum, Scheme

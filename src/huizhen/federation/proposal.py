@@ -26,7 +26,7 @@ from huizhen.clock import moment, written
 from huizhen.errors import CallerError, HuizhenError, Problem, StudyError
 from huizhen.federation.bodies import Body, read_body
 from huizhen.federation.mistakes import Mistakes
-from huizhen.federation.noised import plan_of
+from huizhen.federation.noised.planning import plan_of
 from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 

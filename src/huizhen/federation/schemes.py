@@ -12,7 +12,7 @@ from huizhen.federation.compressed import CompressedSum
 from huizhen.federation.encrypted.ahead import Tally
 from huizhen.federation.encrypted.scheme import EncryptedSum
 from huizhen.federation.masked.scheme import MaskedSum
-from huizhen.federation.noised import Noised
+from huizhen.federation.noised.scheme import Noised
 from huizhen.federation.rounds import Lane
 from huizhen.federation.scheme import PlainSum, Scheme
 from huizhen.federation.study import Study

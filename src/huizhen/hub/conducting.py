@@ -19,7 +19,7 @@ from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.eventlog import EventLog
 from huizhen.federation.events import Event, Outcome
 from huizhen.federation.found import Collected, Found, LedgerHead
-from huizhen.federation.noised import plan_of
+from huizhen.federation.noised.planning import plan_of
 from huizhen.federation.noisetold import with_noise
 from huizhen.federation.proposal import Proposal
 from huizhen.federation.schemes import lane_of, sum_at_hub, terms_of

@@ -17,7 +17,7 @@ from huizhen.errors import CallerError, FederationError, HuizhenError, Problem
 from huizhen.extension import installed
 from huizhen.federation.agreed import SiteIdentity
 from huizhen.federation.checkpoint import FileCheckpoints
-from huizhen.federation.noised import plan_of, reserve, settle
+from huizhen.federation.noised.planning import plan_of, reserve, settle
 from huizhen.federation.participant import Participant
 from huizhen.federation.proposal import Proposal
 from huizhen.federation.rounds import Ask, Failed, Reply

@@ -7,7 +7,9 @@ import pytest
 
 from huizhen.errors import SiteError
 from huizhen.federation.checkpoint import MemoryCheckpoints
-from huizhen.federation.noised import COUNTED, COUNTED_EXACTLY, Noised, NoisedHub
+from huizhen.federation.noised.hub import NoisedHub
+from huizhen.federation.noised.planning import COUNTED, COUNTED_EXACTLY
+from huizhen.federation.noised.scheme import Noised
 from huizhen.federation.rounds import Ask
 from huizhen.federation.scheme import Noisy, PlainSum, SiteSide
 from huizhen.federation.selection import MUSTER
