@@ -27,7 +27,7 @@ from huizhen.data.cohort import Condition
 from huizhen.errors import HuizhenError, MachineError, Problem, StudyError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.federation.noise import check_noise, of_settings, stated
-from huizhen.federation.sections import SECTIONS, Cohort, Participants, Protection, VariableSection
+from huizhen.federation.sections import SECTIONS, About, Cohort, Missing, Participants, Protection, Start, VariableSection
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.methods.method import Method, Spec, Use
 from huizhen.privacy.compression import spec
