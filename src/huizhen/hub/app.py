@@ -39,6 +39,7 @@ LOOK_S = 0.5  # how often it is looked whether something expired, or was done by
 AT_ONCE = 4  # studies that run at the same time
 NEWS_S = 5.0
 LEAVE_S = 10.0
+LARGEST_ASK = 8 << 20  # bytes of a request: a study file has four million at most
 USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "submit": usecases.submit,
     "propose": usecases.propose,
@@ -94,7 +95,14 @@ class HubProgram:
                 "events": self._events,
             }
             self._bus = stack.enter_context(
-                Bus(lambda: folder.hub_access(clock.now()), HubWay(), verbs, told=self._told, besides=answer_guests(self._joining))
+                Bus(
+                    lambda: folder.hub_access(clock.now()),
+                    HubWay(),
+                    verbs,
+                    told=self._told,
+                    besides=answer_guests(self._joining),
+                    largest_ask=LARGEST_ASK,
+                )
             )
             self._leader = threading.Thread(target=self._go_on, name="hub", daemon=True)
             self._leader.start()

@@ -61,9 +61,11 @@ def test_what_has_no_encoding_is_refused():
 
 
 def doubled(times: int) -> bytes:
-    """A list of lists, each of which holds the one before twice, by CBOR's tags for shared values: 11 bytes stand for twice as much."""
+    """A list of lists, each of which holds the one before twice, by CBOR's tags for shared values."""
     shared = [b"\xd8\x1c\x82\x00\x00"]  # tag 28: may be referred to
-    shared += [b"\xd8\x1c\x82" + 2 * (b"\xd8\x1d\x18" + bytes([number])) for number in range(times)]  # tag 29: the one of that number
+    shared += [
+        b"\xd8\x1c\x82" + 2 * (b"\xd8\x1d\x18" + bytes([number])) for number in range(times)
+    ]  # tag 29: the one of that number
     return b"\x98" + bytes([len(shared)]) + b"".join(shared)
 
 
