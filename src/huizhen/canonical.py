@@ -1,8 +1,8 @@
 """One value, one sequence of bytes: what is hashed, signed, checkpointed and sent.
 
 Deterministic CBOR (RFC 8949, section 4.2); arrays are typed arrays (RFC 8746): tag 40 (row-major) around the shape and a
-little-endian typed byte string. Decoding an encoding gives the value back, and nothing is ever executed or unfolded: the tags of CBOR for
-shared values, with which a few bytes could stand for more values than a machine can walk through, have no meaning here.
+little-endian typed byte string. Decoding an encoding gives the value back, and nothing is executed or unfolded: CBOR has tags for
+shared values, with which a few bytes could stand for more values than a machine can walk through; they mean nothing here.
 
     >>> decode(encode({"b": 1, "a": [True, None]}))
     {'a': [True, None], 'b': 1}

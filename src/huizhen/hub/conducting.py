@@ -14,6 +14,7 @@ from pathlib import Path
 
 from huizhen import units
 from huizhen.errors import HuizhenError
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.eventlog import EventLog
@@ -80,6 +81,12 @@ def lead(one: Conducted) -> None:
         return
     except CancelledError:
         raise Stopped from None
+    except Stopped:
+        raise
+    except Exception as error:  # whatever a site's words or numbers did to this program: the study ends, and says so
+        _heads(one, failed=True)
+        running.failed(hub, id, f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
+        return
     if hub.lives.life(id).state == "running":
         running.closing(hub, id)
     running.finished(hub, id, found.content)

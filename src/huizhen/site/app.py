@@ -149,6 +149,8 @@ class SiteProgram:
     def _look(self) -> None:
         """What the hub suggests; what the rules decide is decided."""
         looked = self.inbox.take(self._bus.ask("inbox", self.inbox.wish, timeout_s=ASK_S))
+        if looked.new or looked.unreadable:  # an answer holds so many and no more
+            self._wake()
         for digest in looked.new:
             self._told(f"a new suggestion: {digest[:12]}")
         for why in looked.unreadable:
