@@ -140,12 +140,13 @@ class HubProgram:
         return actor
 
     def _events(self, key: str, body: Any) -> Mapping[str, Any]:
-        """What happens in a study, from a line on: for whoever may see how it stands."""
+        """What happens in a study, from a line on: its figures are for whoever asked it; others see how it stands."""
         id, since = body.get("id"), body.get("since")
         if not isinstance(id, str) or type(since) is not int:
             raise FederationError("A message cannot be read.", [Problem("events", "nothing that fits", "an id and a number")])
-        standing = usecases.status(self.hub, self._actor(key), {"id": id})
-        return {**standing, "events": self.lines.since(id, since)}
+        actor = self._actor(key)
+        standing = usecases.status(self.hub, actor, {"id": id})
+        return {**standing, "events": self.lines.since(id, since) if usecases.is_own(self.hub, actor, id) else []}
 
     # --- what goes on by itself ----------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from huizhen.ids import new_id
 from huizhen.ledger.keys import read_public_hex
 from huizhen.policy.disclosure import disclosure_policy
 
-__all__ = ["Hub", "cancel", "consent", "inbox_of", "propose", "result", "status", "studies", "submit"]
+__all__ = ["Hub", "cancel", "consent", "inbox_of", "is_own", "propose", "result", "status", "studies", "submit"]
 
 ASKERS: tuple[Role, ...] = ("researcher", "operator")
 OPEN_AT_MOST = 200  # studies of one asker that are not over: each stands in the inbox of every site
@@ -312,10 +312,16 @@ def _own(hub: Hub, actor: Actor, id: str) -> Drafted:
         PolicyError: somebody else submitted it.
     """
     drafted = _drafted(hub, id)
-    if actor.role != "operator" and (actor.name, actor.key) != (drafted.initiator, drafted.key):
+    if not is_own(hub, actor, id):
         problem = Problem("study", id, "a study that you have submitted", "Ask whoever submitted it, or the hub's operator")
         raise PolicyError("You may not do this here.", [problem])
     return drafted
+
+
+def is_own(hub: Hub, actor: Actor, id: str) -> bool:
+    """Whether a study is the actor's own, or the actor is the operator."""
+    drafted = _drafted(hub, id)
+    return actor.role == "operator" or (actor.name, actor.key) == (drafted.initiator, drafted.key)
 
 
 def _concerns(hub: Hub, actor: Actor, one: Drafted) -> bool:
