@@ -218,7 +218,7 @@ def with_images(tmp_path_factory):
         image = rng.integers(0, 60, (40, 10, 10)).astype(np.uint8)
         image[label == 1, 3:7, 3:7] += 150
         np.savez(paths[name], image=image, label=np.array(["benign", "malignant"])[label])
-    with federation(root, paths, policies=dict.fromkeys(paths, {"min_cell_count": 1})) as programs:
+    with federation(root, paths, policies={name: {"min_cell_count": 1} for name in paths}) as programs:
         yield programs
 
 
