@@ -16,18 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from federations import FoulHub, federation, until
+from huizhen.canonical import digest
 from huizhen.errors import FederationError
+from huizhen.federation.consent import Consent
 from huizhen.federation.proposal import Initiator, Party, Proposal
 from huizhen.federation.reading import settled
-from huizhen.federation.rounds import Answered, Ask, Failed, Refused
-from huizhen.federation.selection import muster_question, scope_of
+from huizhen.federation.rounds import Answered, Ask, Box, Failed, Refused
+from huizhen.federation.selection import MUSTER, muster, muster_question, scope_of
 from huizhen.federation.study import Study
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.federation.wire.carried import ask_to, reply_from, reply_to
-from huizhen.federation.wire.message import pack
 from huizhen.federation.wire.post import NoReply
 from huizhen.hub import usecases
 from huizhen.ledger.keys import public_hex
+from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.release import Answer, Part, Question, Variable
 from huizhen.site import running
 
@@ -58,7 +60,9 @@ def west(place):
 
 
 def study(**more):
-    return Study.parse({"study": {"title": secrets.token_hex(4)}, "participants": {"sites": list(SITES), "quorum": 2}, **AGE, **more})
+    return Study.parse(
+        {"study": {"title": secrets.token_hex(4)}, "participants": {"sites": list(SITES), "quorum": 2}, **AGE, **more}
+    )
 
 
 def proposed(place, content, id=None):
@@ -213,7 +217,20 @@ def test_a_run_whose_name_leads_elsewhere_writes_no_file(place, foul, run):
         ({"roster": ("west",), "question": MOMENTS, "round": 2}, "a roster of 1 sites"),
         ({"lineage": "before"}, "a muster within a course"),
     ],
-    ids=["run", "run elsewhere", "analysis", "label elsewhere", "method", "table", "masked", "lane", "scope", "roster", "alone", "lineage"],
+    ids=[
+        "run",
+        "run elsewhere",
+        "analysis",
+        "label elsewhere",
+        "method",
+        "table",
+        "masked",
+        "lane",
+        "scope",
+        "roster",
+        "alone",
+        "lineage",
+    ],
 )
 def test_what_the_study_does_not_say_is_not_answered(place, other, found):
     proposal = accepted(place)
@@ -236,7 +253,6 @@ def test_a_second_question_in_a_round_is_not_answered(place):
     proposal = accepted(place, method={"quantile": {"variables": ["age"]}})
     told = prepared(place, proposal)
     assert isinstance(reply(place, ask(proposal, told)), Answered)
-    (analysis,) = proposal.study.analyses
     first = Question("quantile", "below", {"at": {"age": [50.0]}}, ("age",))
     steps = [reply(place, ask(proposal, told, question=first, round=2, lineage="a"))]
     steps.append(reply(place, ask(proposal, told, question=replace(first, step="another"), round=2, lineage="a")))
@@ -276,6 +292,16 @@ bodies = st.recursive(
 VERBS = ("ask", "prepare", "close", "news", "inbox", "", "no such verb")
 
 
+def said_by(asking):
+    """What a program says, or why not; fails where it is silent, or stumbled."""
+    try:
+        return asking()
+    except NoReply:
+        pytest.fail("a program that is silent has broken")
+    except FederationError as error:
+        return pytest.fail(str(error)) if "broke" in error.message else error
+
+
 def publish(bus, subject, payload):
     async def send():
         await bus._client.publish(subject, payload)
@@ -287,12 +313,8 @@ def publish(bus, subject, payload):
 @settings(max_examples=40, **LOOSE)
 @given(verb=st.sampled_from(VERBS), body=st.dictionaries(st.text(max_size=8), bodies, max_size=4))
 def test_whatever_a_body_holds_the_site_says_why_not_and_goes_on(place, foul, verb, body):
-    try:
-        told = foul.tell("west", verb, **{"proposal": "x", **body} if "self" in body else body)
-    except (FederationError, TypeError) as error:
-        assert not isinstance(error, NoReply), "a site that is silent has broken"
-    else:
-        assert verb == "news" or told.get("reply") == "failed"
+    told = said_by(lambda: foul.bus.ask(verb, body, peer=place.folders["west"].pair.public))
+    assert verb == "news" or isinstance(told, FederationError) or told.get("reply") == "failed"
 
 
 @settings(max_examples=40, **LOOSE)
@@ -323,10 +345,207 @@ def test_an_inbox_of_nonsense_or_of_very_much_does_not_hide_what_comes_after(pla
     ]
     foul.bus._verbs["inbox"] = lambda peer, body: answers.pop(0) if answers else sound(peer, body)
     try:
-        for _ in range(4):
-            before = len(place.said)
+        while answers:
             foul.tell("west", "news")
-            until(lambda before=before: len(place.said) > before, "a word to the operator")
-        assert isinstance(reply(place, ask(proposal := accepted(place), prepared(place, proposal))), Answered)
+        until(lambda: not answers, "a look")
+        until(lambda: any("suggestion that cannot be read here" in told for told in place.said), "a word to the operator")
+        assert any("inbox.suggestions" in told for told in place.said)
+        proposal = accepted(place)
+        assert isinstance(reply(place, ask(proposal, prepared(place, proposal))), Answered)
     finally:
         foul.bus._verbs["inbox"] = sound
+
+
+# --- foul sites and researchers --------------------------------------------------------------------------------------------------
+
+
+class FoulSite:
+    """An admitted site that accepts everything over its own connection, and answers as a story says."""
+
+    def __init__(self, programs, name, answer=lambda asked: {}) -> None:
+        self.programs, self.name, self.answer, self.asked = programs, name, answer, []
+        ready = {"ready": True}
+        verbs = {"prepare": lambda *_: ready, "news": lambda *_: {}, "close": lambda *_: self.close(), "ask": self._ask}
+        self.bus = programs.bus(name, verbs)
+        self.key = programs.folders[name].identity
+
+    def close(self):
+        return {"entries": "many", "head": 5}
+
+    def _ask(self, _peer, body):
+        self.asked.append(body)
+        return self.answer(body)
+
+    def consent(self, id, choice="accept", *, name=None, key=None, **changed):
+        (told,) = (one["proposal"] for one in self.bus.ask("inbox", {"known": []})["suggestions"] if one["proposal"]["id"] == id)
+        policy = DisclosurePolicy(min_cell_count=1).model_dump(mode="json")
+        said = Consent(digest(told), id, name or self.name, choice, "", NOW.isoformat(), policy=policy, **changed)
+        return said.signed(key or self.key).content
+
+    def accept(self, id, **changed):
+        return self.bus.ask("consent", self.consent(id, **changed))
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """A hub's program, two honest sites, and a third in foul hands; a researcher, and one who means no good."""
+    tables = {"west": TABLE, "east": TABLE, "foul": None}
+    policies = {"west": {"min_cell_count": 1}, "east": {"min_cell_count": 1}}
+    with federation(tmp_path_factory.mktemp("hub"), tables, policies=policies, people=("li", "mallory")) as programs:
+        programs.bad = FoulSite(programs, "foul")
+        yield programs
+
+
+def three(**more):
+    return {
+        "study": {"title": "Age"},
+        "participants": {"sites": ["west", "east", "foul"], "round_deadline": "5 s", "patience": 0},
+        **AGE,
+        **more,
+    }
+
+
+def with_part(**changed):
+    return reply_to(Answered(Answer({"rows": replace(Part(np.array([60]), 60), **changed)}, changed.get("rows", 60))))
+
+
+LIES = {
+    "nothing": {},
+    "a word": {"reply": "answered"},
+    "no array": {
+        "reply": "answered",
+        "answer": {"rows": 60, "parts": {"rows": {"values": [60], "rows": 60}}},
+        "boxes": [],
+        "packet": {},
+    },
+    "another part": reply_to(Answered(Answer({"secret": Part(np.ones(3), 60)}, 60))),
+    "another shape": with_part(values=np.ones((7, 7))),
+    "not a number": with_part(values=np.array([np.nan])),
+    "fewer than none": with_part(values=np.array([-60]), rows=0),
+    "a single site's": with_part(kind="individual"),
+    "labels": with_part(keys=("../../x",)),
+    "boxes of others": reply_to(Answered(None, (Box("west", "east", b"x"),))),
+    "a refusal of a million": {"reply": "refused", "reasons": ["x"] * 1_000_000, "clauses": []},
+    "a reason of a million": {"reply": "failed", "reason": "x" * 1_000_000},
+    "a code for a terminal": {"reply": "failed", "reason": "\x1b]0;owned\x07"},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_site_that_answers_anything_else_is_left_out_by_name_and_the_rest_is_true(hub, lie):
+    hub.bad.answer = lambda asked: LIES[lie]
+    id = hub.li.submit(three())
+    hub.bad.accept(id)
+    (told,) = hub.li.found(id).outcomes
+    if told.result.failure:
+        assert "foul" in told.result.failure
+    else:
+        assert told.roster == ("west", "east")
+        assert told.result.tables["numbers"].columns["mean"][0] == pytest.approx(np.mean(TABLE["age"]))
+
+
+def test_a_broken_consent_is_refused_and_the_hub_leads_on(hub):
+    id = hub.li.submit(three())
+    for changed in ({"reads": {"age": {"kind": 5}}}, {"name": "west"}, {"key": hub.folders["west"].identity, "name": "west"}):
+        if "reads" not in changed:
+            with pytest.raises(FederationError, match="not the site's own"):
+                hub.bad.bus.ask("consent", hub.bad.consent(id, **changed))
+    with pytest.raises(FederationError, match="cannot be read"):
+        hub.bad.bus.ask("consent", {**hub.bad.consent(id), "reads": {"age": 5}})
+    hub.bad.answer = lambda asked: {}
+    hub.bad.accept(id, reads={"age": {"kind": 5, "shape": "large"}})
+    assert hub.li.ended(id)["state"] == "done"
+
+
+def test_what_makes_the_hubs_own_program_stumble_ends_that_study_alone(hub, monkeypatch):
+    def stumble(*_):
+        raise RuntimeError("a patient's value")
+
+    monkeypatch.setattr("huizhen.hub.conducting.terms_of", stumble)
+    monkeypatch.setattr("huizhen.hub.conducting.plan_of", stumble)
+    two = {**three(), "participants": {"sites": ["west", "east"]}}
+    told = hub.li.ended(hub.li.submit(two))
+    assert told["state"] == "failed"
+    assert "RuntimeError" in told["reason"]
+    assert "patient" not in told["reason"]
+    monkeypatch.undo()
+    assert hub.li.ended(hub.li.submit(two))["state"] == "done"
+
+
+def test_a_site_that_is_shut_out_in_mid_study_is_out_of_the_rest_of_it(tmp_path):
+    """Its key is revoked while it is asked; the study goes on without it, and it can say nothing more."""
+    tables = {"west": TABLE, "east": TABLE, "foul": None}
+    policies = {"west": {"min_cell_count": 1}, "east": {"min_cell_count": 1}}
+    with federation(tmp_path, tables, policies=policies) as programs:
+
+        def answer(asked):
+            if asked["question"]["step"] == MUSTER:
+                return reply_to(Answered(muster(60)))
+            programs.hub._joining.revoke("foul")
+            return {}
+
+        bad = FoulSite(programs, "foul", answer)
+        id = programs.li.submit(three())
+        bad.accept(id)
+        (told,) = programs.li.found(id).outcomes
+        assert told.roster == ("west", "east")
+        assert told.losses[-1].site == "foul"
+        asked = len(bad.asked)
+        until(lambda: not bad.bus.is_connected, "the end of its connection", 5)
+        with pytest.raises(NoReply):
+            bad.bus.ask("studies", {}, timeout_s=0.5)
+        two = {**three(), "participants": {"sites": ["west", "east"]}}
+        assert programs.li.ended(programs.li.submit(two))["state"] == "done"
+        assert len(bad.asked) == asked
+
+
+def test_a_bomb_of_shared_values_costs_the_hub_nothing(hub):
+    bomb = b"\x98\xc8" + b"\xd8\x1c\x82\x00\x00" + b"".join(b"\xd8\x1c\x82" + 2 * bytes([0xD8, 0x1D, 0x18, n]) for n in range(199))
+    head = b"\xa2\x64verb\x66submit\x64body" + bomb
+    whole = b"HZ\x01\x00" + len(head).to_bytes(4, "little") + head + bytes(-len(head) % 8)
+    key = hub.folders["mallory"].pair.public
+    for number in range(100):
+        publish(hub.mallory.bus, f"hz.from.{key}.ask.{number:032x}", whole)
+    assert hub.li.ask("studies")["studies"] is not None
+
+
+@settings(max_examples=60, **LOOSE)
+@given(
+    verb=st.sampled_from(
+        sorted(["submit", "propose", "status", "studies", "cancel", "result", "inbox", "consent", "renew", "events"])
+    ),
+    body=st.dictionaries(st.sampled_from(["id", "study", "known", "since", "nonce", "key", "proposal", "x"]), bodies, max_size=4),
+)
+def test_whatever_a_researcher_asks_the_hub_says_why_not_and_goes_on(hub, verb, body):
+    told = said_by(lambda: hub.mallory.bus.ask(verb, body))
+    assert isinstance(told, FederationError) or (verb in ("studies", "renew") and not told.get("studies"))
+
+
+@pytest.mark.parametrize("id", ["../../etc/passwd", "study-0", "", "a" * 65, "a/b", "\0"])
+@pytest.mark.parametrize("verb", ["status", "cancel", "result", "propose", "events"])
+def test_an_id_that_leads_elsewhere_is_no_study(hub, verb, id):
+    with pytest.raises(FederationError, match=r"no such study|cannot be read"):
+        hub.mallory.ask(verb, id=id, **({"since": 0} if verb == "events" else {}))
+
+
+def test_a_flood_of_studies_is_stopped_and_leaves_room_for_others(hub, monkeypatch):
+    monkeypatch.setattr(usecases, "OPEN_AT_MOST", 3)
+    waits = {**three(), "start": {"at": "2100-01-01T00:00:00+00:00"}}
+    ids = [hub.mallory.submit(waits) for _ in range(3)]
+    with pytest.raises(FederationError, match="cannot be proposed"):
+        hub.mallory.submit(waits)
+    other = hub.li.submit(waits)
+    for id in ids:
+        hub.mallory.ask("cancel", id=id)
+    hub.li.ask("cancel", id=other)
+    hub.mallory.ask("cancel", id=hub.mallory.submit(waits))
+
+
+def test_a_site_has_a_full_inbox_in_several_answers(hub, monkeypatch):
+    monkeypatch.setattr(usecases, "AT_A_TIME", 2)
+    waits = {**three(), "start": {"at": "2100-01-01T00:00:00+00:00"}}
+    ids = [hub.li.submit(waits) for _ in range(5)]
+    west = hub.sites["west"]
+    until(lambda: {one.study for one in west.inbox.entries()} >= set(ids), "all five suggestions", 10)
+    for id in ids:
+        hub.li.ask("cancel", id=id)

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from huizhen.clock import Clock
 from huizhen.errors import FederationError, HuizhenError, PolicyError, Problem
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.eventlines import EventLines
 from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.ways import HubWay
@@ -168,6 +169,8 @@ class HubProgram:
                     self._lead(proposal.id)
             except HuizhenError as error:
                 self._told(str(error))
+            except Exception as error:  # whatever came from a member: the hub goes on
+                self._told(f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
             with self._moved:
                 self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
                 self._is_moved = False

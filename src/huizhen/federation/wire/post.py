@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from nats.errors import Error as NatsError
+
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.wire.message import Packed, pack, unpack
 from huizhen.federation.wire.ways import Way
@@ -218,7 +220,7 @@ class Post:
             for each in pulling:
                 each.cancel()
             await asyncio.gather(*pulling, return_exceptions=True)
-        await self._connection.publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
+        await self._publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
         return whole
 
     async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, whole: bytearray, size: int) -> None:
@@ -235,7 +237,7 @@ class Post:
         arriving = self._pieces[place] = asyncio.get_running_loop().create_future()
         try:
             for _ in range(int(self._patience.given_up_s / self._patience.piece_s)):
-                await self._connection.publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
+                await self._publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
                 with suppress(TimeoutError):
                     return await asyncio.wait_for(asyncio.shield(arriving), self._patience.piece_s)
             raise NoReply("no reply before the deadline", [Problem("a piece of a message", "nothing", "the rest of it")])
@@ -273,7 +275,7 @@ class Post:
         if (given := self._given_to(peer, nonce)) is not None:
             await self._send(peer, "reply", nonce, given)
         elif (peer, nonce) in self._at_work:
-            await self._connection.publish(f"{self._way.out(peer)}.working.{nonce}", b"")
+            await self._publish(f"{self._way.out(peer)}.working.{nonce}", b"")
         elif sum(whose == peer for whose, _ in self._at_work) < AT_ONCE:
             told = unpack(data)
             task = asyncio.create_task(self._answer(peer, nonce, told))
@@ -329,12 +331,17 @@ class Post:
         waiting = self._waiting.get((peer, nonce))
         packed = (None if waiting is None else waiting.sent) if which == "ask" else self._given_to(peer, nonce)
         piece = b"" if packed is None or first < 0 else packed.piece(first, PIECE)
-        await self._connection.publish(f"{self._way.out(peer)}.piece.{which}.{nonce}.{first}", piece)
+        await self._publish(f"{self._way.out(peer)}.piece.{which}.{nonce}.{first}", piece)
+
+    async def _publish(self, subject: str, payload: bytes) -> None:
+        """Sends, if the connection stands; what is lost is asked for again, on the connection that is made next."""
+        with suppress(NatsError):
+            await self._connection.publish(subject, payload)
 
     async def _send(self, peer: str, which: Which, nonce: str, packed: Packed) -> None:
         if packed.size > PIECE:
             packed = pack({"announced": packed.size})
-        await self._connection.publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
+        await self._publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
 
 
 def _opened(whole: bytearray) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nats.errors import ConnectionClosedError
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.wire import post as posting
@@ -305,3 +306,16 @@ def test_a_reply_that_comes_a_piece_a_minute_is_given_up_at_the_deadline():
     network = Network()
     deliver = network._deliver
     play(story, network, {"model": lambda peer, body: {"weights": np.ones(400_000)}})
+
+
+def test_a_closed_connection_is_a_lost_message_and_no_other_error():
+    async def closed(subject, payload):
+        raise ConnectionClosedError
+
+    async def story(hub, site):
+        network.publish = closed
+        with pytest.raises(NoReply):
+            await site.ask(HUB, "submit", {}, timeout_s=0.1)
+
+    network = Network()
+    play(story, network)
