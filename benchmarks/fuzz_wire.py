@@ -79,7 +79,7 @@ def _read(kind: int, content: bytes) -> None:
 
 
 def _changed(content: bytes) -> tuple[Any, Callable[[Any], Any]]:
-    """A sound value with its reader, of which up to three parts are others: bytes alone seldom get past the first look at a message."""
+    """A sound value with its reader, of which up to three parts are others: bytes alone seldom get past a first look."""
     chooses = atheris.FuzzedDataProvider(content)
     which = chooses.ConsumeIntInRange(0, len(SOUND) - 1)
     told = copy.deepcopy(SOUND[which])

@@ -277,6 +277,26 @@ def test_nothing_is_answered_once_the_site_has_withdrawn(place, west):
         place.foul.tell("west", "prepare", **told.content)
 
 
+def test_what_a_study_reserved_is_free_again_when_the_site_withdraws_whatever_the_hub_does(tmp_path):
+    """Three studies of epsilon 3 each in a budget of 4: each has room once the one before was withdrawn from."""
+    noisy = {
+        "method": {"tabulate": {"rows": "sex"}},
+        "variables": {"sex": {"type": "category", "levels": ["f", "m"]}},
+        "protection": {"sum": "masked", "noise": {"epsilon": 3.0, "delta": 1e-6}},
+    }
+    tables, budget = {"west": TABLE, "east": None, "south": None}, {"budget": {"epsilon": 4.0, "delta": 1e-6}}
+    with federation(tmp_path, tables, policies={"west": budget}, run=False) as programs:
+        programs.foul = FoulHub(programs)
+        for again in range(3):
+            proposal = accepted(programs, **noisy)
+            told = prepared(programs, proposal)
+            if not again:
+                with pytest.raises(FederationError, match="budget"):
+                    programs.foul.tell("west", "prepare", **preparation(accepted(programs, **noisy)).content)
+            programs.sites["west"].inbox.withdraw(proposal.id, decider="Dr. Wu")
+            until(lambda run=told.run: run not in programs.sites["west"].runs._running, "the end of the run")
+
+
 def test_workers_do_not_grow_with_the_studies_that_are_prepared(place, west):
     for _ in range(running.AT_ONCE + 2):
         prepared(place, accepted(place))

@@ -97,6 +97,7 @@ class Runs:
     folder: Path
     starting: Starting
     _running: dict[str, _Running] = field(default_factory=dict)  # by run, the one that was asked last at the end
+    _gone: set[str] = field(default_factory=set)  # proposals that were let go of
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,10 +158,19 @@ class Runs:
         return {"entries": head.entries, "head": head.hash, "public_key": self.ledger.public_key}
 
     def let_go(self, digest: str) -> None:
-        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over."""
+        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over.
+
+        The noise that it has reserved and not spent is free again; of a hub that closes nothing, nothing is waited for.
+        """
         with self._lock:
             for run in [run for run, one in self._running.items() if one.proposal.digest == digest]:
                 self._running.pop(run).workplace.close()
+            if digest in self._gone:
+                return
+            self._gone.add(digest)
+            kept = self.inbox.store.suggestion(digest)
+            if kept is not None and self.inbox.store.runs(digest):
+                settle({self.gate.site: self.gate}, self.inbox.proposal(kept).study)
 
     def close(self) -> None:
         """Ends every worker."""
@@ -239,7 +249,11 @@ class Runs:
             counted=counted_at_site(lane, plan, kept, ""),
             checkpoints=kept,
         )
-        workplace.start()
+        try:
+            workplace.start()
+        except BaseException:
+            settle({site: self.gate}, study)
+            raise
         return _Running(proposal, wanted.roster, workplace, participant)
 
     def _workplace(self, accepted: Accepted, wanted: Preparation) -> WorkerProcess:
