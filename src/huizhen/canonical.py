@@ -1,7 +1,8 @@
 """One value, one sequence of bytes: what is hashed, signed, checkpointed and sent.
 
 Deterministic CBOR (RFC 8949, section 4.2); arrays are typed arrays (RFC 8746): tag 40 (row-major) around the shape and a
-little-endian typed byte string. Decoding an encoding gives the value back, and nothing is ever executed.
+little-endian typed byte string. Decoding an encoding gives the value back, and nothing is executed or unfolded: CBOR has tags for
+shared values, with which a few bytes could stand for more values than a machine can walk through; they mean nothing here.
 
     >>> decode(encode({"b": 1, "a": [True, None]}))
     {'a': [True, None], 'b': 1}
@@ -44,7 +45,8 @@ def decode(encoded: bytes) -> Any:
     """
     stream = io.BytesIO(encoded)
     try:
-        value = _known(cbor2.CBORDecoder(stream, tag_hook=_decode_tag).decode())
+        value = cbor2.CBORDecoder(stream, tag_hook=_decode_tag).decode()
+        _check_parts(value, len(encoded))
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"not a canonical encoding: {type(error).__name__}") from None
     if stream.tell() != len(encoded):
@@ -78,6 +80,36 @@ def _known(value: Any) -> Any:
     elif not isinstance(value, bool | int | float | str | bytes | list | tuple | np.ndarray | np.generic):
         raise TypeError(f"a {kind.__name__} has no canonical encoding")
     return value
+
+
+def _check_parts(value: Any, size: int) -> None:
+    """Checks what was decoded from `size` bytes: every part is of a known type, and all of them stand in those bytes.
+
+    In a value that shares nothing a part takes a byte at least, and a text, a number or an array as many as it is long; so the walk
+    ends after `size` steps, however often a shared part is met and even where one holds itself.
+    """
+    left, stack = size, [[value]]
+    while stack:
+        parts = stack.pop()
+        left -= len(parts)
+        for part in parts:
+            kind = type(part)
+            if kind is str or kind is bytes:
+                left -= len(part)
+            elif kind is int:
+                left -= part.bit_length() >> 6  # a long one takes bytes, and is shared as a text is
+            elif kind is list:
+                stack.append(part)
+            elif kind is dict:
+                if not all(type(key) is str for key in part):
+                    raise TypeError("the keys of a mapping must be text")
+                stack += [list(part), list(part.values())]
+            elif kind is np.ndarray:
+                left -= part.nbytes
+            elif kind not in PLAIN:
+                raise TypeError(f"a {kind.__name__} has no canonical encoding")
+        if left < 0:
+            raise ValueError("parts that are shared")
 
 
 def _encode_other(encoder: Any, value: Any) -> None:

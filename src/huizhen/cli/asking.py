@@ -17,13 +17,14 @@ from huizhen.cli.sites import WAIT_S, join_at
 from huizhen.cli.terminal import Terminal, harmless
 from huizhen.cli.words import Language, colon, say
 from huizhen.embedded.across import findings_of
-from huizhen.errors import CallerError
+from huizhen.errors import CallerError, FederationError, Problem
 from huizhen.federation.eventlines import event_from
 from huizhen.federation.found import Found
 from huizhen.federation.life import FINAL
 from huizhen.federation.study import Study
 from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.ways import ActorWay
+from huizhen.ids import is_name
 from huizhen.site.folder import open_identity
 from huizhen.translation import translate
 
@@ -62,10 +63,11 @@ def submit(
     with _bus(dir) as bus:
         body = {"study": study.content, "priority": priority, "expires": expires, "providers": provider}
         told = bus.ask("submit", body, timeout_s=ASK_S)
-        typer.echo(say("submitted", context.obj, id=told["id"], digest=str(told["digest"])[:12]))
+        id = _kept(told, study)
+        typer.echo(say("submitted", context.obj, id=id, digest=study.digest[:12]))
         if wait:
-            _watch(bus, context.obj, str(told["id"]))
-            _take(bus, context.obj, str(told["id"]), out)
+            _watch(bus, context.obj, id)
+            _take(bus, context.obj, id, out, study)
 
 
 def status(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
@@ -154,9 +156,25 @@ def _watch(bus: Bus, spoken: Language, id: str) -> Mapping[str, Any]:
             pause.wait(EVERY_S)
 
 
-def _take(bus: Bus, spoken: Language, id: str, out: Path) -> None:
+def _kept(told: Mapping[str, Any], study: Study) -> str:
+    """The id under which the hub keeps a study; it becomes the name of a folder here.
+
+    Raises:
+        FederationError: it is none, or the hub keeps another study.
+    """
+    id = told.get("id")
+    if not isinstance(id, str) or not is_name(id) or told.get("digest") != study.digest:
+        problem = Problem("submit", "another study, or no id", f"the study {study.digest[:12]}", "Ask who runs the hub")
+        raise FederationError("The hub has not kept what was submitted.", [problem])
+    return id
+
+
+def _take(bus: Bus, spoken: Language, id: str, out: Path, asked: Study | None = None) -> None:
     told = bus.ask("result", {"id": id}, timeout_s=ASK_S)
     study, found = Study.parse(told["study"]), Found.parse(told["result"])
+    if not is_name(id) or (asked is not None and asked.digest != study.digest):
+        problem = Problem("result", "the result of another study", "the one that was submitted", "Ask who runs the hub")
+        raise FederationError("The hub tells something else than was asked for.", [problem])
     findings = findings_of(study, found)
     tell(Terminal(), spoken, findings, out / f"{id}-{study.digest[:8]}")
     if findings.failures:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from huizhen.cli.terminal import harmless
 from huizhen.cli.words import Language, say
 from huizhen.clock import WallClock
 from huizhen.errors import SiteError
@@ -45,10 +46,10 @@ def run_site(
 
 
 def _teller(spoken: Language) -> Callable[[str], None]:
-    """Tells the operator, with the time."""
+    """Tells the operator, with the time; what comes from elsewhere is shown, and commands no terminal."""
 
     def tell(text: str) -> None:
-        typer.echo(f"{WallClock().now().astimezone():%Y-%m-%d %H:%M:%S}  {translate(text, spoken)}", err=True)
+        typer.echo(f"{WallClock().now().astimezone():%Y-%m-%d %H:%M:%S}  {harmless(translate(text, spoken))}", err=True)
 
     return tell
 

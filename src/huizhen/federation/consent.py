@@ -43,7 +43,7 @@ class _Written(Body):
     at: str
     rows: int = Field(ge=0, le=10**12)
     policy: dict[str, Any]
-    reads: dict[str, Any]
+    reads: dict[str, dict[str, Any]]
     signature: bytes = Field(min_length=64, max_length=64)
 
     @field_validator("study", "site")

@@ -9,7 +9,7 @@ from huizhen.data.examples import SITE
 from huizhen.federation.study import Study
 from huizhen.privacy.release import Variable
 
-__all__ = ["STRAY", "as_declared", "settled", "unsettled"]
+__all__ = ["STRAY", "as_declared", "may_be_read_as", "settled", "unsettled"]
 
 STRAY = 0.1  # a column with at most this share of text is meant to be numbers
 
@@ -49,3 +49,15 @@ def as_declared(study: Study, name: str, variable: Variable) -> Variable:
         return variable
     bounds = (float(said.range[0]), float(said.range[1])) if said.range else None
     return replace(variable, levels=said.labels, unit=said.unit, range=bounds)
+
+
+def may_be_read_as(study: Study, name: str, variable: Variable) -> bool:
+    """Whether a variable may be read so in a study: as it is used and declared, and nothing else is told of it.
+
+    What a site answers, and how much noise hides a patient, rest on it; so it is not the hub's to say.
+    """
+    used, said = study.uses.get(name), study.variables.get(name)
+    kinds = ("number", "category") if used == "any" else (used,)
+    shape = tuple(said.shape) if said is not None and said.shape else variable.shape
+    has_shape = bool(shape) == (variable.kind == "image")
+    return variable.kind in kinds and has_shape and variable == as_declared(study, name, Variable(variable.kind, shape=shape))

@@ -41,6 +41,7 @@ AT_ONCE = 4  # studies that run at the same time
 NEWS_S = 5.0
 RENEW_S = 3600.0
 LEAVE_S = 10.0
+LARGEST_ASK = 8 << 20  # bytes of a request: a study file has four million at most
 USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "submit": usecases.submit,
     "propose": usecases.propose,
@@ -97,7 +98,14 @@ class HubProgram:
                 "events": self._events,
             }
             self._bus = stack.enter_context(
-                Bus(lambda: folder.hub_access(clock.now()), HubWay(), verbs, told=self._told, besides=answer_guests(self._joining))
+                Bus(
+                    lambda: folder.hub_access(clock.now()),
+                    HubWay(),
+                    verbs,
+                    told=self._told,
+                    besides=answer_guests(self._joining),
+                    largest_ask=LARGEST_ASK,
+                )
             )
             self._leader = threading.Thread(target=self._go_on, name="hub", daemon=True)
             self._leader.start()
@@ -135,12 +143,13 @@ class HubProgram:
         return actor
 
     def _events(self, key: str, body: Any) -> Mapping[str, Any]:
-        """What happens in a study, from a line on: for whoever may see how it stands."""
+        """What happens in a study, from a line on: its figures are for whoever asked it; others see how it stands."""
         id, since = body.get("id"), body.get("since")
         if not isinstance(id, str) or type(since) is not int:
             raise FederationError("A message cannot be read.", [Problem("events", "nothing that fits", "an id and a number")])
-        standing = usecases.status(self.hub, self._actor(key), {"id": id})
-        return {**standing, "events": self.lines.since(id, since)}
+        actor = self._actor(key)
+        standing = usecases.status(self.hub, actor, {"id": id})
+        return {**standing, "events": self.lines.since(id, since) if usecases.is_own(self.hub, actor, id) else []}
 
     # --- what goes on by itself ----------------------------------------------------------------------------------------------
 
@@ -166,6 +175,8 @@ class HubProgram:
                     self._lead(proposal.id)
             except HuizhenError as error:
                 self._told(str(error))
+            except Exception as error:  # whatever came from a member: the hub goes on
+                self._told(f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
             with self._moved:
                 self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
                 self._is_moved = False
@@ -207,20 +218,9 @@ class HubProgram:
             pass
         except HuizhenError as error:  # the store or the ledger does not take it: it is led again when the hub is started again
             self._told(str(error))
-        except Exception as error:  # a mistake of this program must not leave a study running for ever
-            self._broke(id, error)
         finally:
             self._led.pop(id, None)
             self._move()
-
-    def _broke(self, id: str, error: Exception) -> None:
-        kind, place = type(error).__name__, where_it_broke(error)
-        reason = f"the hub's program broke ({kind}{place}); the hub's operator can look into it"
-        self._told(f"{id}: {reason}")
-        try:
-            running.failed(self.hub, id, reason)
-        except HuizhenError as trouble:
-            self._told(str(trouble))
 
     def _stop(self) -> None:
         self._stopping.set()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from huizhen import units
 from huizhen.errors import HuizhenError
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.eventlog import EventLog
@@ -25,6 +26,7 @@ from huizhen.federation.proposal import Proposal
 from huizhen.federation.schemes import lane_of, sum_at_hub, terms_of
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.federation.wire.bus import Bus
+from huizhen.federation.wire.post import NoReply
 from huizhen.hub import running
 from huizhen.hub.running import Hub
 from huizhen.policy.disclosure import disclosure_policy
@@ -33,6 +35,7 @@ from huizhen.privacy.release import Terms, Variable
 __all__ = ["Conducted", "Stopped", "lead"]
 
 CLOSE_S = 20.0  # how long sites have to say where their ledgers stand
+LONGEST = 2000  # characters of why a site is not ready
 WITHDREW = "this site has withdrawn"
 REVOKED = "this site is shut out of the federation"
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
@@ -83,6 +86,10 @@ def lead(one: Conducted) -> None:
         if not one.is_stopping():
             _heads(one, failed=True)  # it was cancelled: the sites let go of what they hold for it
         raise
+    except Exception as error:  # whatever a site's words or numbers did to this program: the study ends, and says so
+        _heads(one, failed=True)
+        running.failed(hub, id, f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
+        return
     if hub.lives.life(id).state == "running":
         running.closing(hub, id)
     running.finished(hub, id, found.content)
@@ -95,13 +102,13 @@ def _found(one: Conducted) -> Found:
     policies = {site: disclosure_policy(policy) for site, policy in running.policies(hub, proposal.id).items() if site in roster}
     variables = running.variables(hub, proposal.id)
     began, start_s = clock.now(), clock.seconds()
-    _prepare(one, roster, variables)
+    unready = _prepare(one, roster, variables)
     lane, plan = lane_of(study, one_process=False), plan_of(study, len(roster))
 
     def terms(present: tuple[str, ...]) -> Terms:
         return terms_of(study, [policies[site] for site in present], lane=lane, variables=variables, roster=present)
 
-    engine = one.bus.engine(_keys(one, roster), lambda: _gone(one))
+    engine = one.bus.engine(_keys(one, roster), lambda: {**unready, **_gone(one)})
     kept = FileCheckpoints(one.folder / "checkpoints", study.digest[:12])
     run = Run(life.run, study, engine, sum_at_hub(study, lane), terms, clock, kept, noise=plan, sites=roster)
     collected = Collected()
@@ -147,19 +154,23 @@ def _gone(one: Conducted) -> Mapping[str, str]:
     return revoked | dict.fromkeys(life.lost, WITHDREW)
 
 
-def _prepare(one: Conducted, roster: tuple[str, ...], variables: Mapping[str, Variable]) -> None:
-    """Has every site make itself ready, all at once; a site that cannot says so when it is asked."""
+def _prepare(one: Conducted, roster: tuple[str, ...], variables: Mapping[str, Variable]) -> Mapping[str, str]:
+    """Has every site make itself ready, all at once; by site, why it cannot. One that is silent is asked all the same."""
     life = one.hub.lives.life(one.proposal.id)
     body = Preparation(one.proposal.digest, life.run, roster, variables).content
     within_s, gone = units.seconds(one.proposal.study.participants.round_deadline), _gone(one)
-    asked = [
-        one.bus.asking("prepare", body, timeout_s=within_s, peer=key)
+    asked = {
+        site: one.bus.asking("prepare", body, timeout_s=within_s, peer=key)
         for site, key in _keys(one, roster).items()
         if site not in gone
-    ]
-    wait(asked, within_s)
-    for each in asked:
-        each.cancel()
+    }
+    wait(asked.values(), within_s)
+    unready = {}
+    for site, future in asked.items():
+        error = None if future.cancel() or future.cancelled() else future.exception()
+        if isinstance(error, HuizhenError) and not isinstance(error, NoReply):
+            unready[site] = "; ".join([error.message, *map(str, error.problems)])[:LONGEST]
+    return unready
 
 
 def _heads(one: Conducted, *, failed: bool = False) -> tuple[LedgerHead, ...]:

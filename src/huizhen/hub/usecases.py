@@ -29,9 +29,11 @@ from huizhen.ids import new_id
 from huizhen.ledger.keys import read_public_hex
 from huizhen.policy.disclosure import disclosure_policy
 
-__all__ = ["Hub", "cancel", "consent", "inbox_of", "propose", "result", "status", "studies", "submit"]
+__all__ = ["Hub", "cancel", "consent", "inbox_of", "is_own", "propose", "result", "status", "studies", "submit"]
 
 ASKERS: tuple[Role, ...] = ("researcher", "operator")
+OPEN_AT_MOST = 200  # studies of one asker that are not over: each stands in the inbox of every site
+AT_A_TIME, BYTES_AT_A_TIME = 200, 16_000_000  # suggestions in one answer to a site, which asks again until none is new
 LONGEST_S = 366 * 86_400.0  # a suggestion is open for a year at most
 
 
@@ -90,6 +92,7 @@ def submit(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
         if drafted is None or not hub.lives.store.events(id):
             content = {"study": study.content, "providers": wish.providers}
             drafted = Drafted(0, id, actor.name, actor.key, wish.priority, units.seconds(wish.expires), content)
+            _check_open(hub, actor)
             if wish.propose:
                 _proposal(hub, drafted)  # what cannot be proposed is not kept
             event = LifeEvent("drafted", hub.clock.now(), actor.name, facts={"study": study.digest})
@@ -167,19 +170,22 @@ def inbox_of(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
 
     Returns:
         ``now``: the hub's time, so that a site whose clock is wrong can tell how long a suggestion is open. ``suggestions``: of
-        each ``proposal`` (content) and ``state``. ``states``: of the known ones, by digest.
+        each ``proposal`` (content) and ``state``; the oldest, where there are too many for one answer. ``states``: of the known
+        ones, by digest.
     """
     authorise(actor, hub.members, "site", "provider")
     known = frozenset(read_body(_Known, body, what="inbox").known)
-    fresh, states = [], {}
+    fresh, states, size = list[dict[str, Any]](), {}, 0
     for one in hub.lives.store.studies():
         life = hub.lives.life(one.id)
         if actor.name not in life.stances:
             continue
         if life.proposal in known:
             states[life.proposal] = life.state
-        elif life.state not in FINAL:
-            fresh.append({"proposal": hub.lives.store.proposal(one.id), "state": life.state})
+        elif life.state not in FINAL and len(fresh) < AT_A_TIME and size < BYTES_AT_A_TIME:
+            proposal = hub.lives.store.proposal(one.id)
+            size += len(canonical.encode(proposal))
+            fresh.append({"proposal": proposal, "state": life.state})
     return {"now": written(hub.clock.now()), "suggestions": fresh, "states": states}
 
 
@@ -201,6 +207,19 @@ def consent(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
             _decide(hub, id, said)
         life = give_up(hub, id)
     return {"id": id, "state": life.state, "stance": life.stances[said.site]}
+
+
+def _check_open(hub: Hub, actor: Actor) -> None:
+    """Whether somebody may have one more study that is not over.
+
+    Raises:
+        CallerError: too many of them are open; they would bury those of others in the sites' inboxes.
+    """
+    mine = (one for one in hub.lives.store.studies() if (one.initiator, one.key) == (actor.name, actor.key))
+    if sum(hub.lives.life(one.id).state not in FINAL for one in mine) >= OPEN_AT_MOST:
+        remedy = "Cancel some of them, or wait until they are over"
+        problem = Problem("study", "too many of your studies that are not over", f"at most {OPEN_AT_MOST} of them", remedy)
+        raise CallerError("The study cannot be proposed.", [problem])
 
 
 def _id(actor: Actor, nonce: str) -> str:
@@ -293,10 +312,16 @@ def _own(hub: Hub, actor: Actor, id: str) -> Drafted:
         PolicyError: somebody else submitted it.
     """
     drafted = _drafted(hub, id)
-    if actor.role != "operator" and (actor.name, actor.key) != (drafted.initiator, drafted.key):
+    if not is_own(hub, actor, id):
         problem = Problem("study", id, "a study that you have submitted", "Ask whoever submitted it, or the hub's operator")
         raise PolicyError("You may not do this here.", [problem])
     return drafted
+
+
+def is_own(hub: Hub, actor: Actor, id: str) -> bool:
+    """Whether a study is the actor's own, or the actor is the operator."""
+    drafted = _drafted(hub, id)
+    return actor.role == "operator" or (actor.name, actor.key) == (drafted.initiator, drafted.key)
 
 
 def _concerns(hub: Hub, actor: Actor, one: Drafted) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from huizhen.clock import Clock
 from huizhen.errors import FederationError, HuizhenError
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.wire.access import Access
 from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.post import Handler, NoReply
@@ -143,12 +144,16 @@ class SiteProgram:
                 pass  # the line is down, which is told by the bus; what was not sent is sent when it is back
             except HuizhenError as error:
                 self._told(str(error))
+            except Exception as error:  # whatever came from the hub: the agent goes on
+                self._told(f"the site's program broke ({type(error).__name__}{where_it_broke(error)})")
             self._news.wait(LOOK_S)
             self._news.clear()
 
     def _look(self) -> None:
         """What the hub suggests; what the rules decide is decided."""
         looked = self.inbox.take(self._bus.ask("inbox", self.inbox.wish, timeout_s=ASK_S))
+        if looked.new or looked.unreadable:  # an answer holds so many and no more
+            self._wake()
         for digest in looked.new:
             self._told(f"a new suggestion: {digest[:12]}")
         for why in looked.unreadable:

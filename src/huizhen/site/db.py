@@ -197,6 +197,10 @@ class SiteStore:
         found = self._ask("SELECT content FROM prepared WHERE run = ?", (run,))
         return canonical.decode(found[0][0]) if found else None
 
+    def runs(self, digest: str) -> tuple[str, ...]:
+        """The runs of a proposal that were prepared."""
+        return tuple(str(run) for (run,) in self._ask("SELECT run FROM prepared WHERE digest = ?", (digest,)))
+
     def close(self) -> None:
         with self._lock:
             self._file.close()

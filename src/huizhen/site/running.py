@@ -1,6 +1,14 @@
 """A study that runs at this site: the rows in a worker, the answers through the gate, as the site has accepted it to the last word.
 
 What a run was prepared with is kept, so that an agent that was killed goes on with it when it is asked again.
+
+Rules, each with what it stops:
+
+- one acceptance is one run (another run would draw its noise anew, and the mean of many draws tells what one hides);
+- a run keeps what it was prepared with, to the last word (the hub could change roster or levels between two rounds);
+- as many sites take part as the study asks for, all of them from the proposal (a sum of one is an answer of one);
+- variables are read as the study declares them (a wider or narrower range is another noise, another kind another question);
+- a run is asked so many questions and no more (each tells a little, and nobody consented to thousands).
 """
 
 from __future__ import annotations
@@ -12,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huizhen import canonical
 from huizhen.clock import Clock
 from huizhen.errors import CallerError, FederationError, HuizhenError, Problem
 from huizhen.extension import installed
@@ -20,9 +29,11 @@ from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.noised.planning import plan_of, reserve, settle
 from huizhen.federation.participant import Participant
 from huizhen.federation.proposal import Proposal
+from huizhen.federation.reading import may_be_read_as
 from huizhen.federation.rounds import Ask, Failed, Reply
 from huizhen.federation.schemes import counted_at_site, lane_of, noisy_at_site, sum_at_site
 from huizhen.federation.study import METHODS
+from huizhen.federation.suggestion import most_rounds
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.ledger.keys import SigningKey, read_public_hex
 from huizhen.ledger.store import LedgerStore
@@ -38,6 +49,7 @@ from huizhen.site.worker.started import Starting
 __all__ = ["Runs", "enabled", "starting_of"]
 
 AT_ONCE = 4  # runs that keep their workers; of more, the one that was asked longest ago starts anew, if it is idle
+FEW, PER_BOUND = 5000, 50  # questions of a run: such as no bound is set for, and for each round, tree or step that is bounded
 UNKNOWN = "this site was not prepared for this run"
 
 
@@ -50,6 +62,21 @@ class _Running:
     workplace: WorkerProcess
     participant: Participant
     asked: int = 0  # asks that are being answered now
+    last: tuple[Any, ...] = ()
+    questions: int = 0
+
+    def count(self, ask: Ask) -> None:
+        """Counts what is asked; the stages of one round, and the same asked again, are one question.
+
+        Raises:
+            FederationError: it is one too many.
+        """
+        this = (ask.analysis, ask.lineage, ask.round, ask.roster, ask.question.step)
+        self.questions += this != self.last
+        self.last = this
+        most = FEW + PER_BOUND * len(self.roster) * most_rounds(self.proposal.study)
+        if self.questions > most:
+            raise _refusal("more questions than the study can need", f"at most {most} in a run")
 
 
 @dataclass(slots=True)
@@ -71,6 +98,7 @@ class Runs:
     folder: Path
     starting: Starting
     _running: dict[str, _Running] = field(default_factory=dict)  # by run, the one that was asked last at the end
+    _gone: set[str] = field(default_factory=set)  # proposals that were let go of
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +112,7 @@ class Runs:
         wanted = Preparation.parse(told)
         accepted = self.inbox.accepted(wanted.proposal)
         with self._lock:
+            self._check_run(wanted)
             if wanted.run not in self._running:
                 running = self._made(accepted, wanted)
                 self.inbox.store.prepare(wanted.proposal, wanted.run, wanted.content)
@@ -100,6 +129,7 @@ class Runs:
             self._still_accepted(running.proposal.digest)
             if not set(ask.roster) <= set(running.roster):
                 raise _refusal("a roster with other sites than those that have accepted", "some of them")
+            running.count(ask)
         except HuizhenError as error:
             return Failed(str(error))
         with self._lock:
@@ -131,10 +161,19 @@ class Runs:
         return {"entries": head.entries, "head": head.hash, "public_key": self.ledger.public_key}
 
     def let_go(self, digest: str) -> None:
-        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over."""
+        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over.
+
+        The noise that it has reserved and not spent is free again; of a hub that closes nothing, nothing is waited for.
+        """
         with self._lock:
             for run in [run for run, one in self._running.items() if one.proposal.digest == digest]:
                 self._ended(run, self._running.pop(run), failed=True)
+            if digest in self._gone:
+                return
+            self._gone.add(digest)
+            kept = self.inbox.store.suggestion(digest)
+            if kept is not None and self.inbox.store.runs(digest):
+                settle({self.gate.site: self.gate}, self.inbox.proposal(kept).study)
 
     def close(self) -> None:
         """Ends every worker."""
@@ -150,6 +189,16 @@ class Runs:
         settle({self.gate.site: self.gate}, study)
         about = {"study": study.digest, "run": run, "title": study.title, "proposal": running.proposal.digest}
         self.gate.record("finished", {**about, "failed": failed})
+
+    def _check_run(self, wanted: Preparation) -> None:
+        """Whether this is the one run of what was accepted, as it was prepared before."""
+        runs = self.inbox.store.runs(wanted.proposal)
+        if any(run != wanted.run for run in runs):
+            raise _refusal("another run of what was accepted", "the one run that has begun")
+        if runs and canonical.encode(self.inbox.store.prepared(wanted.proposal, wanted.run)) != canonical.encode(wanted.content):
+            raise _refusal("another roster, or other variables, than this run began with", "what it began with")
+        if not runs and self.inbox.store.prepared_run(wanted.run) is not None:
+            raise _refusal("a run of another study", "a run of its own for each study")
 
     # --- making a run ready ---------------------------------------------------------------------------------------------------
 
@@ -187,10 +236,15 @@ class Runs:
     def _made(self, accepted: Accepted, wanted: Preparation) -> _Running:
         proposal = accepted.proposal
         study, site = proposal.study, self.inbox.site
-        if site not in wanted.roster or not set(wanted.roster) <= set(proposal.sites):
+        roster, least = wanted.roster, max(study.participants.quorum, study.start.sites)
+        if site not in roster or not set(roster) <= set(proposal.sites) or len(set(roster)) < len(roster):
             raise _refusal("a roster that is none of the proposal", "sites of the proposal, this one among them")
+        if len(roster) < least:
+            raise _refusal(f"a roster of {len(roster)} sites", f"at least {least}, as the study asks for")
         if set(wanted.variables) != {name for name in study.uses if name != "site"}:
             raise _refusal("other variables than the study's", "the variables that the study reads")
+        if other := [name for name, told in wanted.variables.items() if not may_be_read_as(study, name, told)]:
+            raise _refusal(f"other ways to read {', '.join(other)}", "variables as the study declares and uses them")
         lane, folder = lane_of(study, one_process=False), self.folder / "studies" / wanted.run
         kept, plan = FileCheckpoints(folder, study.digest[:12]), plan_of(study, len(wanted.roster))
         if plan is not None:
@@ -207,7 +261,11 @@ class Runs:
             counted=counted_at_site(lane, plan, kept, ""),
             checkpoints=kept,
         )
-        workplace.start()
+        try:
+            workplace.start()
+        except BaseException:
+            settle({site: self.gate}, study)
+            raise
         return _Running(proposal, wanted.roster, workplace, participant)
 
     def _workplace(self, accepted: Accepted, wanted: Preparation) -> WorkerProcess:

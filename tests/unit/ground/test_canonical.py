@@ -58,3 +58,38 @@ def test_what_has_no_encoding_is_refused():
     for value in (object(), {1, 2}, np.array(["text"]), np.array([object()])):
         with pytest.raises(TypeError):
             canonical.encode(value)
+
+
+def doubled(times: int) -> bytes:
+    """A list of lists, each of which holds the one before twice, by CBOR's tags for shared values."""
+    shared = [b"\xd8\x1c\x82\x00\x00"]  # tag 28: may be referred to
+    shared += [
+        b"\xd8\x1c\x82" + 2 * (b"\xd8\x1d\x18" + bytes([number])) for number in range(times)
+    ]  # tag 29: the one of that number
+    return b"\x98" + bytes([len(shared)]) + b"".join(shared)
+
+
+def test_a_few_bytes_do_not_stand_for_more_than_can_be_walked_through():
+    with pytest.raises(ValueError, match="not a canonical encoding"):
+        canonical.decode(doubled(200))
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"\xd8\x1c\x81\xd8\x1d\x00",
+        b"\xd9\x01\x00\x98\x64\x78\x40" + b"x" * 64 + 99 * b"\xd8\x19\x00",
+        b"\x98\x64\xd8\x1c\xc2\x59\x04\x00" + b"\xff" * 1024 + 99 * b"\xd8\x1d\x00",
+        b"\x98\x64\xd8\x1c\xd8\x40\x59\x04\x00" + b"\xff" * 1024 + 99 * b"\xd8\x1d\x00",
+    ],
+    ids=["a list that holds itself", "a text", "a number", "an array"],
+)
+def test_what_stands_in_a_message_once_is_not_read_many_times(encoded):
+    with pytest.raises(ValueError, match="not a canonical encoding"):
+        canonical.decode(encoded)
+
+
+@given(values)
+def test_values_that_share_nothing_are_never_taken_for_shared_ones(value):
+    nested = {"": [value, [], {}, "", b"", 2**64, -(2**70), [[]], np.float64(1.5)]}
+    assert canonical.decode(canonical.encode(nested)) == nested

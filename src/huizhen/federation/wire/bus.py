@@ -41,6 +41,7 @@ class Bus:
         besides: subscribes what is heard beside the post.
         patient: whether to go on trying where the first connection fails; else that raises.
         largest: bytes of a message that is taken in.
+        largest_ask: bytes of a request that is taken in.
 
     Raises:
         FederationError: the first connection fails, unless `patient`.
@@ -57,8 +58,10 @@ class Bus:
         besides: Subscribe | None = None,
         patient: bool = False,
         largest: int = LARGEST,
+        largest_ask: int = LARGEST,
     ) -> None:
-        self._access, self._way, self._verbs, self._largest = access, way, verbs, largest
+        self._access, self._way, self._verbs = access, way, verbs
+        self._largest, self._largest_ask = largest, largest_ask
         self._told, self._back, self._besides, self._patient = told or (lambda _: None), back, besides, patient
         self._loop = Loop("bus")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="bus")
@@ -142,7 +145,9 @@ class Bus:
 
     async def _heard_on(self, client: Client) -> None:
         if self._post is None:
-            post = Post(client, self._way, verbs=self._verbs, workers=self._workers, largest=self._largest)
+            post = Post(
+                client, self._way, verbs=self._verbs, workers=self._workers, largest=self._largest, largest_ask=self._largest_ask
+            )
             await post.open()
             self._post = post
         else:

@@ -49,17 +49,17 @@ class WireEngine:
             for site, ask in asks.items()
             if site not in gone
         }
-        return self._in_order(list(asks), arriving, gone)
+        return self._in_order(list(asks), arriving, gone, deadline_s)
 
     def _in_order(
-        self, sites: list[str], arriving: Mapping[str, Future[Arrived]], gone: Mapping[str, str]
+        self, sites: list[str], arriving: Mapping[str, Future[Arrived]], gone: Mapping[str, str], deadline_s: float
     ) -> Iterator[tuple[str, Reply]]:
         fetching = dict[str, Future[dict[str, Any]]]()
         try:
             for place, site in enumerate(sites):
-                reply = self._reply(site, arriving[site], fetching) if site in arriving else Failed(gone[site])
+                reply = self._reply(site, arriving[site], fetching, deadline_s) if site in arriving else Failed(gone[site])
                 if place + 1 < len(sites) and sites[place + 1] in arriving:
-                    self._fetch_ahead(sites[place + 1], arriving[sites[place + 1]], fetching)
+                    self._fetch_ahead(sites[place + 1], arriving[sites[place + 1]], fetching, deadline_s)
                 yield site, reply
                 del reply  # it may be large, and the next one is on its way
         finally:
@@ -68,16 +68,20 @@ class WireEngine:
             for fetched in fetching.values():
                 fetched.cancel()
 
-    def _fetch_ahead(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> None:
+    def _fetch_ahead(
+        self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]], deadline_s: float
+    ) -> None:
         """While one reply is added up, the next one comes in, if it has been announced."""
         if announced.done() and announced.exception() is None and not announced.result().is_here:
-            fetching[site] = self._loop.begin(announced.result().fetch(self._post))
+            fetching[site] = self._loop.begin(announced.result().fetch(self._post, within_s=deadline_s))
 
-    def _reply(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> Reply:
+    def _reply(
+        self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]], deadline_s: float
+    ) -> Reply:
         try:
             arrived = announced.result()
             coming = fetching.pop(site, None)
-            return reply_from((coming or self._loop.begin(arrived.fetch(self._post))).result())
+            return reply_from((coming or self._loop.begin(arrived.fetch(self._post, within_s=deadline_s))).result())
         except NoReply:
             return Silent()
         except HuizhenError as error:

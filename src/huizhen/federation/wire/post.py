@@ -4,6 +4,13 @@ A request has a nonce and is sent again, at growing intervals and at once when a
 time is over. Whoever answers keeps the last replies by nonce: the same request has the same reply, however often it comes. What is
 larger than a piece is announced and pulled by its receiver, who so never gets more than it asked for. Replies to requests that are
 no longer waited for are dropped unread.
+
+Rules, each with what it stops:
+
+- what is announced takes memory as it comes (a peer that announces gigabytes costs nothing before it has sent them);
+- a peer has so many requests worked on at once and so many replies kept, whatever others do (a flood harms whoever sends it);
+- requests are as large as this program expects them at most, which is not as large as a reply may be;
+- a reply that was announced in time must be here in time, too (a peer that sends a piece a minute holds up no study).
 """
 
 from __future__ import annotations
@@ -15,7 +22,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
+
+from nats.errors import Error as NatsError
 
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.wire.message import Packed, pack, unpack
@@ -25,7 +35,9 @@ __all__ = ["Arrived", "Connection", "Handler", "NoReply", "Patience", "Post"]
 
 PIECE = 1 << 20  # bytes that travel in one message; below what a NATS server lets through
 WINDOW = 4  # pieces asked for at once
-KEPT, KEPT_LARGE = 256, 8  # replies kept, and of those how many large ones that a peer has not pulled yet
+KEPT, KEPT_LARGE = 256, 8  # replies kept for a peer, and of those how many large ones that it has not pulled yet
+AT_ONCE = 64  # requests of a peer that are worked on; one more is dropped, and comes again
+STEP = 64 << 20  # bytes by which the memory of what is pulled grows
 LARGEST = 4 << 30
 Handler = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 Which = Literal["ask", "reply"]
@@ -59,6 +71,7 @@ class NoReply(FederationError):
 
 
 PATIENCE = Patience()
+EMPTY: Mapping[str, Packed] = MappingProxyType({})
 GONE = pack({"error": "The reply was taken, or too many came after it.", "problems": []})
 
 
@@ -79,10 +92,21 @@ class Arrived:
     def is_here(self) -> bool:
         return self._value is not None
 
-    async def fetch(self, post: Post) -> dict[str, Any]:
-        """The reply, pulled where it has only been announced; not kept, so fetched once."""
+    async def fetch(self, post: Post, *, within_s: float | None = None) -> dict[str, Any]:
+        """The reply, pulled where it has only been announced; not kept, so fetched once.
+
+        Raises:
+            NoReply: it is not here within that time, or no piece came for long.
+        """
         value, self._value = self._value, None
-        return value if value is not None else _opened(await post.pulled(self._peer, "reply", self._nonce, self.size))
+        if value is not None:
+            return value
+        try:
+            async with asyncio.timeout(within_s):
+                return _opened(await post.pulled(self._peer, "reply", self._nonce, self.size))
+        except TimeoutError:
+            expected = f"the whole of it within {within_s or 0:g} s"
+            raise NoReply("no reply before the deadline", [Problem("an announced reply", "a part of it", expected)]) from None
 
 
 @dataclass(slots=True)
@@ -103,6 +127,7 @@ class Post:
         way: the subjects.
         verbs: what is answered, by the verb of a request: `(peer, body) -> body`, called in a thread of `workers`.
         largest: the most bytes of a message that is taken in.
+        largest_ask: the most bytes of a request that is taken in.
     """
 
     def __init__(
@@ -113,13 +138,15 @@ class Post:
         verbs: Mapping[str, Handler],
         workers: Executor,
         largest: int = LARGEST,
+        largest_ask: int = LARGEST,
         patience: Patience = PATIENCE,
     ) -> None:
         self._connection, self._way, self._verbs, self._workers = connection, way, verbs, workers
-        self._largest, self._patience = largest, patience
+        self._largest: Mapping[Which, int] = {"ask": min(largest, largest_ask), "reply": largest}
+        self._patience = patience
         self._waiting: dict[tuple[str, str], _Waiting] = {}
         self._at_work: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._given: OrderedDict[tuple[str, str], Packed] = OrderedDict()
+        self._given: dict[str, OrderedDict[str, Packed]] = {}  # by peer, the oldest first
         self._pieces: dict[tuple[str, str, str, int], asyncio.Future[bytes]] = {}
 
     async def open(self) -> None:
@@ -181,26 +208,28 @@ class Post:
             FederationError: it is larger than is taken in here, or the peer has it no more.
             NoReply: no piece came for long.
         """
-        if size > self._largest:
+        if size > (most := self._largest[which]):
             raise FederationError(
-                "A message is too large.", [Problem("message", f"{size} bytes", f"at most {self._largest} bytes, as set here")]
+                "A message is too large.", [Problem("message", f"{size} bytes", f"at most {most} bytes, as set here")]
             )
-        whole, places = bytearray(size), iter(range(0, size, PIECE))
-        pulling = [asyncio.create_task(self._pull_some(peer, which, nonce, places, whole)) for _ in range(WINDOW)]
+        whole, places = bytearray(), iter(range(0, size, PIECE))
+        pulling = [asyncio.create_task(self._pull_some(peer, which, nonce, places, whole, size)) for _ in range(WINDOW)]
         try:
             await asyncio.gather(*pulling)
         finally:
             for each in pulling:
                 each.cancel()
             await asyncio.gather(*pulling, return_exceptions=True)
-        await self._connection.publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
+        await self._publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
         return whole
 
-    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, whole: bytearray) -> None:
+    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, whole: bytearray, size: int) -> None:
         for first in places:
             piece = await self._piece(peer, which, nonce, first)
-            if len(piece) != min(PIECE, len(whole) - first):
+            if len(piece) != min(PIECE, size - first):
                 raise FederationError("A message cannot be read.", [Problem("piece", f"{len(piece)} bytes", "a whole piece")])
+            if len(whole) < first + len(piece):
+                whole.extend(bytes(min(size, first + STEP) - len(whole)))
             whole[first : first + len(piece)] = piece
 
     async def _piece(self, peer: str, which: Which, nonce: str, first: int) -> bytes:
@@ -208,7 +237,7 @@ class Post:
         arriving = self._pieces[place] = asyncio.get_running_loop().create_future()
         try:
             for _ in range(int(self._patience.given_up_s / self._patience.piece_s)):
-                await self._connection.publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
+                await self._publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
                 with suppress(TimeoutError):
                     return await asyncio.wait_for(asyncio.shield(arriving), self._patience.piece_s)
             raise NoReply("no reply before the deadline", [Problem("a piece of a message", "nothing", "the rest of it")])
@@ -235,19 +264,19 @@ class Post:
                 self._waiting[peer, tail[1]].is_worked_on = True
             elif tail[0] == "want" and len(tail) == 4:
                 await self._on_want(peer, tail[1], tail[2], int(tail[3]))
-            elif tail[0] == "done" and len(tail) == 3 and (peer, tail[2]) in self._given and tail[1] == "reply":
-                self._given[peer, tail[2]] = GONE
+            elif tail[0] == "done" and len(tail) == 3 and tail[2] in self._given.get(peer, ()) and tail[1] == "reply":
+                self._given[peer][tail[2]] = GONE
             elif tail[0] == "piece" and len(tail) == 4:
                 arriving = self._pieces.get((peer, tail[1], tail[2], int(tail[3])))
                 if arriving is not None and not arriving.done():
                     arriving.set_result(message.data)
 
     async def _on_ask(self, peer: str, nonce: str, data: bytes) -> None:
-        if (given := self._given.get((peer, nonce))) is not None:
+        if (given := self._given_to(peer, nonce)) is not None:
             await self._send(peer, "reply", nonce, given)
         elif (peer, nonce) in self._at_work:
-            await self._connection.publish(f"{self._way.out(peer)}.working.{nonce}", b"")
-        else:
+            await self._publish(f"{self._way.out(peer)}.working.{nonce}", b"")
+        elif sum(whose == peer for whose, _ in self._at_work) < AT_ONCE:
             told = unpack(data)
             task = asyncio.create_task(self._answer(peer, nonce, told))
             self._at_work[peer, nonce] = task
@@ -275,12 +304,15 @@ class Post:
         await self._send(peer, "reply", nonce, reply)
 
     def _keep(self, peer: str, nonce: str, reply: Packed) -> None:
-        self._given[peer, nonce] = reply
-        large = [key for key, each in self._given.items() if key[0] == peer and each.size > PIECE]
-        for key in large[:-KEPT_LARGE]:
-            self._given[key] = GONE
-        while len(self._given) > KEPT:
-            self._given.popitem(last=False)
+        given = self._given.setdefault(peer, OrderedDict())
+        given[nonce] = reply
+        for large in [key for key, each in given.items() if each.size > PIECE][:-KEPT_LARGE]:
+            given[large] = GONE
+        while len(given) > KEPT:
+            given.popitem(last=False)
+
+    def _given_to(self, peer: str, nonce: str) -> Packed | None:
+        return self._given.get(peer, EMPTY).get(nonce)
 
     def _on_reply(self, peer: str, nonce: str, data: bytes) -> None:
         waiting = self._waiting.get((peer, nonce))
@@ -297,14 +329,19 @@ class Post:
 
     async def _on_want(self, peer: str, which: str, nonce: str, first: int) -> None:
         waiting = self._waiting.get((peer, nonce))
-        packed = (None if waiting is None else waiting.sent) if which == "ask" else self._given.get((peer, nonce))
+        packed = (None if waiting is None else waiting.sent) if which == "ask" else self._given_to(peer, nonce)
         piece = b"" if packed is None or first < 0 else packed.piece(first, PIECE)
-        await self._connection.publish(f"{self._way.out(peer)}.piece.{which}.{nonce}.{first}", piece)
+        await self._publish(f"{self._way.out(peer)}.piece.{which}.{nonce}.{first}", piece)
+
+    async def _publish(self, subject: str, payload: bytes) -> None:
+        """Sends, if the connection stands; what is lost is asked for again, on the connection that is made next."""
+        with suppress(NatsError):
+            await self._connection.publish(subject, payload)
 
     async def _send(self, peer: str, which: Which, nonce: str, packed: Packed) -> None:
         if packed.size > PIECE:
             packed = pack({"announced": packed.size})
-        await self._connection.publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
+        await self._publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
 
 
 def _opened(whole: bytearray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nats.errors import ConnectionClosedError
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.wire import post as posting
+from huizhen.federation.wire.message import pack
 from huizhen.federation.wire.post import NoReply, Patience, Post
 from huizhen.federation.wire.ways import HUB, ActorWay, HubWay
 
@@ -209,3 +212,110 @@ def test_nobody_pulls_what_another_was_answered():
     network._deliver = lambda subject, payload: (carried.append((subject, payload)), deliver(subject, payload))
     play(story, network, {"result": lambda peer, body: {"weights": np.ones(400_000)}})
     assert [payload for subject, payload in carried if subject.startswith("t.to.UB.piece.")] == [b""]
+
+
+async def announce(network, size, nonce="0" * 32, which="ask"):
+    await network.publish(f"t.from.UA.{which}.{nonce}", pack({"announced": size}).whole())
+
+
+def test_what_is_announced_takes_no_memory_before_it_comes():
+    async def story(hub, site):
+        await announce(network, 4 << 30)
+        await asyncio.sleep(0.1)
+        return tracemalloc.get_traced_memory()[1]
+
+    network = Network()
+    tracemalloc.start()
+    try:
+        assert play(story, network) < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert any(".want." in subject for subject in network.sent), "it is pulled, and nothing comes"
+
+
+def test_a_request_may_be_less_large_than_a_reply():
+    async def story(hub, site):
+        arrived = await hub.ask("UA", "model", {}, timeout_s=5)
+        assert arrived.size > 3_200_000
+        with pytest.raises(FederationError, match="too large"):
+            await site.ask(HUB, "submit", {"weights": np.ones(400_000)}, timeout_s=5)
+        return (await arrived.fetch(hub))["weights"].sum()
+
+    assert play(story, verbs={"model": lambda peer, body: {"weights": np.ones(400_000)}}, largest_ask=1_000_000) == 400_000
+
+
+def test_a_flood_of_requests_by_one_peer_is_dropped_and_others_are_answered():
+    async def story(hub, site):
+        asking = pack({"verb": "slow", "body": {}}).whole()
+        for number in range(500):
+            await network.publish(f"t.from.UB.ask.{number:032x}", asking)
+        await asyncio.sleep(0.05)
+        mine = {peer for peer, _ in hub._at_work}
+        told = await site.ask(HUB, "quick", {}, timeout_s=5)
+        held.set()
+        return mine, len(hub._at_work), (await told.fetch(hub))["told"]
+
+    network, held = Network(), threading.Event()
+
+    def slow(peer, body):
+        held.wait(10)
+        return {}
+
+    def quick(peer, body):
+        return {"told": peer}
+
+    async def meant(hub, site):
+        hub._workers = ThreadPoolExecutor(80)  # so that what is not dropped is at work
+        try:
+            return await story(hub, site)
+        finally:
+            held.set()
+            hub._workers.shutdown()
+
+    mine, most, told = play(meant, network, {"slow": slow, "quick": quick})
+    assert mine == {"UB"}
+    assert most == posting.AT_ONCE
+    assert told == "UA"
+
+
+def test_replies_to_one_peer_are_kept_however_many_another_asks_for():
+    count = []
+
+    async def story(hub, site):
+        mine = pack({"verb": "once", "body": {}}).whole()
+        await network.publish(f"t.from.UA.ask.{'a' * 32}", mine)
+        for number in range(2 * posting.KEPT):
+            await network.publish(f"t.from.UB.ask.{number:032x}", mine)
+            await asyncio.sleep(0.001)
+        before = count.count("UA")
+        await network.publish(f"t.from.UA.ask.{'a' * 32}", mine)
+        await asyncio.sleep(0.05)
+        return before, count.count("UA"), len(hub._given["UB"])
+
+    network = Network()
+    assert play(story, network, {"once": lambda peer, body: count.append(peer) or {}}) == (1, 1, posting.KEPT)
+
+
+def test_a_reply_that_comes_a_piece_a_minute_is_given_up_at_the_deadline():
+    async def story(hub, site):
+        arrived = await hub.ask("UA", "model", {}, timeout_s=5)
+        network._deliver = lambda subject, payload: None if subject.endswith(".1048576") else deliver(subject, payload)
+        with pytest.raises(NoReply, match="an announced reply"):
+            await arrived.fetch(hub, within_s=0.1)
+
+    network = Network()
+    deliver = network._deliver
+    play(story, network, {"model": lambda peer, body: {"weights": np.ones(400_000)}})
+
+
+def test_a_closed_connection_is_a_lost_message_and_no_other_error():
+    async def closed(subject, payload):
+        raise ConnectionClosedError
+
+    async def story(hub, site):
+        network.publish = closed
+        with pytest.raises(NoReply):
+            await site.ask(HUB, "submit", {}, timeout_s=0.1)
+
+    network = Network()
+    play(story, network)
