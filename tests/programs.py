@@ -29,7 +29,7 @@ PATIENCE_S = 60.0  # what does not happen within it is a failure
 LOOK_S = 0.001
 CLI = "from huizhen.cli import main; main()"
 UNRULY = Path(__file__).with_name("unruly.py")
-OVER = ("done", "failed", "cancelled", "expired")
+OVER = ("done", "failed", "cancelled")
 
 
 class Program:
