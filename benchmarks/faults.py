@@ -32,6 +32,7 @@ from huizhen.ledger.store import read_file, verify_file
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "faults.md"
 SITES, ROWS = ("west", "east", "south", "north"), 3000
+MANY = 40_000  # rows of the site whose worker runs out of memory: what it computes must not fit into what it has
 CLOSE = 1e-8
 DISK = 48 << 20  # bytes of the disks that are filled
 SHORT = {"round_deadline": "2 s"}
@@ -135,7 +136,7 @@ def count(lab: Lab, id: str, kind: str) -> int:
 
 @experiment
 def hub_killed(lab: Lab) -> Iterator[Told]:
-    for analysis, number in (("m0", 2), ("m1", 5), ("m3", 9)):
+    for analysis, number in (("m0", 4), ("m1", 5), ("m3", 9)):
         id = lab.submit()
         with lab.programs.amid(id, analysis, number, site="east") as at:
             lab.programs.hub.kill()
@@ -198,7 +199,7 @@ def worker_killed(lab: Lab) -> Iterator[Told]:
 @experiment
 def worker_out_of_memory(lab: Lab) -> Iterator[Told]:
     id, site = lab.submit(), lab.programs.sites["east"]
-    with lab.programs.amid(id, "m1", 3, site="east") as at:
+    with lab.programs.amid(id, "m0", 2, site="east") as at:  # before it has room for what it will compute
         for pid in site.workers():
             resource.prlimit(pid, resource.RLIMIT_DATA, (1, 1))
     lab.programs.ended(id)
@@ -406,7 +407,7 @@ def network() -> Iterator[tuple[dict[str, list[str]], tuple[str, ...], dict[str,
 
 def main(names: Sequence[str]) -> int:
     wanted = names or list(EXPERIMENTS)
-    tables = {name: patients(seed, ROWS + 200 * seed) for seed, name in enumerate(SITES)}
+    tables = {name: patients(seed, MANY if name == "east" else ROWS + 200 * seed) for seed, name in enumerate(SITES)}
     told: list[Told] = []
     with TemporaryDirectory(prefix="faults-") as folder, network() as (within, link, reached):
         disks = dict.fromkeys(("hub", "south"), DISK) if link else {}
