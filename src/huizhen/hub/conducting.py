@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huizhen import units
-from huizhen.errors import HuizhenError
+from huizhen.errors import HuizhenError, LedgerError, MachineError
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.eventlog import EventLog
@@ -35,6 +35,7 @@ __all__ = ["Conducted", "Stopped", "lead"]
 CLOSE_S = 20.0  # how long sites have to say where their ledgers stand
 WITHDREW = "this site has withdrawn"
 REVOKED = "this site is shut out of the federation"
+CANCELLED = "the study was cancelled"
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
 HEADS_MISSING = "Where their ledgers stand was not told in time by: {sites}."
 PLAIN = "The sums were formed in the clear: the hub saw each site's sums, as the sites' policies allow."
@@ -70,10 +71,14 @@ def lead(one: Conducted) -> None:
 
     Raises:
         Stopped: it goes on when the hub is started again, or it was cancelled.
+        MachineError, LedgerError, OSError: this machine does not keep what must be kept, e.g. its disk is full: the study stands
+            still, and is to be led again.
     """
     hub, id = one.hub, one.proposal.id
     try:
         found = _found(one)
+    except (MachineError, LedgerError):
+        raise
     except HuizhenError as error:
         _heads(one, failed=True)
         running.failed(hub, id, str(error))
@@ -138,8 +143,10 @@ def _keys(one: Conducted, roster: tuple[str, ...]) -> dict[str, str]:
 
 
 def _gone(one: Conducted) -> Mapping[str, str]:
-    """Who has withdrawn, or was shut out; looked at anew before each stage."""
+    """Who has withdrawn, or was shut out; looked at anew before each stage, and while a site is waited for."""
     life = one.hub.lives.life(one.proposal.id)
+    if life.state == "cancelled":
+        return dict.fromkeys(life.roster, CANCELLED)
     revoked = {site: REVOKED for site in life.roster if one.hub.members.member(site) is None}
     return revoked | dict.fromkeys(life.lost, WITHDREW)
 
