@@ -36,7 +36,7 @@ MANY = 40_000  # rows of the site whose worker runs out of memory: what it compu
 CLOSE = 1e-8
 DISK = 48 << 20  # bytes of the disks that are filled
 SHORT = {"round_deadline": "2 s"}
-PLACE, PORT_ADDRESS = "hzfault", "10.213.77"
+PLACE, NETWORK = f"hz{os.getpid()}", "10.213.77"  # a network namespace, and the network between it and the hub
 
 
 @dataclass(frozen=True)
@@ -389,9 +389,9 @@ def network() -> Iterator[tuple[dict[str, list[str]], tuple[str, ...], dict[str,
     commands = (
         ["ip", "netns", "add", PLACE],
         ["ip", "link", "add", PLACE, "type", "veth", "peer", "name", "eth0", "netns", PLACE],
-        ["ip", "addr", "add", f"{PORT_ADDRESS}.1/24", "dev", PLACE],
+        ["ip", "addr", "add", f"{NETWORK}.1/24", "dev", PLACE],
         ["ip", "link", "set", PLACE, "up"],
-        [*inside, "ip", "addr", "add", f"{PORT_ADDRESS}.2/24", "dev", "eth0"],
+        [*inside, "ip", "addr", "add", f"{NETWORK}.2/24", "dev", "eth0"],
         [*inside, "ip", "link", "set", "lo", "up"],
         [*inside, "ip", "link", "set", "eth0", "up"],
     )
@@ -399,7 +399,7 @@ def network() -> Iterator[tuple[dict[str, list[str]], tuple[str, ...], dict[str,
     try:
         for each in commands:
             subprocess.run(each, check=True)
-        reached = {"addresses": (f"tls://{PORT_ADDRESS}.1:{port}",), "listen": "0.0.0.0", "port": port}
+        reached = {"addresses": (f"tls://{NETWORK}.1:{port}",), "listen": "0.0.0.0", "port": port}
         yield {"north": inside}, (*inside, "ip", "link", "set", "eth0"), reached
     finally:
         subprocess.run(["ip", "netns", "del", PLACE], check=False)
