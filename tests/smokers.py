@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 FORMULAS = {"m0": "smoker ~ age", "m1": "smoker ~ age + lab", "m2": "smoker ~ lab + sex", "m3": "smoker ~ age + lab + sex"}
+COLUMNS = ("age", "lab", "sex", "smoker")
 STEPS = 50  # of the pooled fit, which settles after about six
 
 
@@ -25,7 +26,14 @@ def study(sites: Iterable[str], title: str = "Smoking", **sections: Mapping[str,
     """Four regressions, one after the other: about forty rounds."""
     participants = {"sites": list(sites), "round_deadline": "20 s", **sections.pop("participants", {})}
     analyses = [{"label": label, "formula": formula, "family": "binomial"} for label, formula in FORMULAS.items()]
-    return {"study": {"title": title}, "participants": participants, "method": {"glm": analyses}, **sections}
+    variables = {"sex": {"type": "category", "levels": ["F", "M"]}}
+    return {
+        "study": {"title": title},
+        "participants": participants,
+        "variables": variables,
+        "method": {"glm": analyses},
+        **sections,
+    }
 
 
 def off(outcomes: Sequence[Mapping[str, Any]], tables: Mapping[str, Mapping[str, list]]) -> float:
@@ -34,7 +42,7 @@ def off(outcomes: Sequence[Mapping[str, Any]], tables: Mapping[str, Mapping[str,
     worst = 0.0
     for outcome in outcomes:
         assert not outcome["result"]["failure"], outcome["result"]["failure"]
-        pooled = {name: np.concatenate([tables[site][name] for site in outcome["roster"]]) for name in ("age", "lab", "sex", "smoker")}
+        pooled = {name: np.concatenate([tables[site][name] for site in outcome["roster"]]) for name in COLUMNS}
         for name, expected in fitted(pooled, FORMULAS[outcome["label"]]).items():
             found = np.asarray(outcome["result"]["arrays"][name]).reshape(expected.shape)
             worst = max(worst, float(np.abs(found - expected).max() / np.abs(expected).max()))
