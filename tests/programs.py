@@ -213,7 +213,8 @@ def programs(
         for one in (hub_program, *sites.values()):
             stack.callback(one.kill)
             one.start()
-        bus = stack.enter_context(_line(li, hub_program))
+        bus = _line(li, hub_program)
+        stack.callback(bus.close)
         yield Programs(root, tables, hub_program, sites, bus, keys)
 
 

@@ -1,4 +1,4 @@
-"""Programs are killed in the middle of a study, run out of room, or are told to stop: the joint result is the calm one, or says whose it is."""
+"""Programs are killed in mid-study, run out of room or are told to stop: the joint result stays the calm one, or says whose it is."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ import pytest
 
 from huizhen import canonical
 from huizhen.ledger.keys import load_key
-from huizhen.ledger.store import verify_file
+from huizhen.ledger.store import read_file, verify_file
+from huizhen.policy.purse import RESERVED, SETTLED
 from programs import CLI, programs, until
-from smokers import FORMULAS, off, patients, study
+from smokers import off, patients, study
 
 SITES = ("west", "east", "south")
 SPARE = "north"  # is shut out by its story, so no other story asks it
+BUDGET = "[policy.budget]\nepsilon = 1.0\ndelta = 1e-6\nallow_exact = true\n"
+NOISY = {"sum": "masked", "noise": {"epsilon": 0.7, "delta": 1e-6}}  # two of them are more than the budget
 CLOSE = 1e-8  # from the pooled fit, relative
 
 
 def short(*sites, title="Smoking", **sections):
-    """Two regressions, which is enough to be interrupted."""
+    """One regression: some ten rounds, which is enough to be interrupted."""
     made = study(sites or SITES, title, **sections)
-    return {**made, "method": {"glm": made["method"]["glm"][:2]}}
+    return {**made, "method": {"glm": made["method"]["glm"][-1:]}}
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory):
     tables = {name: patients(seed, 400 + 50 * seed) for seed, name in enumerate((*SITES, SPARE))}
-    with programs(tmp_path_factory.mktemp("faults"), tables) as running:
+    with programs(tmp_path_factory.mktemp("faults"), tables, configuration={SPARE: BUDGET}) as running:
         yield running
 
 
@@ -38,7 +41,6 @@ def federation(tmp_path_factory):
 def calm(federation):
     """What the study finds when nobody disturbs it."""
     outcomes = federation.outcomes(federation.submit(short()))
-    assert [one["label"] for one in outcomes] == list(FORMULAS)[:2]
     assert off(outcomes, federation.tables) <= CLOSE
     return bytes_of(outcomes)
 
@@ -63,10 +65,10 @@ def sound_ledgers(federation):
     return all(verdict.sound for verdict in found.values())
 
 
-@pytest.mark.parametrize(("analysis", "number"), [("m0", 3), ("m1", 2), ("m1", 7)])
-def test_a_study_whose_hub_was_killed_goes_on_after_the_last_closed_round_to_the_same_bytes(federation, calm, analysis, number):
+@pytest.mark.parametrize("number", [3, 6, 8])
+def test_a_study_whose_hub_was_killed_goes_on_after_the_last_closed_round_to_the_same_bytes(federation, calm, number):
     id = federation.submit(short())
-    with federation.amid(id, analysis, number, site="east") as (at, round):
+    with federation.amid(id, "m3", number, site="east") as (at, round):
         federation.hub.kill()
         federation.hub.start()
     outcomes = federation.outcomes(id)
@@ -78,7 +80,7 @@ def test_a_study_whose_hub_was_killed_goes_on_after_the_last_closed_round_to_the
 
 def test_a_killed_nats_server_is_started_again_and_the_round_is_answered(federation, calm):
     id = federation.submit(short())
-    with federation.amid(id, "m0", 4, site="east"):
+    with federation.amid(id, "m3", 4, site="east"):
         before = federation.server_pid()
         os.kill(before, signal.SIGKILL)
         until(lambda: federation.server_pid() != before, "another server")
@@ -87,7 +89,7 @@ def test_a_killed_nats_server_is_started_again_and_the_round_is_answered(federat
 
 def test_a_killed_worker_fails_one_answer_and_the_round_is_asked_again(federation, calm):
     id = federation.submit(short())
-    federation.asked(id, "m0", 3)
+    federation.asked(id, "m3", 3)
     workers = federation.sites["south"].workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
@@ -101,20 +103,24 @@ def test_a_killed_worker_fails_one_answer_and_the_round_is_asked_again(federatio
 
 def test_a_hub_without_room_stands_still_and_goes_on_by_itself(federation, calm):
     id, hub = federation.submit(short()), federation.hub
-    with federation.amid(id, "m0", 4, site="west"):
+    with federation.amid(id, "m3", 4, site="west"):
         said = len(hub.said)
-        soft, hard = resource.prlimit(hub.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (1, hard))  # no file may be written beyond its first byte
-    until(lambda: f"study {id} stands still" in hub.said[said:] or not hub.runs, "the hub's complaint", pause_s=0.05)
-    assert federation.status(id)["state"] == "running"
-    resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        room = hub.log.stat().st_size + 1500  # for what the hub says; the study's files are larger already
+        assert (federation.root / "hub" / "studies" / id / "events.jsonl").stat().st_size > room
+        resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        until(lambda: f"study {id} stands still" in hub.said[said:], "the hub's complaint", pause_s=0.05)
+        assert federation.status(id)["state"] == "running"
+    finally:
+        resource.prlimit(hub.pid, resource.RLIMIT_FSIZE, (soft, hard))
     assert bytes_of(federation.outcomes(id)) == calm
     assert sound_ledgers(federation)
 
 
 def test_a_second_hub_on_the_same_folder_is_refused_and_the_first_goes_on(federation, calm):
     id = federation.submit(short())
-    with federation.amid(id, "m0", 2, site="west"):
+    with federation.amid(id, "m3", 2, site="west"):
         second = huizhen("hub", "run", federation.root / "hub")
     assert second.returncode != 0
     assert "The hub's folder is in use." in second.stderr
@@ -123,7 +129,7 @@ def test_a_second_hub_on_the_same_folder_is_refused_and_the_first_goes_on(federa
 
 def test_a_study_cancelled_in_mid_round_asks_nothing_more(federation):
     id = federation.submit(short())
-    with federation.amid(id, "m0", 3, site="east"):
+    with federation.amid(id, "m3", 3, site="east"):
         assert huizhen("study", "cancel", id, "--dir", federation.root / "li").returncode == 0
         events = until(lambda: found if (found := federation.events(id))[-1]["event"] != "asked" else None, "the end of the round")
     assert {one["detail"] for one in events if one["event"] == "failed"} <= {"the study was cancelled", "the worker was closed"}
@@ -133,23 +139,38 @@ def test_a_study_cancelled_in_mid_round_asks_nothing_more(federation):
     assert [one for one in after[len(events) :] if one["event"] == "asked"] == []
 
 
+def test_a_study_cancelled_in_mid_round_gives_back_what_it_has_not_spent_of_a_privacy_budget(federation):
+    noisy = {**short(*SITES, SPARE, protection=NOISY), "method": {"tabulate": {"rows": "sex"}}}
+    id, ledger = federation.submit(noisy), federation.root / SPARE / "ledger.sqlite"
+    with federation.amid(id, "tabulate", 1, site="east"):
+        assert RESERVED in kinds(ledger)
+        assert huizhen("study", "cancel", id, "--dir", federation.root / "li").returncode == 0
+    until(lambda: kinds(ledger)[-2:] == ["interrupted", SETTLED], "the end at the site", pause_s=0.05)
+    again = federation.submit({**noisy, "study": {"title": "Once more"}})
+    assert federation.outcomes(again)[0]["roster"] == [*SITES, SPARE]
+
+
+def kinds(ledger):
+    return [entry.kind for entry in read_file(ledger)]
+
+
 def test_a_site_that_withdraws_in_mid_round_is_left_out_and_named(federation):
     id = federation.submit(short())
-    with federation.amid(id, "m0", 3, site="east"):
+    with federation.amid(id, "m3", 3, site="east"):
         assert huizhen("site", "withdraw", id, "--dir", federation.root / "west").returncode == 0
         until(lambda: federation.status(id)["stances"]["west"] == "withdrawn", "the withdrawal", pause_s=0.05)
     outcomes = federation.outcomes(id)
-    assert [one["roster"] for one in outcomes] == [["east", "south"]] * 2
+    assert [one["roster"] for one in outcomes] == [["east", "south"]]
     assert {(loss[0], loss[2]) for one in outcomes for loss in one["losses"]} == {("west", "this site has withdrawn")}
     assert off(outcomes, federation.tables) <= CLOSE
 
 
 def test_a_site_that_is_shut_out_while_it_is_asked_is_not_waited_for(federation):
     id = federation.submit(short(*SITES, SPARE, participants={"round_deadline": "1 h"}))
-    with federation.amid(id, "m0", 3, site=SPARE):
+    with federation.amid(id, "m3", 3, site=SPARE):
         assert huizhen("hub", "revoke", SPARE, "--dir", federation.root / "hub").returncode == 0
         outcomes = federation.outcomes(id)
-    assert [one["roster"] for one in outcomes] == [list(SITES)] * 2
+    assert [one["roster"] for one in outcomes] == [list(SITES)]
     assert {(loss[0], loss[2]) for one in outcomes for loss in one["losses"]} == {
         (SPARE, "this site is shut out of the federation")
     }
@@ -159,7 +180,7 @@ def test_a_site_that_is_shut_out_while_it_is_asked_is_not_waited_for(federation)
 @pytest.mark.slow
 def test_a_site_that_stays_silent_is_asked_twice_and_then_left_out(federation):
     id = federation.submit(short(participants={"round_deadline": "1 s"}))
-    with federation.amid(id, "m0", 3, site="south"):
+    with federation.amid(id, "m3", 3, site="south"):
         outcomes = federation.outcomes(id)
     assert outcomes[0]["roster"] == ["west", "east"]
     assert off(outcomes, federation.tables) <= CLOSE
@@ -168,7 +189,7 @@ def test_a_site_that_stays_silent_is_asked_twice_and_then_left_out(federation):
 @pytest.mark.slow
 def test_a_killed_agent_goes_on_with_what_it_was_prepared_for(federation, calm):
     id, site = federation.submit(short()), federation.sites["south"]
-    with federation.amid(id, "m1", 3, site="south"):
+    with federation.amid(id, "m3", 3, site="south"):
         site.kill()
         site.start()
     assert bytes_of(federation.outcomes(id)) == calm

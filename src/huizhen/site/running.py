@@ -70,6 +70,8 @@ class Runs:
     folder: Path
     starting: Starting
     _running: dict[str, _Running] = field(default_factory=dict)  # by run, the one that was asked last at the end
+    _closed: set[str] = field(default_factory=set)  # runs that have ended
+    _let_go: set[str] = field(default_factory=set)  # proposals
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,9 +87,13 @@ class Runs:
         with self._lock:
             if wanted.run not in self._running:
                 running = self._made(accepted, wanted)
-                self.inbox.store.prepare(wanted.proposal, wanted.run, wanted.content)
-                about = {"study": accepted.proposal.study.digest, "run": wanted.run, "title": accepted.proposal.study.title}
-                self.gate.record("started", {**about, "proposal": wanted.proposal})
+                try:
+                    self.inbox.store.prepare(wanted.proposal, wanted.run, wanted.content)
+                    self.gate.record("started", _about(accepted.proposal, wanted.run))
+                except BaseException:
+                    running.workplace.close()
+                    raise
+                self._closed.discard(wanted.run)
                 self._keep(wanted.run, running)
         self._running[wanted.run].workplace.open()
         return {"ready": True}
@@ -119,19 +125,32 @@ class Runs:
             running = self._running.pop(run, None)
             if running is not None:
                 running.workplace.close()
-                settle({self.gate.site: self.gate}, accepted.proposal.study)
-                about = {"study": accepted.proposal.study.digest, "run": run, "title": accepted.proposal.study.title}
-                self.gate.record("finished", {**about, "proposal": proposal, "failed": has_failed})
+            self._settle(accepted.proposal)
+            if run not in self._closed:  # an agent that was killed may not hold it any more, and finishes it all the same
+                self.gate.record("finished", {**_about(accepted.proposal, run), "failed": has_failed})
+                self._closed.add(run)
             self.ledger.settle()
         self.starting.warm()
         head = self.ledger.head
         return {"entries": head.entries, "head": head.hash, "public_key": self.ledger.public_key}
 
     def let_go(self, digest: str) -> None:
-        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over."""
+        """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over.
+
+        What it has not spent of a privacy budget is free again.
+        """
         with self._lock:
-            for run in [run for run, one in self._running.items() if one.proposal.digest == digest]:
-                self._running.pop(run).workplace.close()
+            ended = {run: one for run, one in self._running.items() if one.proposal.digest == digest}
+            for run, one in ended.items():
+                self._running.pop(run)
+                one.workplace.close()
+            for run, one in ended.items():
+                self.gate.record("interrupted", _about(one.proposal, run))
+            if digest not in self._let_go and self.gate.purse is not None:
+                kept = self.inbox.store.suggestion(digest)
+                if kept is not None and self.inbox.store.decisions(digest):
+                    self._settle(Proposal.parse(kept.content))
+            self._let_go.add(digest)
 
     def close(self) -> None:
         """Ends every worker."""
@@ -139,6 +158,12 @@ class Runs:
             for running in self._running.values():
                 running.workplace.close()
             self._running.clear()
+
+    def _settle(self, proposal: Proposal) -> None:
+        """Frees what a study has set aside and not spent, unless another run of the very study goes on here."""
+        study = proposal.study
+        if all(one.proposal.study.digest != study.digest for one in self._running.values()):
+            settle({self.gate.site: self.gate}, study)
 
     # --- making a run ready ---------------------------------------------------------------------------------------------------
 
@@ -227,6 +252,11 @@ def limits_of(settings: Settings) -> Limits:
     """The limits of a worker, as the configuration sets them."""
     said = settings.limits
     return Limits(memory=said.memory_bytes, answer_s=said.wall_s, cpu_s=int(said.cpu_s), files=said.open_files, ranks=said.ranks)
+
+
+def _about(proposal: Proposal, run: str) -> dict[str, str]:
+    """What the ledger says of a run."""
+    return {"study": proposal.study.digest, "run": run, "title": proposal.study.title, "proposal": proposal.digest}
 
 
 def _refusal(found: str, expected: str) -> FederationError:
