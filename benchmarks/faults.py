@@ -263,7 +263,7 @@ def cancelled(lab: Lab) -> Iterator[Told]:
         done = command("study", "cancel", id, "--dir", str(root / "li"), "--why", "a mistake in the question")
         assert done.returncode == 0, done.stderr
         rounds = count(lab, id, "asked")
-    lab.back()
+    lab.programs.outcomes(lab.submit(title="The next one"))
     asked = count(lab, id, "asked") - rounds
     happened = f"{lab.programs.ended(id)['state']}; after it {asked} rounds were asked; the next study ran"
     yield Told(f"study cancelled in {place(at)}", happened, lab.lost(id) or ("" if not asked else "a round was asked"))
