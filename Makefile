@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench docs clean server
+.PHONY: demo test check format bench docs clean server faults
 
 demo: $(VENV)/.demo
 	$(BIN)/huizhen demo
@@ -28,6 +28,10 @@ docs: $(VENV)/.check
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m pytest benchmarks --benchmark-disable -s -p no:xdist
+
+# Real programs are killed, cut off and starved; writes docs/explanation/faults.md. As root also networks and disks.
+faults: $(VENV)/.check server
+	$(BIN)/python benchmarks/faults.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -49,7 +49,8 @@ def _teller(spoken: Language) -> Callable[[str], None]:
     """Tells the operator, with the time; what comes from elsewhere is shown, and commands no terminal."""
 
     def tell(text: str) -> None:
-        typer.echo(f"{WallClock().now().astimezone():%Y-%m-%d %H:%M:%S}  {harmless(translate(text, spoken))}", err=True)
+        with suppress(OSError):  # where the disk is full that it is written to, the program goes on all the same
+            typer.echo(f"{WallClock().now().astimezone():%Y-%m-%d %H:%M:%S}  {harmless(translate(text, spoken))}", err=True)
 
     return tell
 

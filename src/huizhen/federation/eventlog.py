@@ -6,6 +6,8 @@ roster that was given up would tell of the sites that left it.
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,22 @@ __all__ = ["EventLog"]
 
 
 class EventLog:
-    """Appends events to a file; a run that is resumed goes on below what is there."""
+    """Appends events to a file; a run that is resumed goes on below what is there.
+
+    Raises:
+        MachineError: the file cannot be written, here or in `watch`.
+    """
 
     def __init__(self, path: Path, stack: ExitStack, *, run: str, study: str) -> None:
+        self._path = path
         try:
-            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            file = _Lines(path)
         except OSError as error:
-            found = error.strerror or type(error).__name__
-            raise MachineError("The event log cannot be written.", [Problem(str(path), found, "a writable file")]) from None
+            raise _unwritten(path, error) from None
+        stack.callback(file.close)
         stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
-        self._log: Any = structlog.wrap_logger(structlog.WriteLogger(file), processors=[stamp, render], run=run, study=study)
+        self._log: Any = structlog.wrap_logger(file, processors=[stamp, render], run=run, study=study)
 
     def watch(self, event: Event) -> None:
         """Write one event."""
@@ -42,4 +49,30 @@ class EventLog:
         if event.comparing is not None:
             facts |= {} if event.comparing.whose is None else {"whose": event.comparing.whose or "pooled"}
             facts |= {"place": event.comparing.place, "places": event.comparing.of}
-        self._log.msg(event.kind, **facts)
+        try:
+            self._log.msg(event.kind, **facts)
+        except OSError as error:
+            raise _unwritten(self._path, error) from None
+
+
+class _Lines:
+    """A file's end, to which each line comes whole or not at all: a full disk leaves no half of one behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def msg(self, line: str) -> None:
+        content, before = f"{line}\n".encode(), os.fstat(self._file).st_size
+        if os.write(self._file, content) < len(content):
+            os.ftruncate(self._file, before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    info = msg  # by which name structlog calls it
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _unwritten(path: Path, error: OSError) -> MachineError:
+    found = error.strerror or type(error).__name__
+    return MachineError("The event log cannot be written.", [Problem(str(path), found, "a writable file")])

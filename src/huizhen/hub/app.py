@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,6 +43,8 @@ NEWS_S = 5.0
 RENEW_S = 3600.0
 LEAVE_S = 10.0
 LARGEST_ASK = 8 << 20  # bytes of a request: a study file has four million at most
+AGAIN_S, SELDOM_S = 1.0, 60.0  # after which a study that this machine could not go on with is led again, doubling
+BROKE = "this program broke ({how}) and goes on"
 USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "submit": usecases.submit,
     "propose": usecases.propose,
@@ -53,6 +56,14 @@ USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "consent": usecases.consent,
 }
 MOVES = frozenset({"submit", "propose", "cancel", "consent"})  # after which something may start, or must be told
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A study that stands still: how long it waits this time, and until when."""
+
+    wait_s: float
+    until_s: float
 
 
 class HubProgram:
@@ -74,6 +85,7 @@ class HubProgram:
         self._is_moved = False
         self._stopping = threading.Event()
         self._led: dict[str, threading.Thread] = {}
+        self._stands: dict[str, _Standing] = {}
         self._announced: dict[str, int] = {}  # events of each study when its sites were told last
         self.lines = EventLines()
 
@@ -170,13 +182,14 @@ class HubProgram:
                     self._renew_certificate()
                 self._announce()
                 running.expire(self.hub)
+                self._lead_again()
                 while len(self._led) < AT_ONCE and (proposal := running.next_to_run(self.hub)) is not None:
                     running.started(self.hub, proposal.id, run=new_id("run"))
                     self._lead(proposal.id)
             except HuizhenError as error:
                 self._told(str(error))
-            except Exception as error:  # whatever came from a member: the hub goes on
-                self._told(f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
+            except Exception as error:  # every other study waits on this thread; the text may hold anything, so it stays out
+                self._told(BROKE.format(how=f"{type(error).__name__}{where_it_broke(error)}"))
             with self._moved:
                 self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
                 self._is_moved = False
@@ -208,6 +221,15 @@ class HubProgram:
         self._led[id] = thread
         thread.start()
 
+    def _lead_again(self) -> None:
+        """Studies that stand still because this machine could not keep something: there may be room now."""
+        now_s = self._clock.seconds()
+        for id in [id for id, one in self._stands.items() if id not in self._led and now_s >= one.until_s]:
+            if self.hub.lives.life(id).state in ("running", "closing"):
+                self._lead(id)
+            else:
+                del self._stands[id]
+
     def _led_to_its_end(self, id: str) -> None:
         proposal = self.hub.lives.proposal(id)
         folder = self._folder.root / "studies" / id
@@ -216,11 +238,27 @@ class HubProgram:
             lead(one)
         except Stopped:
             pass
-        except HuizhenError as error:  # the store or the ledger does not take it: it is led again when the hub is started again
-            self._told(str(error))
+        except HuizhenError as error:
+            self._stands_still(id, str(error))
+        except OSError as error:
+            self._stands_still(id, error.strerror or type(error).__name__)
+        except Exception as error:  # a mistake of this program; its text may hold anything, so it stays out
+            self._broke(id, f"{type(error).__name__}{where_it_broke(error)}")
         finally:
             self._led.pop(id, None)
             self._move()
+
+    def _stands_still(self, id: str, why: str) -> None:
+        before = self._stands.get(id)
+        wait_s = AGAIN_S if before is None else min(2 * before.wait_s, SELDOM_S)
+        self._stands[id] = _Standing(wait_s, self._clock.seconds() + wait_s)
+        self._told(f"study {id} stands still: {why}")
+
+    def _broke(self, id: str, how: str) -> None:
+        try:
+            running.failed(self.hub, id, f"the hub's program broke ({how}); the hub's operator can look into it")
+        except HuizhenError as error:
+            self._stands_still(id, str(error))
 
     def _stop(self) -> None:
         self._stopping.set()

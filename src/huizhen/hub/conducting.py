@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huizhen import units
-from huizhen.errors import HuizhenError
-from huizhen.federation.breaking import where_it_broke
+from huizhen.errors import HuizhenError, LedgerError, MachineError
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.eventlog import EventLog
@@ -38,6 +37,7 @@ CLOSE_S = 20.0  # how long sites have to say where their ledgers stand
 LONGEST = 2000  # characters of why a site is not ready
 WITHDREW = "this site has withdrawn"
 REVOKED = "this site is shut out of the federation"
+CANCELLED = "the study was cancelled"
 RESUMED = "The run was interrupted and resumed: what left before stands in the ledgers, not in this record."
 PLAIN = "The sums were formed in the clear: the hub saw each site's sums, as the sites' policies allow."
 MASKED = "The sums were masked: the hub saw totals, and of each site its number of rows."
@@ -72,10 +72,14 @@ def lead(one: Conducted) -> None:
 
     Raises:
         Stopped: it goes on when the hub is started again, or it was cancelled.
+        MachineError, LedgerError, OSError: this machine does not keep what must be kept, e.g. its disk is full: the study stands
+            still, and is to be led again.
     """
     hub, id = one.hub, one.proposal.id
     try:
         found = _found(one)
+    except (MachineError, LedgerError):
+        raise
     except HuizhenError as error:
         _heads(one, failed=True)
         running.failed(hub, id, str(error))
@@ -86,10 +90,6 @@ def lead(one: Conducted) -> None:
         if not one.is_stopping():
             _heads(one, failed=True)  # it was cancelled: the sites let go of what they hold for it
         raise
-    except Exception as error:  # whatever a site's words or numbers did to this program: the study ends, and says so
-        _heads(one, failed=True)
-        running.failed(hub, id, f"the hub's program broke ({type(error).__name__}{where_it_broke(error)})")
-        return
     if hub.lives.life(id).state == "running":
         running.closing(hub, id)
     running.finished(hub, id, found.content)
@@ -148,8 +148,10 @@ def _keys(one: Conducted, roster: tuple[str, ...]) -> dict[str, str]:
 
 
 def _gone(one: Conducted) -> Mapping[str, str]:
-    """Who has withdrawn, or was shut out; looked at anew before each stage."""
+    """Who has withdrawn, or was shut out; looked at anew before each stage, and while a site is waited for."""
     life = one.hub.lives.life(one.proposal.id)
+    if life.state == "cancelled":
+        return dict.fromkeys(life.roster, CANCELLED)
     revoked = {site: REVOKED for site in life.roster if one.hub.members.member(site) is None}
     return revoked | dict.fromkeys(life.lost, WITHDREW)
 

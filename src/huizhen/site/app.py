@@ -41,6 +41,7 @@ SELDOM_S = 15.0  # how often the hub is asked for suggestions unless it tells of
 LOOK_S = 0.3  # how often it is looked whether somebody decided in another terminal
 RENEW_S = 3600.0
 ASK_S = 30.0
+BROKE = "this program broke ({how}) and goes on"
 
 
 class SiteProgram:
@@ -144,8 +145,8 @@ class SiteProgram:
                 pass  # the line is down, which is told by the bus; what was not sent is sent when it is back
             except HuizhenError as error:
                 self._told(str(error))
-            except Exception as error:  # whatever came from the hub: the agent goes on
-                self._told(f"the site's program broke ({type(error).__name__}{where_it_broke(error)})")
+            except Exception as error:  # an agent that looks no more would answer as before; the text may hold anything
+                self._told(BROKE.format(how=f"{type(error).__name__}{where_it_broke(error)}"))
             self._news.wait(LOOK_S)
             self._news.clear()
 

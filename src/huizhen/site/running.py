@@ -98,7 +98,8 @@ class Runs:
     folder: Path
     starting: Starting
     _running: dict[str, _Running] = field(default_factory=dict)  # by run, the one that was asked last at the end
-    _gone: set[str] = field(default_factory=set)  # proposals that were let go of
+    _closed: set[str] = field(default_factory=set)  # runs that have ended
+    _let_go: set[str] = field(default_factory=set)  # proposals
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,9 +116,13 @@ class Runs:
             self._check_run(wanted)
             if wanted.run not in self._running:
                 running = self._made(accepted, wanted)
-                self.inbox.store.prepare(wanted.proposal, wanted.run, wanted.content)
-                about = {"study": accepted.proposal.study.digest, "run": wanted.run, "title": accepted.proposal.study.title}
-                self.gate.record("started", {**about, "proposal": wanted.proposal})
+                try:
+                    self.inbox.store.prepare(wanted.proposal, wanted.run, wanted.content)
+                    self.gate.record("started", _about(accepted.proposal, wanted.run))
+                except BaseException:
+                    running.workplace.close()
+                    raise
+                self._closed.discard(wanted.run)
                 self._keep(wanted.run, running)
         self._running[wanted.run].workplace.open()
         return {"ready": True}
@@ -149,12 +154,18 @@ class Runs:
         proposal, run, has_failed = told.get("proposal"), told.get("run"), told.get("failed")
         if not isinstance(proposal, str) or not isinstance(run, str) or type(has_failed) is not bool:
             raise FederationError("A message cannot be read.", [Problem("close", "nothing that fits", "a proposal and a run")])
-        if self.inbox.store.prepared(proposal, run) is None:
+        kept = self.inbox.store.suggestion(proposal)
+        if kept is None or self.inbox.store.prepared(proposal, run) is None:
             raise _refusal("a run that this site was not prepared for", "one that it was prepared for")
+        of = Proposal.parse(kept.content)
         with self._lock:
             running = self._running.pop(run, None)
             if running is not None:
-                self._ended(run, running, failed=has_failed)
+                running.workplace.close()
+            self._settle(of)
+            if run not in self._closed:  # an agent that was killed may not hold it any more, and finishes it all the same
+                self.gate.record("finished", {**_about(of, run), "failed": has_failed})
+                self._closed.add(run)
             self.ledger.settle()
         self.starting.warm()
         head = self.ledger.head
@@ -163,17 +174,20 @@ class Runs:
     def let_go(self, digest: str) -> None:
         """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over.
 
-        The noise that it has reserved and not spent is free again; of a hub that closes nothing, nothing is waited for.
+        What it has not spent of a privacy budget is free again.
         """
         with self._lock:
-            for run in [run for run, one in self._running.items() if one.proposal.digest == digest]:
-                self._ended(run, self._running.pop(run), failed=True)
-            if digest in self._gone:
-                return
-            self._gone.add(digest)
-            kept = self.inbox.store.suggestion(digest)
-            if kept is not None and self.inbox.store.runs(digest):
-                settle({self.gate.site: self.gate}, self.inbox.proposal(kept).study)
+            ended = {run: one for run, one in self._running.items() if one.proposal.digest == digest}
+            for run, one in ended.items():
+                self._running.pop(run)
+                one.workplace.close()
+            for run, one in ended.items():
+                self.gate.record("interrupted", _about(one.proposal, run))
+            if digest not in self._let_go and self.gate.purse is not None:
+                kept = self.inbox.store.suggestion(digest)
+                if kept is not None and self.inbox.store.decisions(digest):
+                    self._settle(Proposal.parse(kept.content))
+            self._let_go.add(digest)
 
     def close(self) -> None:
         """Ends every worker."""
@@ -181,14 +195,6 @@ class Runs:
             for running in self._running.values():
                 running.workplace.close()
             self._running.clear()
-
-    def _ended(self, run: str, running: _Running, *, failed: bool) -> None:
-        """Lets go of the worker, frees the noise that was not spent, and puts it on the ledger."""
-        running.workplace.close()
-        study = running.proposal.study
-        settle({self.gate.site: self.gate}, study)
-        about = {"study": study.digest, "run": run, "title": study.title, "proposal": running.proposal.digest}
-        self.gate.record("finished", {**about, "failed": failed})
 
     def _check_run(self, wanted: Preparation) -> None:
         """Whether this is the one run of what was accepted, as it was prepared before."""
@@ -199,6 +205,12 @@ class Runs:
             raise _refusal("another roster, or other variables, than this run began with", "what it began with")
         if not runs and self.inbox.store.prepared_run(wanted.run) is not None:
             raise _refusal("a run of another study", "a run of its own for each study")
+
+    def _settle(self, proposal: Proposal) -> None:
+        """Frees what a study has set aside and not spent, unless another run of the very study goes on here."""
+        study = proposal.study
+        if all(one.proposal.study.digest != study.digest for one in self._running.values()):
+            settle({self.gate.site: self.gate}, study)
 
     # --- making a run ready ---------------------------------------------------------------------------------------------------
 
@@ -297,6 +309,11 @@ def limits_of(settings: Settings) -> Limits:
     """The limits of a worker, as the configuration sets them."""
     said = settings.limits
     return Limits(memory=said.memory_bytes, answer_s=said.wall_s, cpu_s=int(said.cpu_s), files=said.open_files, ranks=said.ranks)
+
+
+def _about(proposal: Proposal, run: str) -> dict[str, str]:
+    """What the ledger says of a run."""
+    return {"study": proposal.study.digest, "run": run, "title": proposal.study.title, "proposal": proposal.digest}
 
 
 def _refusal(found: str, expected: str) -> FederationError:

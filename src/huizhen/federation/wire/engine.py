@@ -7,7 +7,7 @@ two of them at most, however many sites there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 from huizhen.errors import FederationError, HuizhenError, Problem
@@ -18,6 +18,12 @@ from huizhen.federation.wire.post import Arrived, NoReply, Post
 
 __all__ = ["WireEngine"]
 
+LOOK_S = 0.2  # how often it is looked whether a site that is waited for is gone
+
+
+class _Gone(Exception):
+    """A site is not waited for any more."""
+
 
 class WireEngine:
     """Carries asks over the post.
@@ -25,7 +31,7 @@ class WireEngine:
     Args:
         loop: where the post lives.
         keys: each site's key, by its name.
-        gone: sites that are not asked any more, each with the reason; looked at before each exchange.
+        gone: sites that are not asked any more, each with the reason; looked at before each exchange, and while one is waited for.
     """
 
     name = "wire"
@@ -79,13 +85,24 @@ class WireEngine:
         self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]], deadline_s: float
     ) -> Reply:
         try:
-            arrived = announced.result()
+            arrived: Arrived = self._awaited(site, announced)
             coming = fetching.pop(site, None)
-            return reply_from((coming or self._loop.begin(arrived.fetch(self._post, within_s=deadline_s))).result())
+            return reply_from(self._awaited(site, coming or self._loop.begin(arrived.fetch(self._post, within_s=deadline_s))))
+        except _Gone as gone:
+            return Failed(str(gone))
         except NoReply:
             return Silent()
         except HuizhenError as error:
             return Failed(error.message)
+
+    def _awaited(self, site: str, coming: Future[Any]) -> Any:
+        """What comes of a site, unless it is gone meanwhile: a deadline may be hours away."""
+        while not coming.done():
+            wait((coming,), LOOK_S)
+            if not coming.done() and (reason := self._gone().get(site)) is not None:
+                coming.cancel()
+                raise _Gone(reason)
+        return coming.result()
 
     def close(self) -> None:
         """The post and its loop belong to whoever made them."""
