@@ -74,6 +74,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "It is reached from this machine alone. Say in {path} where sites dial (addresses) and where it listens (listen).",
         "目前只能从本机访问。请在 {path} 中写明站点连接的地址（addresses）与监听的网络接口（listen）。",
     ),
+    "server written": (
+        "The files of server {name} are in {path}. Start it there: nats-server -c nats.conf",
+        "服务器 {name} 的文件已写入 {path}。在该服务器上启动：nats-server -c nats.conf",
+    ),
+    "hub elsewhere": (
+        'The hub does not use these servers yet. Say in {path}: addresses = [{addresses}] and program = ""',
+        '中心尚未使用这些服务器。请在 {path} 中写明：addresses = [{addresses}] 以及 program = ""',
+    ),
     "invited": (
         "Hand this code to {name} over a channel you trust. It is good once, for {hours} hours:",
         "请通过可信渠道将此代码交给 {name}。一次有效，{hours} 小时内使用：",
