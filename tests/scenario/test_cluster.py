@@ -1,4 +1,4 @@
-"""Regional platforms: a hub on a cluster of three servers, a hospital at each of two leaf nodes, and a server that dies in mid-run."""
+"""Regional platforms: a hub on a cluster of three servers, a hospital at each of two leaf nodes, a server that dies."""
 
 from __future__ import annotations
 

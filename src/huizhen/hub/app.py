@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from huizhen.clock import Clock
 from huizhen.errors import FederationError, HuizhenError, PolicyError, Problem
+from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.eventlines import EventLines
 from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.ways import HubWay
@@ -38,6 +39,7 @@ __all__ = ["HubProgram"]
 LOOK_S = 0.5  # how often it is looked whether something expired, or was done by a command in another terminal
 AT_ONCE = 4  # studies that run at the same time
 NEWS_S = 5.0
+RENEW_S = 3600.0
 LEAVE_S = 10.0
 USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "submit": usecases.submit,
@@ -86,8 +88,9 @@ class HubProgram:
             self._joining = Joining(folder, actors, clock)
             self._members = AdmittedActors(actors)
             self.hub = Hub(Lives(store, ledger), self._members, clock)
+            self._server: Server | None = None
             if folder.settings.program:
-                stack.enter_context(Server(folder, self._joining.account_token, clock, self._told))
+                self._server = stack.enter_context(Server(folder, self._joining.account_token, clock, self._told))
             stack.enter_context(Keeper(self._joining, self._told))
             verbs = {name: self._verb(name, act) for name, act in USE_CASES.items()} | {
                 "renew": self._joining.renew,
@@ -148,10 +151,14 @@ class HubProgram:
 
     def _go_on(self) -> None:
         """One thread looks what expires and whose turn it is; each study that runs has one of its own."""
+        renewed_s = self._clock.seconds()
         for id in running.unfinished(self.hub):
             self._lead(id)
         while not self._stopping.is_set():
             try:
+                if self._clock.seconds() - renewed_s >= RENEW_S:
+                    renewed_s = self._clock.seconds()
+                    self._renew_certificate()
                 self._announce()
                 running.expire(self.hub)
                 while len(self._led) < AT_ONCE and (proposal := running.next_to_run(self.hub)) is not None:
@@ -162,6 +169,11 @@ class HubProgram:
             with self._moved:
                 self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
                 self._is_moved = False
+
+    def _renew_certificate(self) -> None:
+        """Long before the server's certificate ends; connections stay."""
+        if self._folder.renew_certificate(self._clock.now()) and self._server is not None:
+            self._server.reload()
 
     def _announce(self) -> None:
         """Tells sites that something new concerns them; one that is away finds it when it is back."""
@@ -195,9 +207,19 @@ class HubProgram:
             pass
         except HuizhenError as error:  # the store or the ledger does not take it: it is led again when the hub is started again
             self._told(str(error))
+        except Exception as error:  # a mistake of this program must not leave a study running for ever
+            self._broke(id, error)
         finally:
             self._led.pop(id, None)
             self._move()
+
+    def _broke(self, id: str, error: Exception) -> None:
+        reason = f"the hub's program broke ({type(error).__name__}{where_it_broke(error)}); the hub's operator can look into it"
+        self._told(f"{id}: {reason}")
+        try:
+            running.failed(self.hub, id, reason)
+        except HuizhenError as trouble:
+            self._told(str(trouble))
 
     def _stop(self) -> None:
         self._stopping.set()

@@ -80,6 +80,10 @@ def lead(one: Conducted) -> None:
         return
     except CancelledError:
         raise Stopped from None
+    except Stopped:
+        if not one.is_stopping():
+            _heads(one, failed=True)  # it was cancelled: the sites let go of what they hold for it
+        raise
     if hub.lives.life(id).state == "running":
         running.closing(hub, id)
     running.finished(hub, id, found.content)

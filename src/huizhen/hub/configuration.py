@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from huizhen.errors import CallerError, Problem
-from huizhen.federation.wire.tokens import account_token, operator_token, read_token
+from huizhen.federation.wire.tokens import account_token, read_token
 from huizhen.hub.folder import HubFolder
 
 __all__ = ["HANDSHAKE_S", "advisory", "certified", "configuration", "guarded", "listening", "rendered", "server_name", "trust"]
@@ -54,10 +54,9 @@ def configuration(folder: HubFolder, account: str, now: datetime) -> str:
 def trust(folder: HubFolder, account: str, now: datetime, kept: str) -> dict[str, Any]:
     """Whom a server believes: the operator, and the accounts that it vouches for; `kept` is where the server keeps these."""
     operator, system = folder.pair("operator"), folder.pair("system").public
-    own = operator_token(operator, name=folder.settings.name, system_account=system, now=now)
     servers = account_token(operator, system, name="system", now=now, connections=-1, revoked={})
     return {
-        "operator": own,
+        "operator": folder.operator_token,
         "system_account": system,
         "resolver": {"type": "full", "dir": kept, "allow_delete": False, "limit": 100, "timeout": LOOKUP},
         "resolver_preload": {system: servers, read_token(account).subject: account},

@@ -4,6 +4,7 @@ What stands where:
 
     hub.toml                 settings
     keys/*.seed              NKeys: operator (signs accounts), account (signs actors), system, hub, keeper
+    keys/operator.token      the operator's own statement; servers are given it
     keys/identity.pem        the key by which the hub signs facts
     tls/                     own authority, and the server's certificate with its key
     actors.sqlite            invitations and actors
@@ -26,7 +27,7 @@ from huizhen.federation.wire.certificates import Certified, needs_renewal, new_a
 from huizhen.federation.wire.folders import new_folder, read_file, read_secret, write_file
 from huizhen.federation.wire.nkeys import KeyKind, KeyPair, new_pair, pair_from_seed
 from huizhen.federation.wire.subjects import HUB_INBOX, Permissions, hub_permissions, system_permissions
-from huizhen.federation.wire.tokens import user_token
+from huizhen.federation.wire.tokens import operator_token, user_token
 from huizhen.hub.settings import HubSettings, check_settings, read_settings, template
 from huizhen.ledger.keys import SigningKey, load_key
 
@@ -63,6 +64,11 @@ class HubFolder:
     def authority(self) -> bytes:
         """The authority's certificate, PEM."""
         return read_file(self.root / "tls" / f"{AUTHORITY}.pem")
+
+    @property
+    def operator_token(self) -> str:
+        """The operator's token; made once, for a running server takes no other one."""
+        return read_file(self.root / "keys" / "operator.token").decode("ascii", "replace")
 
     @property
     def identity(self) -> SigningKey:
@@ -125,10 +131,13 @@ def create_folder(root: Path, settings: HubSettings, now: datetime) -> HubFolder
         raise CallerError("There is a hub in this folder.", [Problem(str(root), "a hub", "an empty folder", remedy)])
     authority = new_authority(f"huizhen {settings.name}", now)
     server = new_server_certificate(authority, settings.hosts, now)
+    pairs = {name: new_pair(kind) for name, kind in SEEDS.items()}
+    operator = operator_token(pairs["operator"], name=settings.name, system_account=pairs["system"].public, now=now)
     files = {
         "hub.toml": (template(settings).encode("utf-8"), PUBLIC),
         "keys/identity.pem": (_identity_pem(), SECRET),
-        **{f"keys/{name}.seed": (new_pair(kind).seed().encode("ascii"), SECRET) for name, kind in SEEDS.items()},
+        "keys/operator.token": (operator.encode("ascii"), PUBLIC),
+        **{f"keys/{name}.seed": (pair.seed().encode("ascii"), SECRET) for name, pair in pairs.items()},
         f"tls/{AUTHORITY}.pem": (authority.certificate, PUBLIC),
         f"tls/{AUTHORITY}.key": (authority.key, SECRET),
         "tls/server.pem": (server.certificate + server.key, SECRET),

@@ -1,7 +1,8 @@
 """Revocation at once: whatever changes in the file of actors reaches the servers, while the hub runs.
 
 The file is looked at five times a second, because a command in another terminal may have written it. A server that came back is
-told again: it may have kept less than it was told. Once a minute all are, for a leaf node may have been away, which is not seen here.
+told again: it may have kept less than it was told. Once a minute all are, for a leaf node may have been away, which is not seen
+here.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ One = TypeVar("One", bound=Section)
 
 
 class Cluster(Section):
-    """``[cluster]``: its name, and the folder in which each server's files will stand on its machine; "" for where they are written."""
+    """``[cluster]``: its name, and where each server's files will stand on its machine; "" for where they are written."""
 
     name: str = Field("huizhen", pattern=r"^[A-Za-z0-9-]{1,64}$")
     folder: str = Field("", max_length=1000)

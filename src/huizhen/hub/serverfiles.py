@@ -6,8 +6,8 @@
     NAME/leaf.creds          a leaf's: it may pass on what actors say
     NAME/accounts.creds      a leaf's: it hears which actor is shut out
 
-Servers of the cluster know each other by certificate *and* by a word that no leaf node has: a leaf's certificate comes from the same
-authority, and would otherwise be good for the cluster. All are without JetStream.
+Servers of the cluster know each other by certificate *and* by a word that no leaf node has: a leaf's certificate comes from the
+same authority, and would otherwise be good for the cluster. All are without JetStream.
 """
 
 from __future__ import annotations
@@ -66,14 +66,15 @@ def server_files(
     believed = account()
     authority = Certified(folder.authority, read_secret(folder.root / "tls" / "authority.key"))
     found: dict[str, Files] = {}
-    for name, one in {**plan.servers, **plan.leaves}.items():
+    servers: dict[str, Listening] = {**plan.servers, **plan.leaves}
+    for name, one in servers.items():
         place = PurePosixPath(plan.cluster.folder or str(out.resolve() / name))
         made = new_server_certificate(authority, _hosts(one), now, uses=AMONG_SERVERS)
         content = _common(folder, one, name, believed, now, place)
-        if isinstance(one, Leaf):
-            content["leafnodes"] = _upwards(folder, plan, place)
-        else:
+        if isinstance(one, ServerSection):
             content |= _cluster(folder, plan, one, place)
+        else:
+            content["leafnodes"] = _upwards(folder, plan, place)
         found[name] = {
             "nats.conf": (rendered(content).encode("utf-8"), SECRET),
             "authority.pem": (folder.authority, PUBLIC),

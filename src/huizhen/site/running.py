@@ -37,7 +37,7 @@ from huizhen.site.worker.started import Starting
 
 __all__ = ["Runs", "enabled", "starting_of"]
 
-AT_ONCE = 2  # workers that stay warm; of more studies at once the one that was asked longest ago starts anew
+AT_ONCE = 4  # runs that keep their workers; of more, the one that was asked longest ago starts anew, if it is idle
 UNKNOWN = "this site was not prepared for this run"
 
 
@@ -49,6 +49,7 @@ class _Running:
     roster: tuple[str, ...]
     workplace: WorkerProcess
     participant: Participant
+    asked: int = 0  # asks that are being answered now
 
 
 @dataclass(slots=True)
@@ -101,7 +102,13 @@ class Runs:
                 raise _refusal("a roster with other sites than those that have accepted", "some of them")
         except HuizhenError as error:
             return Failed(str(error))
-        return running.participant.respond(ask)
+        with self._lock:
+            running.asked += 1
+        try:
+            return running.participant.respond(ask)
+        finally:
+            with self._lock:
+                running.asked -= 1
 
     def close_run(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """A run has ended: the worker is let go of, the noise that was not spent is free again, and the ledger says so.
@@ -112,16 +119,12 @@ class Runs:
         proposal, run, has_failed = told.get("proposal"), told.get("run"), told.get("failed")
         if not isinstance(proposal, str) or not isinstance(run, str) or type(has_failed) is not bool:
             raise FederationError("A message cannot be read.", [Problem("close", "nothing that fits", "a proposal and a run")])
-        accepted = self.inbox.accepted(proposal)
         if self.inbox.store.prepared(proposal, run) is None:
             raise _refusal("a run that this site was not prepared for", "one that it was prepared for")
         with self._lock:
             running = self._running.pop(run, None)
             if running is not None:
-                running.workplace.close()
-                settle({self.gate.site: self.gate}, accepted.proposal.study)
-                about = {"study": accepted.proposal.study.digest, "run": run, "title": accepted.proposal.study.title}
-                self.gate.record("finished", {**about, "proposal": proposal, "failed": has_failed})
+                self._ended(run, running, failed=has_failed)
             self.ledger.settle()
         self.starting.warm()
         head = self.ledger.head
@@ -131,7 +134,7 @@ class Runs:
         """Ends the runs of a proposal at once, in the middle of an answer too: it was withdrawn from, or its study is over."""
         with self._lock:
             for run in [run for run, one in self._running.items() if one.proposal.digest == digest]:
-                self._running.pop(run).workplace.close()
+                self._ended(run, self._running.pop(run), failed=True)
 
     def close(self) -> None:
         """Ends every worker."""
@@ -139,6 +142,14 @@ class Runs:
             for running in self._running.values():
                 running.workplace.close()
             self._running.clear()
+
+    def _ended(self, run: str, running: _Running, *, failed: bool) -> None:
+        """Lets go of the worker, frees the noise that was not spent, and puts it on the ledger."""
+        running.workplace.close()
+        study = running.proposal.study
+        settle({self.gate.site: self.gate}, study)
+        about = {"study": study.digest, "run": run, "title": study.title, "proposal": running.proposal.digest}
+        self.gate.record("finished", {**about, "failed": failed})
 
     # --- making a run ready ---------------------------------------------------------------------------------------------------
 
@@ -159,10 +170,11 @@ class Runs:
         return self._made(self.inbox.accepted(wanted.proposal), wanted)
 
     def _keep(self, run: str, running: _Running) -> None:
-        """As the newest; the oldest of too many loses its worker, and is made anew when it is asked again."""
+        """As the newest; the oldest of too many that are idle loses its worker, and is made anew when it is asked again."""
         self._running.pop(run, None)
         self._running[run] = running
-        for old in list(self._running)[:-AT_ONCE]:
+        idle = [old for old in list(self._running)[:-AT_ONCE] if not self._running[old].asked]
+        for old in idle:
             self._running.pop(old).workplace.close()
 
     def _still_accepted(self, digest: str) -> None:

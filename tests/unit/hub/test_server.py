@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import types
 from datetime import timedelta
 
 import pytest
@@ -133,6 +134,8 @@ def test_a_site_refuses_a_server_whose_certificate_has_expired(hub, tmp_path):
     with running(hub):
         asyncio.run(_comes_in(site.access()))
         _expire(hub)
+        later = hub.clock.now() + timedelta(days=1)
+        hub.server._clock = types.SimpleNamespace(now=lambda: later, seconds=hub.clock.seconds)
         hub.server.reload()
         asyncio.run(_sees(hub, "expired"))
         with pytest.raises(FederationError, match="certificate"):

@@ -64,5 +64,5 @@ def test_a_worker_does_not_start_where_the_network_cannot_be_taken_away(monkeypa
         raise confine.NotConfined("the kernel takes no filter of system calls (Function not implemented)")
 
     monkeypatch.setattr(program, "confine", refuse)
-    assert program.main("3", '{"network": "none", "rank": 0, "meeting": ""}') == program.UNCONFINED
+    assert program.main("3", '{"network": "none", "rank": 0, "meeting": "", "warm": []}') == program.UNCONFINED
     assert "the network cannot be taken away" in capsys.readouterr().err

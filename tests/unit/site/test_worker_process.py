@@ -177,7 +177,7 @@ def failure(worker, step, **facts) -> Unanswered:
 
 
 def said(worker, name="worker.log") -> bytes:
-    return Path(worker._log._path.with_name(name)).read_bytes()
+    return Path(worker._starting.log.with_name(name)).read_bytes()
 
 
 def test_a_worker_answers_and_goes_on_from_what_it_keeps(worker):
@@ -233,7 +233,7 @@ def test_what_an_exception_says_stays_in_the_sites_own_log(worker):
     failure(worker, "kill")
     assert worker.open() == len(AGES)
     assert b"the last word" in said(worker)
-    assert stat.S_IMODE(worker._log._path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(worker._starting.log.stat().st_mode) == 0o600
 
 
 def test_a_flood_of_words_fills_no_disk(worker):
@@ -460,14 +460,14 @@ def test_whatever_a_worker_says_is_an_answer_or_fails_one(study, here, data):
     said = [frame_of("opened", {"rows": 50, "turn": 1}), lies(data)]
     made = WorkerProcess(order_of(study, here), limits=replace(LIMITS, answer_s=5), log=here / "liar.log")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
+        patch.setattr(started, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
         with closing(made), suppress(Unanswered):
             assert is_answer(ask(made).answer)
 
 
 def test_a_worker_that_speaks_the_truth_is_believed(study, here, monkeypatch):
     said = [frame_of("opened", {"rows": 50, "turn": 1}), frame_of("answered", ANSWERED)]
-    monkeypatch.setattr(process, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
+    monkeypatch.setattr(started, "launch", lambda *_, hand_over: Liar(hand_over[0], said))
     made = WorkerProcess(order_of(study, here), limits=LIMITS, log=here / "liar.log")
     worked = ask(made)
     made.close()

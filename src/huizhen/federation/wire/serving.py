@@ -1,4 +1,4 @@
-"""A site's end of the engine: asks that come over the post are answered one at a time."""
+"""A site's end of the engine: asks that come over the post are answered, of each run one at a time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from huizhen.federation.wire.carried import ask_from, reply_to
 __all__ = ["Serving"]
 
 
+MOST_RUNS = 1000  # whose turns are kept
+
+
 class Serving:
     """Answers the verb ``ask``.
 
@@ -22,12 +25,20 @@ class Serving:
     """
 
     def __init__(self, respond: Callable[[Ask], Reply], *, settle: Callable[[], None] | None = None) -> None:
-        self._respond, self._settle, self._turn = respond, settle, threading.Lock()
+        self._respond, self._settle = respond, settle
+        self._lock = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}  # by run: a long answer in one study keeps no other waiting
 
     def __call__(self, peer: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         ask = ask_from(body)
-        with self._turn:
+        with self._turn(ask.run):
             return reply_to(self._settled(self._replied(ask)))
+
+    def _turn(self, run: str) -> threading.Lock:
+        with self._lock:
+            while len(self._turns) >= MOST_RUNS:
+                self._turns.pop(next(iter(self._turns)))
+            return self._turns.setdefault(run, threading.Lock())
 
     def _replied(self, ask: Ask) -> Reply:
         try:

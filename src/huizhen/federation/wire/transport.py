@@ -39,6 +39,7 @@ class TlsTransport(TcpTransport):
         self._secure = False
 
     async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        self.close()  # a try that failed halfway: the client does not close it, and one that is refused tries for ever
         self._secure = False
         if not self._proxy:
             await super().connect(uri, buffer_size, connect_timeout)
@@ -72,6 +73,11 @@ class TlsTransport(TcpTransport):
     def writelines(self, payload: list[bytes]) -> Any:
         if self._secure:  # else it is what waits to be sent when a connection that is lost is closed
             super().writelines(payload)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        for writer in (self._io_writer, self._bare_io_writer if not self._secure else None):
+            if writer is not None and not writer.is_closing():
+                writer.close()
 
     def __bool__(self) -> bool:
         return True  # the client would take one of its own in place of one that is not connected yet
