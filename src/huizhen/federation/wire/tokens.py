@@ -120,8 +120,8 @@ def user_token(
 
 def credentials(token: str, user: KeyPair) -> bytes:
     """A user's token and seed in the file format in which a NATS server reads them; a secret."""
-    parts = ("NATS USER JWT", token), ("USER NKEY SEED", user.seed())
-    return "\n".join(f"-----BEGIN {head}-----\n{text}\n------END {head}------\n" for head, text in parts).encode("ascii")
+    parts = (b"NATS USER JWT", token), (b"USER NKEY SEED", user.seed())
+    return b"\n".join(b"-----BEGIN %b-----\n%b\n------END %b------\n" % (head, text.encode("ascii"), head) for head, text in parts)
 
 
 def read_token(text: str) -> Token:
