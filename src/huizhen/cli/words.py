@@ -64,7 +64,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "中心正在运行；站点通过 {addresses} 连接。按 Ctrl-C 结束。",
     ),
     "site runs": ("The agent of {name} runs. Ctrl-C ends it.", "{name} 的代理程序正在运行。按 Ctrl-C 结束。"),
-    "submitted": ("Suggested to its sites: {id} (digest {digest}). Each decides for itself.", "已向各站点提出：{id}（摘要 {digest}）。各站点自行决定。"),
+    "submitted": (
+        "Suggested to its sites: {id} (digest {digest}). Each decides for itself.",
+        "已向各站点提出：{id}（摘要 {digest}）。各站点自行决定。",
+    ),
     "watch it": ("Watch it: huizhen study watch {id} --dir {dir}", "观察进展：huizhen study watch {id} --dir {dir}"),
     "fetch it": ("Fetch the answer: huizhen study result {id} --dir {dir}", "取回结果：huizhen study result {id} --dir {dir}"),
     "study stands": ("{id}: {state}", "{id}：{state}"),
