@@ -1,4 +1,4 @@
-"""Who follows "Two hospitals in fifteen minutes" word by word sees what it shows: its commands are given, in its order, in an empty folder."""
+"""Who follows "Two hospitals in fifteen minutes" sees what it shows: its commands, in its order, in an empty folder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from hubs import free_port, need_nats_server
 
 PAGES = ["docs/how-to/two-hospitals.md", "docs/how-to/two-hospitals.zh.md"]

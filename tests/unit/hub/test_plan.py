@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hubs import hub_at
 
+from hubs import hub_at
 from huizhen.errors import CallerError
 from huizhen.federation.wire.certificates import names_of
 from huizhen.federation.wire.subjects import leaf_permissions
@@ -54,8 +54,10 @@ def test_each_server_gets_what_it_needs_and_no_more(tmp_path):
     assert set(files["north"]) == {"nats.conf", "authority.pem", "server.pem", "leaf.creds", "accounts.creds"}
     assert "cloud-1.example.org" in names_of(files["cloud-1"]["server.pem"][0])
     told = {name: content["nats.conf"][0].decode() for name, content in files.items()}
-    assert "/etc/huizhen-nats/server.pem" in told["cloud-1"] and "huizhen-routes" in told["cloud-1"]
-    assert "huizhen-routes" not in told["north"] and "jetstream" not in "".join(told.values())
+    assert "/etc/huizhen-nats/server.pem" in told["cloud-1"]
+    assert "huizhen-routes" in told["cloud-1"]
+    assert "huizhen-routes" not in told["north"]
+    assert "jetstream" not in "".join(told.values())
     modes = {name: mode for name, (_, mode) in files["north"].items()}
     assert {name for name, mode in modes.items() if mode & stat.S_IROTH} == {"authority.pem"}
 
@@ -65,8 +67,10 @@ def test_a_leaf_node_may_pass_on_what_actors_say_and_nothing_else(tmp_path):
     with hub_at(tmp_path / "hub", program="") as hub:
         content = server_files(hub.folder, plan, tmp_path, hub.joining.account_token, {}, NOW)["north"]["leaf.creds"][0].decode()
     token = read_token(content.splitlines()[1])
-    assert token.permissions == leaf_permissions() and token.nats["allowed_connection_types"] == ["LEAFNODE"]
-    assert "hz.hub.>" not in token.permissions.publish and ">" not in token.permissions.subscribe
+    assert token.permissions == leaf_permissions()
+    assert token.nats["allowed_connection_types"] == ["LEAFNODE"]
+    assert "hz.hub.>" not in token.permissions.publish
+    assert ">" not in token.permissions.subscribe
 
 
 def test_a_leaf_keeps_its_key_until_the_plan_names_it_no_more(tmp_path):

@@ -31,7 +31,7 @@ from huizhen.ledger.store import MemoryLedger
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import EMPTY, Answer, Part, Question, Variable
-from huizhen.site.worker import launch, process, speech
+from huizhen.site.worker import launch, speech, started
 from huizhen.site.worker.frames import Ended, Frame, encoded, receive, send
 from huizhen.site.worker.limits import Limits
 from huizhen.site.worker.process import WorkerProcess
