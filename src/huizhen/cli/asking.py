@@ -68,6 +68,8 @@ def submit(
         if wait:
             _watch(bus, context.obj, id)
             _take(bus, context.obj, id, out, study)
+        else:
+            typer.echo(say("watch it", context.obj, id=id, dir=dir))
 
 
 def status(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
@@ -79,7 +81,10 @@ def status(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
 def watch(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
     """Watch a study to its end."""
     with _bus(dir) as bus:
-        _show(context.obj, _watch(bus, context.obj, id))
+        told = _watch(bus, context.obj, id)
+    _show(context.obj, told)
+    if told["state"] == "done":
+        typer.echo(say("fetch it", context.obj, id=id, dir=dir))
 
 
 def cancel(

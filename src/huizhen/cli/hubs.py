@@ -20,6 +20,8 @@ from huizhen.federation.wire.subjects import ROLES
 from huizhen.hub.actorsdb import Actor, ActorStore
 from huizhen.hub.folder import create_folder, open_folder
 from huizhen.hub.joining import INVITATION_LASTS, Joining
+from huizhen.hub.plan import read_plan
+from huizhen.hub.serverfiles import write_servers
 from huizhen.hub.settings import HubSettings
 from huizhen.translation import translate
 
@@ -42,10 +44,12 @@ def init(
     ] = None,
     listen: Annotated[str, typer.Option(help="The network interface to listen on; 0.0.0.0 for all of them.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 4222,
+    program: Annotated[str, typer.Option(help="The NATS server to run; '' where the addresses are a cluster's.")] = "nats-server",
 ) -> None:
     """Make a hub: its keys, its certificates and its settings, in a new folder."""
     addresses = tuple(address) if address else (f"tls://127.0.0.1:{port}",)
-    create_folder(path, HubSettings(name=name, addresses=addresses, listen=listen, port=port), WallClock().now())
+    settings = HubSettings(name=name, addresses=addresses, listen=listen, port=port, program=program)
+    create_folder(path, settings, WallClock().now())
     typer.echo(say("hub made", context.obj, path=path))
     if not address:
         typer.echo(say("hub alone", context.obj, path=path / "hub.toml"))
@@ -57,13 +61,16 @@ def invite(
     name: ActorName,
     role: Annotated[str, typer.Option(help="What it may be: site, researcher or provider.")] = "site",
     path: HubDir = HERE,
+    address: Annotated[
+        list[str] | None, typer.Option(help="Where this actor dials, e.g. a leaf node; else the hub's addresses. May be repeated.")
+    ] = None,
 ) -> None:
     """Print a one-time code with which one actor may ask to join, within 72 hours."""
     known = next((known for known in ROLES if known == role), None)
     if known is None:
         raise CallerError("There is no such role.", [Problem("--role", repr(role), f"one of: {', '.join(ROLES)}")])
     with _joining(path) as joining:
-        code = joining.invite(name, known)
+        code = joining.invite(name, known, addresses=address or ())
     hours = int(INVITATION_LASTS.total_seconds() // 3600)
     typer.echo(say("invited", context.obj, name=name, hours=hours), err=True)
     typer.echo(code)
@@ -105,6 +112,34 @@ def _joining(path: Path) -> Iterator[Joining]:
     folder = open_folder(path)
     with ActorStore(folder.actors) as store:
         yield Joining(folder, store, WallClock())
+
+
+@app.command("servers")
+def servers(
+    context: typer.Context,
+    plan: Annotated[Path, typer.Argument(help="The plan of a cluster and its leaf nodes (TOML).")],
+    out: Annotated[Path, typer.Option(help="Folder for the servers' files, one folder for each.")] = Path("huizhen-servers"),
+    path: HubDir = HERE,
+) -> None:
+    """Write what the NATS servers of a cluster and its leaf nodes need: configuration, certificates, credentials."""
+    read = read_plan(plan)
+    with _joining(path) as joining:
+        keys = {name: _keys_of(joining, name, leaf.sites) for name, leaf in read.leaves.items()}
+        write_servers(joining.folder, read, out, joining.account_token, keys, joining.clock.now())
+        for name in (*read.servers, *read.leaves):
+            typer.echo(say("server written", context.obj, name=name, path=out / name))
+        if set(read.addresses) != set(joining.folder.settings.addresses) or joining.folder.settings.program:
+            said = ", ".join(f'"{address}"' for address in read.addresses)
+            typer.echo(say("hub elsewhere", context.obj, path=path / "hub.toml", addresses=said))
+
+
+def _keys_of(joining: Joining, leaf: str, sites: Sequence[str]) -> tuple[str, ...]:
+    admitted = {actor.name: actor.nkey for actor in joining.store.actors() if actor.state == "admitted"}
+    if unknown := [site for site in sites if site not in admitted]:
+        remedy = "Admit them first, or leave the list out: then every actor may use this leaf node."
+        problem = Problem(f"leaf.{leaf}.sites", ", ".join(unknown), "names of actors that are admitted", remedy)
+        raise CallerError("The plan of servers cannot be used.", [problem])
+    return tuple(admitted[site] for site in sites)
 
 
 def _told_servers(joining: Joining, spoken: Language) -> None:

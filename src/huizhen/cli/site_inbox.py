@@ -72,6 +72,7 @@ def inbox(
     else:
         table = Table(*(say(head, context.obj) for head in HEADS), box=None, pad_edge=False)
         table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"  # what is typed next is shown whole
+        table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ignore"
         for one in entries:
             facts = _fact(one)
             cells = (
@@ -80,7 +81,7 @@ def inbox(
                 facts["initiator"],
                 *(translate(text, context.obj) for text in (one.standing, one.state)),
             )
-            table.add_row(*cells, one.expires[:16])
+            table.add_row(*cells, one.expires[:16].replace("T", " "))
         Terminal().print(table)
 
 

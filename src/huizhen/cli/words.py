@@ -64,7 +64,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "中心正在运行；站点通过 {addresses} 连接。按 Ctrl-C 结束。",
     ),
     "site runs": ("The agent of {name} runs. Ctrl-C ends it.", "{name} 的代理程序正在运行。按 Ctrl-C 结束。"),
-    "submitted": ("Suggested to its sites: {id} (digest {digest})", "已向各站点提出：{id}（摘要 {digest}）"),
+    "submitted": (
+        "Suggested to its sites: {id} (digest {digest}). Each decides for itself.",
+        "已向各站点提出：{id}（摘要 {digest}）。各站点自行决定。",
+    ),
+    "watch it": ("Watch it: huizhen study watch {id} --dir {dir}", "观察进展：huizhen study watch {id} --dir {dir}"),
+    "fetch it": ("Fetch the answer: huizhen study result {id} --dir {dir}", "取回结果：huizhen study result {id} --dir {dir}"),
     "study stands": ("{id}: {state}", "{id}：{state}"),
     "hub made": (
         "A hub is in {path}. Start it: huizhen hub run {path}",
@@ -73,6 +78,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "hub alone": (
         "It is reached from this machine alone. Say in {path} where sites dial (addresses) and where it listens (listen).",
         "目前只能从本机访问。请在 {path} 中写明站点连接的地址（addresses）与监听的网络接口（listen）。",
+    ),
+    "server written": (
+        "The files of server {name} are in {path}. Start it there: nats-server -c nats.conf",
+        "服务器 {name} 的文件已写入 {path}。在该服务器上启动：nats-server -c nats.conf",
+    ),
+    "hub elsewhere": (
+        'The hub does not use these servers yet. Say in {path}: addresses = [{addresses}] and program = ""',
+        '中心尚未使用这些服务器。请在 {path} 中写明：addresses = [{addresses}] 以及 program = ""',
     ),
     "invited": (
         "Hand this code to {name} over a channel you trust. It is good once, for {hours} hours:",

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,8 @@ from huizhen.federation.wire.subjects import Role, guest_permissions, permission
 from huizhen.federation.wire.tokens import FOR_EVER, account_token, user_token
 from huizhen.hub.actorsdb import Actor, ActorStore, OpenInvitation
 from huizhen.hub.folder import HubFolder
+from huizhen.hub.leaves import shut_leaves
+from huizhen.hub.settings import check_settings
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.ledger.keys import public_hex
 
@@ -59,12 +61,19 @@ class Joining:
     store: ActorStore
     clock: Clock
 
-    def invite(self, name: str, role: Role = "site", *, lasts: timedelta = INVITATION_LASTS) -> str:
+    def invite(self, name: str, role: Role = "site", *, lasts: timedelta = INVITATION_LASTS, addresses: Sequence[str] = ()) -> str:
         """A code for one actor, once; earlier codes for the same name are void.
+
+        Args:
+            name: as people know it.
+            lasts: how long it is good.
+            addresses: where this actor dials, a leaf node's say; none for the hub's own.
 
         Raises:
             CallerError: the name cannot be used or is taken.
         """
+        settings = self.folder.settings
+        check_settings(replace(settings, addresses=tuple(addresses) or settings.addresses))
         account, now = self.folder.pair("account"), self.clock.now()
         secret, id, expires = secrets.token_bytes(SECRET_BYTES), secrets.token_hex(8), now + lasts
         guest, name = guest_pair(secret), named(name)
@@ -80,9 +89,9 @@ class Joining:
         )
         until = int(expires.timestamp())
         self.store.invite(OpenInvitation(id, name, role, bind_key(secret), guest.public, until))
-        addresses, hub = self.folder.settings.addresses, public_hex(self.folder.identity.public)
+        dialled, hub = tuple(addresses) or settings.addresses, public_hex(self.folder.identity.public)
         authority = der_of(self.folder.authority)
-        return write_code(Invitation(id, name, role, until, addresses, authority, account.public, hub, token, secret))
+        return write_code(Invitation(id, name, role, until, dialled, authority, account.public, hub, token, secret))
 
     def join(self, invitation: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Answer a guest on ``hz.join.<invitation>``: it may ask as often as it likes, and learns what became of it.
@@ -172,7 +181,7 @@ class Joining:
             name=self.folder.settings.name,
             now=datetime.fromtimestamp(issued, UTC),
             connections=self.folder.settings.connections,
-            revoked=dict.fromkeys(self.store.shut_out(), FOR_EVER),
+            revoked=dict.fromkeys((*self.store.shut_out(), *shut_leaves(self.folder.root)), FOR_EVER),
         )
 
     def _give_token(self, actor: Actor, now: datetime) -> Actor:

@@ -1,7 +1,8 @@
 """Revocation at once: whatever changes in the file of actors reaches the servers, while the hub runs.
 
 The file is looked at five times a second, because a command in another terminal may have written it. A server that came back is
-told again: it may have kept less than it was told.
+told again: it may have kept less than it was told. Once a minute all are, for a leaf node may have been away, which is not seen
+here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from huizhen.hub.joining import Joining
 __all__ = ["Keeper"]
 
 LOOK_S = 0.2
+AGAIN_S = 60.0
 LEAVE_S = 5.0
 
 
@@ -63,17 +65,17 @@ class Keeper:
             await asyncio.sleep(LOOK_S)
 
     async def _while_connected(self) -> None:
-        known = -1
+        known, told_s, seconds = -1, 0.0, self._joining.clock.seconds
         came_back = asyncio.Event()
         access = self._joining.folder.keeper_access(self._joining.clock.now())
         client = await connect(access, back=came_back.set)
         try:
             while True:
                 changes = self._joining.store.changes()
-                if changes != known or came_back.is_set():
+                if changes != known or came_back.is_set() or seconds() - told_s >= AGAIN_S:
                     came_back.clear()
                     await push(client, self._joining.account_token())
-                    known = changes
+                    known, told_s = changes, seconds()
                 await asyncio.sleep(LOOK_S)
         finally:
             await client.close()

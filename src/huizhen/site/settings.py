@@ -177,7 +177,7 @@ def read_settings(path: Path) -> Settings:
         raise SiteError(WRONG, [problem]) from None
     except tomllib.TOMLDecodeError as error:
         raise SiteError(WRONG, [Problem(str(path), str(error), "TOML 1.0")]) from None
-    return parse_settings(content, path.parent)
+    return parse_settings(content, path.parent.absolute())  # a worker starts in another folder
 
 
 def parse_settings(content: Mapping[str, Any], folder: Path) -> Settings:

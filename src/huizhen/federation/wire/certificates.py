@@ -26,6 +26,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from huizhen.errors import FederationError, Problem
 
 __all__ = [
+    "AMONG_SERVERS",
+    "SERVER_LASTS",
     "Certified",
     "authority_digest",
     "der_of",
@@ -40,6 +42,7 @@ AUTHORITY_LASTS = timedelta(days=20 * 365)
 SERVER_LASTS = timedelta(days=397)  # the longest that browsers accept, for the console to come
 BEGINS_EARLY = timedelta(days=2)
 RENEWED_BEFORE = timedelta(days=120)
+AMONG_SERVERS = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,17 @@ def new_authority(name: str, now: datetime) -> Certified:
 
 
 def new_server_certificate(
-    authority: Certified, names: Sequence[str], now: datetime, *, lasts: timedelta = SERVER_LASTS
+    authority: Certified,
+    names: Sequence[str],
+    now: datetime,
+    *,
+    lasts: timedelta = SERVER_LASTS,
+    uses: tuple[x509.ObjectIdentifier, ...] = (ExtendedKeyUsageOID.SERVER_AUTH,),
 ) -> Certified:
     """A fresh key and certificate for the server that answers to `names` (DNS names or IP addresses), vouched for by the authority.
+
+    Args:
+        uses: what it is good for; a server of a cluster also dials the others (`AMONG_SERVERS`).
 
     Raises:
         FederationError: no name is given, or one can stand in no certificate.
@@ -89,7 +100,7 @@ def new_server_certificate(
     builder = _builder(_named("huizhen-hub"), above.subject, key.public_key(), now, lasts)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     identifier = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)

@@ -18,6 +18,7 @@ an actor could have the hub speak to another in its name.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -35,6 +36,8 @@ __all__ = [
     "is_token",
     "join_subject",
     "joined_inbox",
+    "leaf_permissions",
+    "leaf_system_permissions",
     "permissions",
     "sender_of",
     "subject_from",
@@ -142,6 +145,24 @@ def system_permissions() -> Permissions:
     """In the system account: tell the servers of a changed account and ask them how they are."""
     asked = ("$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.SERVER.PING", "$SYS.REQ.SERVER.PING.>")
     return Permissions(asked, ("hz.system.inbox.>",))
+
+
+def leaf_permissions(keys: Sequence[str] = ()) -> Permissions:
+    """A leaf node may pass on what these actors and guests say, and what is said to them.
+
+    Args:
+        keys: public NKeys of actors; none for all.
+
+    Raises:
+        ValueError: one is none.
+    """
+    said, heard = [subject_from(key, ">") for key in keys], [subject_to(key, ">") for key in keys]
+    return Permissions((*(said or ["hz.from.>"]), "hz.join.*"), (*(heard or ["hz.to.>"]), "hz.joined.>"))
+
+
+def leaf_system_permissions() -> Permissions:
+    """In the system account: hear of changed accounts, and say nothing."""
+    return Permissions((), ("$SYS.REQ.CLAIMS.UPDATE",))
 
 
 def _subject(root: str, key: str, tokens: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from huizhen.errors import FederationError, Problem
 from huizhen.federation.wire.nkeys import KeyKind, KeyPair, is_public, verify
 from huizhen.federation.wire.subjects import Permissions
 
-__all__ = ["FOR_EVER", "Token", "account_token", "check_user_token", "operator_token", "read_token", "user_token"]
+__all__ = ["FOR_EVER", "Token", "account_token", "check_user_token", "credentials", "operator_token", "read_token", "user_token"]
 
 HEADER = {"typ": "JWT", "alg": "ed25519-nkey"}
 LONGEST = 1_000_000  # characters; an account's token grows with its revocations
@@ -97,6 +97,7 @@ def user_token(
     allowed: Permissions,
     payload_bytes: int = UNLIMITED,
     subscriptions: int = UNLIMITED,
+    connects: tuple[str, ...] = ("STANDARD", "WEBSOCKET"),
 ) -> str:
     """A user of an account: an actor, a guest or the hub.
 
@@ -107,13 +108,20 @@ def user_token(
         allowed: all that it may do; an empty side allows nothing.
         payload_bytes: its largest message; -1 for the server's own limit.
         subscriptions: at most so many at once on a connection; -1 for no limit.
+        connects: as what it may connect; ``LEAFNODE`` for a server that passes on what others say.
     """
     claims = {
         "type": "user", "subs": subscriptions, "data": UNLIMITED, "payload": payload_bytes,
         "pub": _side(allowed.publish), "sub": _side(allowed.subscribe),
-        "allowed_connection_types": ["STANDARD", "WEBSOCKET"],
+        "allowed_connection_types": list(connects),
     }  # fmt: skip
     return _signed(account, user, name, now, claims, expires)
+
+
+def credentials(token: str, user: KeyPair) -> bytes:
+    """A user's token and seed in the file format in which a NATS server reads them; a secret."""
+    parts = (b"NATS USER JWT", token), (b"USER NKEY SEED", user.seed())
+    return b"\n".join(b"-----BEGIN %b-----\n%b\n------END %b------\n" % (head, text.encode("ascii"), head) for head, text in parts)
 
 
 def read_token(text: str) -> Token:
