@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -230,3 +231,9 @@ def test_a_suggestion_is_told_in_chinese_to_the_last_line():
     for heading, said in lines.items():
         assert any("\u4e00" <= letter <= "\u9fff" for letter in heading)
         assert all(any("\u4e00" <= letter <= "\u9fff" for letter in line) for line in said if line != title)
+
+
+@pytest.mark.parametrize("content", [{"study": {"method": np.zeros(0)}}, {"id": np.ones(3)}, {"participants": [np.zeros((0, 3))]}])
+def test_an_array_where_a_plain_value_belongs_is_a_mistake_and_no_other_error(content):
+    with pytest.raises(StudyError, match="an array"):
+        Proposal.parse(content)
