@@ -123,7 +123,14 @@ def test_the_start_of_a_study_is_read_as_a_whole():
 
 
 CONSENT = Consent(
-    "ab" * 32, "study-1", "east", "accept", "", "2026-01-01T00:00:00+00:00", policy={"min_rows": 10}, reads={"age": {"kind": "number"}}
+    "ab" * 32,
+    "study-1",
+    "east",
+    "accept",
+    "",
+    "2026-01-01T00:00:00+00:00",
+    policy={"min_rows": 10},
+    reads={"age": {"kind": "number"}},
 )
 
 
