@@ -6,15 +6,18 @@ Attacks on the door (keys, certificates, subjects, half-open connections) stand 
 
 from __future__ import annotations
 
+import ast
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import huizhen
 from federations import FoulHub, federation, until
 from huizhen.canonical import digest
 from huizhen.errors import FederationError
@@ -569,3 +572,20 @@ def test_a_site_has_a_full_inbox_in_several_answers(hub, monkeypatch):
     until(lambda: {one.study for one in west.inbox.entries()} >= set(ids), "all five suggestions", 10)
     for id in ids:
         hub.li.ask("cancel", id=id)
+
+
+# --- what is not there cannot be attacked ----------------------------------------------------------------------------------------
+
+FORBIDDEN = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "gzip", "lzma", "bz2", "zipfile", "tarfile"}
+
+
+def test_nothing_between_hub_and_site_unpickles_or_decompresses():
+    """`zlib` is there for its checksum of a checkpoint alone."""
+    root = Path(huizhen.__file__).parent
+    for path in [path for room in ("federation", "hub", "site") for path in (root / room).rglob("*.py")] + [root / "canonical.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = {alias.name.split(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
+            named |= {(node.module or "").split(".")[0]} if isinstance(node, ast.ImportFrom) else set()
+            named |= {node.attr} if isinstance(node, ast.Attribute) else set()
+            assert not named & (FORBIDDEN | {"decompress", "decompressobj"}), path
+            assert not (isinstance(node, ast.keyword) and node.arg == "allow_pickle" and getattr(node.value, "value", True)), path

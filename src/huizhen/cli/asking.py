@@ -177,7 +177,9 @@ def _kept(told: Mapping[str, Any], study: Study) -> str:
 def _take(bus: Bus, spoken: Language, id: str, out: Path, asked: Study | None = None) -> None:
     told = bus.ask("result", {"id": id}, timeout_s=ASK_S)
     study, found = Study.parse(told["study"]), Found.parse(told["result"])
-    if not is_name(id) or (asked is not None and asked.digest != study.digest):
+    labels = [outcome.label for outcome in found.outcomes]  # they become names of files
+    is_of_study = labels == [analysis.label for analysis in study.analyses]
+    if not is_name(id) or not is_of_study or (asked is not None and asked.digest != study.digest):
         problem = Problem("result", "the result of another study", "the one that was submitted", "Ask who runs the hub")
         raise FederationError("The hub tells something else than was asked for.", [problem])
     findings = findings_of(study, found)

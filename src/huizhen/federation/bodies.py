@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from huizhen import canonical
@@ -76,6 +77,8 @@ def _too_much(body: Any, what: str) -> Problem | None:
         inner = [one for value in level for one in _inside(value)]
         if not inner:
             return None
+        if any(isinstance(one, np.ndarray) for one in inner):  # compared with plain values they are neither true nor false
+            return Problem(what, "an array", "plain values")
         count += len(inner)
         if count > MOST:
             return Problem(what, f"more than {MOST} values", "a body of reasonable size")

@@ -14,6 +14,7 @@ from huizhen.clock import moment, written
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.events import Event, Loss, Outcome
 from huizhen.federation.keeping import result_from, result_to
+from huizhen.ids import is_name
 
 __all__ = ["Collected", "Found", "LedgerHead", "Left"]
 
@@ -94,16 +95,16 @@ class Found:
             if content["found"] != VERSION:
                 raise ValueError
             return cls(
-                content["run"],
+                _name(content["run"]),
                 moment(content["started"]),
                 float(content["seconds"]),
                 tuple(map(_outcome_from, content["outcomes"])),
-                tuple(Left(*one) for one in content["left"]),
-                dict(content["policies"]),
-                tuple(LedgerHead(*one) for one in content["ledgers"]),
-                tuple(content["notes"]),
+                tuple(Left(*_typed(one, str, str, str, str, int, int, int)) for one in content["left"]),
+                {_name(site): dict(policy) for site, policy in content["policies"].items()},
+                tuple(LedgerHead(*_typed(one, str, int, str, str)) for one in content["ledgers"]),
+                tuple(_typed(content["notes"], *len(content["notes"]) * [str])),
             )
-        except (TypeError, KeyError, ValueError):
+        except (TypeError, LookupError, ValueError, AttributeError, ArithmeticError):
             remedy = "Use the release of this program that the hub runs"
             problem = Problem("result", "another form", f"version {VERSION} of what a study found", remedy)
             raise FederationError("What the study found cannot be read.", [problem]) from None
@@ -122,15 +123,31 @@ def _outcome_to(outcome: Outcome) -> dict[str, Any]:
 
 
 def _outcome_from(told: Any) -> Outcome:
+    rounds, restarts = _typed([told["rounds"], told["restarts"]], int, int)
+    rows = [_typed(one, str, int) for one in told["rows"]]
     return Outcome(
-        told["label"],
+        _name(told["label"]),
         result_from(told["result"]),
-        tuple(told["roster"]),
-        dict(told["rows"]),
-        tuple(Loss(*loss) for loss in told["losses"]),
-        told["rounds"],
-        told["restarts"],
+        tuple(map(_name, told["roster"])),
+        {_name(site): count for site, count in rows},
+        tuple(Loss(*_typed(loss, str, str, str, int)) for loss in told["losses"]),
+        rounds,
+        restarts,
     )
+
+
+def _name(told: Any) -> str:
+    """A name, which may become that of a file."""
+    if not isinstance(told, str) or not is_name(told):
+        raise ValueError
+    return told
+
+
+def _typed(told: Any, *kinds: type) -> list[Any]:
+    """As many values as there are kinds, each of its kind."""
+    if not isinstance(told, list) or [type(one) for one in told] != list(kinds):
+        raise ValueError
+    return told
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,7 +123,14 @@ def test_the_start_of_a_study_is_read_as_a_whole():
 
 
 CONSENT = Consent(
-    "ab" * 32, "study-1", "east", "accept", "", "2026-01-01T00:00:00+00:00", policy={"min_rows": 10}, reads={"age": 1}
+    "ab" * 32,
+    "study-1",
+    "east",
+    "accept",
+    "",
+    "2026-01-01T00:00:00+00:00",
+    policy={"min_rows": 10},
+    reads={"age": {"kind": "number"}},
 )
 
 
@@ -230,3 +238,9 @@ def test_a_suggestion_is_told_in_chinese_to_the_last_line():
     for heading, said in lines.items():
         assert any("\u4e00" <= letter <= "\u9fff" for letter in heading)
         assert all(any("\u4e00" <= letter <= "\u9fff" for letter in line) for line in said if line != title)
+
+
+@pytest.mark.parametrize("content", [{"study": {"method": np.zeros(0)}}, {"id": np.ones(3)}, {"participants": [np.zeros((0, 3))]}])
+def test_an_array_where_a_plain_value_belongs_is_a_mistake_and_no_other_error(content):
+    with pytest.raises(StudyError, match="an array"):
+        Proposal.parse(content)
