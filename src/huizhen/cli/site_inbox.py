@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -141,8 +141,8 @@ def _inbox(dir: Path) -> Iterator[Inbox]:
     """The inbox in a folder."""
     settings = read_settings(dir / CONFIGURATION)
     key = load_key(dir / IDENTITY)
-    with SiteStore.existing(dir / STORE) as store:
-        reader = Looking(settings, starting_of(settings, dir))
+    with SiteStore.existing(dir / STORE) as store, closing(starting_of(settings, dir)) as starting:
+        reader = Looking(settings, starting)
         yield Inbox(settings.site.name, settings, store, key, public_hex(key.public), WallClock(), reader.count, reader.read)
 
 
