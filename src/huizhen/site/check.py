@@ -10,6 +10,7 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, Problem, closest
 from huizhen.federation.study import METHODS
 from huizhen.ledger.keys import load_key
+from huizhen.site.folder import open_identity
 from huizhen.site.settings import Settings, read_settings
 
 __all__ = ["check_site", "checked_settings"]
@@ -29,7 +30,7 @@ def check_site(configuration: Path, keys: Iterable[Path]) -> tuple[Problem, ...]
         settings = read_settings(configuration)
     except HuizhenError as error:
         return (*problems, *(error.problems or [Problem(str(configuration), error.message, "a site's configuration")]))
-    return (*problems, *checked_settings(settings))
+    return (*problems, *_named(configuration.parent, settings), *checked_settings(settings))
 
 
 def checked_settings(settings: Settings) -> tuple[Problem, ...]:
@@ -46,6 +47,19 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
         problem for where, group, names in named if not isinstance(names, str) for problem in _installed(where, group, names)
     ]
     return (*sources, *missing)
+
+
+def _named(root: Path, settings: Settings) -> Iterator[Problem]:
+    """Whether the site calls itself as the hub admitted it, where it has joined one."""
+    if not (root / "identity" / "hub.json").is_file():
+        return
+    try:
+        name = open_identity(root).name
+    except HuizhenError as error:
+        yield from error.problems
+        return
+    if name != settings.site.name:
+        yield Problem("site.name", repr(settings.site.name), f"{name!r}, as the hub admitted it")
 
 
 def _key(path: Path) -> Iterator[Problem]:

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from hubs import Hub, answering, connected, free_port, hub_at, running, until
+from hubs import Hub, answering, connected, free_port, hub_at, running, site_of, until
 from huizhen.cli.app import main
 from huizhen.clock import WallClock
+from huizhen.federation.wire.invitations import read_code
 from huizhen.hub.actorsdb import ActorStore
 from huizhen.hub.folder import open_folder
 from huizhen.hub.joining import Joining
@@ -66,3 +67,43 @@ def test_mistakes_are_told_in_chinese(huizhen, tmp_path):
         assert "没有中心" in huizhen("hub", "actors", "--dir", tmp_path / "none", language="zh")[2]
         assert "邀请无法读取" in huizhen("site", "join", "HZ1-abc", "--dir", tmp_path / "site", language="zh")[2]
         assert not (tmp_path / "site").exists()
+
+
+PLAN = """
+[server.cloud-1]
+host = "127.0.0.1"
+[leaf.north]
+host = "localhost"
+sites = [{sites}]
+"""
+
+
+def test_the_servers_of_a_plan_are_written_and_the_hub_is_told_to_use_them(huizhen, tmp_path):
+    hub, plan = tmp_path / "hub", tmp_path / "cluster.toml"
+    assert huizhen("hub", "init", hub, "--address", "tls://127.0.0.1:4222", "--program", "")[0] == 0
+    plan.write_text(PLAN.format(sites=""), encoding="utf-8")
+    command = ("hub", "servers", plan, "--dir", hub, "--out", tmp_path / "servers")
+    ended, said, _ = huizhen(*command)
+    assert (ended, sorted(one.name for one in (tmp_path / "servers").iterdir())) == (0, ["cloud-1", "north"])
+    assert "hub.toml" not in said  # its addresses are the plan's already
+    plan.write_text(PLAN.format(sites='"nobody"'), encoding="utf-8")
+    ended, _, wrong = huizhen(*command, language="zh")
+    assert ended == 2
+    assert "已接纳的参与方的名称" in wrong
+
+
+def test_an_actor_is_invited_to_a_leaf_node(huizhen, tmp_path):
+    at = ("--dir", tmp_path / "hub")
+    huizhen("hub", "init", tmp_path / "hub")
+    code = huizhen("hub", "invite", "west", *at, "--address", "tls://south.example.org:4222")[1].strip()
+    assert read_code(code).addresses == ("tls://south.example.org:4222",)
+    assert huizhen("hub", "invite", "west", *at, "--address", "http://south.example.org")[0] == 2
+
+
+def test_a_site_that_calls_itself_by_another_name_is_told_before_it_starts(huizhen, tmp_path):
+    with hub_at(tmp_path / "hub") as hub:
+        site_of(hub, "west-lake-hospital", tmp_path / "west")
+    (tmp_path / "west" / "site.toml").write_text('[site]\nname = "west-lake"\n', encoding="utf-8")
+    ended, _, wrong = huizhen("site", "check", "--dir", tmp_path / "west")
+    assert ended == 2
+    assert "'west-lake-hospital', as the hub admitted it" in wrong
