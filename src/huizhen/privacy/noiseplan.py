@@ -28,6 +28,7 @@ from huizhen.privacy.accounting.events import (
 )
 from huizhen.privacy.accounting.noise_for import noise_for
 from huizhen.privacy.noise import DiscreteGaussian, DiscreteLaplace, Entropy, Grid, Shares, clip_l2
+from huizhen.privacy.noise.shares import LEAST
 from huizhen.privacy.noisysteps import NoisyPart, NoisyStep
 from huizhen.privacy.release import Sensitivity
 
@@ -35,6 +36,7 @@ __all__ = ["NoisePlan", "PartNoise", "Slice", "StepNoise", "Wanted", "plan_noise
 
 Mechanism = Literal["discrete_gaussian", "gaussian", "discrete_laplace", "laplace"]
 STEPS = 1 << 10  # of a fine grid in one standard deviation, at least; as which its events are accounted for
+LEAST_OF_SHARE = float(LEAST) * (1 + 2.0**-20)  # variance, in steps; a little more than the least, for it is squared again
 ROUNDED_DOWN = 1 - 2.0**-40  # of the noise multiplier in an event: more than floating point may have lost
 
 
@@ -259,6 +261,7 @@ def _sensitivity(wanted: Wanted, part: NoisyPart) -> tuple[Sensitivity, ...]:
 def _gaussian(wanted: Wanted, multiplier: float, hides: Sensitivity, part: NoisyPart, shares: int) -> Slice:
     width = multiplier * hides.l2
     if _stays_whole(wanted, part):
+        width = max(width, math.sqrt(LEAST_OF_SHARE * shares))  # with less, nothing is proved of a sum of shares
         event = DiscreteGaussianEvent(width * ROUNDED_DOWN, hides.l2, part.size, shares)
         return Slice(width, Grid(1.0), shares, hides, part.size, event)
     grid = Grid.finer_than(width / math.sqrt(shares), steps=STEPS)

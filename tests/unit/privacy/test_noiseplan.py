@@ -139,3 +139,12 @@ def test_training_by_its_own_settings_costs_what_they_say_and_without_a_rate_nob
     assert plan.spent == epsilon([SelfComposedEvent(PoissonSampledEvent(0.1, GaussianEvent(4.0)), 30)], 1e-5)
     rateless = replace(own, training=NoisyTraining(0.0, 10, 4.0))
     assert plan_of_settings({"a": (own,), "b": (rateless,)}).spent.pld == math.inf
+
+
+@pytest.mark.parametrize("epsilon", [20.0, 900.0])
+def test_whole_noise_never_gets_so_small_that_nothing_is_proved_of_its_shares(epsilon):
+    step = NoisyStep("cells", 3, {"cells": NoisyPart("counts", (Sensitivity(1.0, 1.0),))})
+    plan = plan_noise(Wanted("patient", epsilon, 1e-6, honest=5), {"table": (step,)})
+    noise = plan.steps["table", "cells"].parts["cells"].slices[0]
+    assert noise.noise.variance >= 0.5, "of each share"
+    assert plan.spent.pld < epsilon, "more noise than asked for spends less"
