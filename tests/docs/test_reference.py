@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from huizhen import errors, extension
-from huizhen.cli.app import EXITS, app
+from huizhen.cli.app import EXITS
+from huizhen.cli.app import commands as put_together
 from huizhen.cli.policies import read_policy
 from huizhen.data import cohort
 from huizhen.data.condition import OPERATORS
@@ -105,7 +106,7 @@ def commands(command, words: tuple[str, ...] = ()):
         yield from commands(inner, (*words, name))
 
 
-COMMANDS = [(words, command) for words, command in commands(typer.main.get_command(app)) if not words or command.params]
+COMMANDS = [(words, command) for words, command in commands(typer.main.get_command(put_together())) if not words or command.params]
 
 
 @pytest.mark.parametrize(("words", "command"), COMMANDS, ids=[" ".join(words) or "huizhen" for words, _ in COMMANDS])
@@ -120,7 +121,7 @@ def test_every_command_and_option_is_in_the_reference(words, command, book):
 
 def test_every_command_without_options_is_in_the_reference_too(book):
     page = book.page("docs/reference/command-line.md")
-    for words, command in commands(typer.main.get_command(app)):
+    for words, command in commands(typer.main.get_command(put_together())):
         assert f"`{' '.join(('huizhen', *words))}" in page.text, command.name
 
 

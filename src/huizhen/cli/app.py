@@ -7,20 +7,21 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from huizhen.cli import asking, describing, hub_studies, hubs, ledgers, programs, running, site_inbox, sites, studies
 from huizhen.cli.help import in_chinese, mistake
+from huizhen.cli.parts import add_commands
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import colon, language, say
 from huizhen.errors import CallerError, FederationError, HuizhenError, LedgerError, MachineError, PolicyError, Problem, SiteError
 from huizhen.translation import translate
 
-__all__ = ["app", "main"]
+__all__ = ["commands", "main"]
 
 HELP = """Hospitals answer a medical question together while no patient row leaves its hospital.
 
@@ -37,21 +38,6 @@ New here? Try, in this order:
   huizhen run study.toml --site a=a.csv --site b=b.parquet
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-app.add_typer(studies.app, name="study")
-app.add_typer(ledgers.app, name="ledger")
-app.add_typer(hubs.app, name="hub")
-app.add_typer(sites.app, name="site")
-asking.add_to(studies.app)
-hub_studies.add_to(hubs.app)
-hubs.app.command("run")(programs.run_hub)
-site_inbox.add_to(sites.app)
-sites.app.command("run")(programs.run_site)
-app.command("run")(running.run_study)
-app.command("demo")(running.demo)
-app.command("describe")(describing.describe)
-app.command("methods")(studies.methods)
-
 INTERRUPTED = 130
 EXITS: tuple[tuple[type[HuizhenError], int], ...] = (
     (CallerError, 2),
@@ -63,7 +49,14 @@ EXITS: tuple[tuple[type[HuizhenError], int], ...] = (
 )
 
 
-@app.callback(invoke_without_command=True)
+def commands(words: Sequence[str] = ()) -> typer.Typer:
+    """The commands that a command line's words ask for; all of them, where there are none, or none that is known."""
+    app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    app.callback(invoke_without_command=True)(root)
+    add_commands(app, words)
+    return app
+
+
 def root(
     context: typer.Context,
     lang: Annotated[str, typer.Option("--lang", help="Language of the output: en or zh.")] = "",
@@ -93,10 +86,11 @@ def _main() -> None:
     """Errors become messages and exit codes, never tracebacks with data in them."""
     spoken = language(_lang(sys.argv[1:]))
     try:
+        app = commands(_words(sys.argv[1:]))
         if spoken == "en":
             app(standalone_mode=True)
         else:
-            sys.exit(_run_in_chinese())
+            sys.exit(_run_in_chinese(app))
     except HuizhenError as error:
         show_error(error, spoken)
         sys.exit(next(code for kind, code in EXITS if isinstance(error, kind)))
@@ -113,7 +107,14 @@ def _lang(arguments: list[str]) -> str:
     return ""
 
 
-def _run_in_chinese() -> int:
+def _words(arguments: list[str]) -> list[str]:
+    """The arguments without the options before the first command."""
+    while arguments and arguments[0].startswith("-"):
+        arguments = arguments[2:] if arguments[0] == "--lang" else arguments[1:]
+    return arguments
+
+
+def _run_in_chinese(app: typer.Typer) -> int:
     """The commands with Chinese help; a mistyped command is told in Chinese. Returns the exit code."""
     try:
         return in_chinese(typer.main.get_command(app))(standalone_mode=False) or 0

@@ -12,11 +12,9 @@ import typer
 from rich.table import Table
 
 from huizhen.cli.progress import RoundBars
-from huizhen.cli.running import tell
 from huizhen.cli.sites import WAIT_S, join_at
 from huizhen.cli.terminal import Terminal, harmless
 from huizhen.cli.words import Language, colon, say
-from huizhen.embedded.across import findings_of
 from huizhen.errors import CallerError, FederationError, Problem
 from huizhen.federation.eventlines import event_from
 from huizhen.federation.found import Found
@@ -182,6 +180,9 @@ def _take(bus: Bus, spoken: Language, id: str, out: Path, asked: Study | None = 
     if not is_name(id) or not is_of_study or (asked is not None and asked.digest != study.digest):
         problem = Problem("result", "the result of another study", "the one that was submitted", "Ask who runs the hub")
         raise FederationError("The hub tells something else than was asked for.", [problem])
+    from huizhen.cli.running import tell  # with all that draws, which no other command here needs
+    from huizhen.embedded.across import findings_of
+
     findings = findings_of(study, found)
     tell(Terminal(), spoken, findings, out / f"{id}-{study.digest[:8]}")
     if findings.failures:

@@ -20,12 +20,11 @@ from huizhen.hub.db import Drafted, HubStore
 from huizhen.hub.lives import life_in
 from huizhen.translation import translate
 
-__all__ = ["STORE", "add_to", "app", "queue", "show", "studies"]
+__all__ = ["STORE", "add_to", "queue", "show", "studies"]
 
 STORE = "hub.sqlite"  # in a hub's folder
 HEADS = ("study", "title", "initiator", "priority", "state")  # keys of `WORDS`
 
-app = typer.Typer(help="The hub: studies and whose turn it is.", no_args_is_help=True, rich_markup_mode=None)
 Dir = Annotated[Path, typer.Option("--dir", help="The hub's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
@@ -93,9 +92,6 @@ def add_to(group: typer.Typer) -> None:
     """Adds these commands to a group, e.g. the one that makes and runs a hub."""
     for command in (studies, show, queue):
         group.command(command.__name__)(command)
-
-
-add_to(app)
 
 
 @contextmanager

@@ -25,16 +25,14 @@ from huizhen.hub.serverfiles import write_servers
 from huizhen.hub.settings import HubSettings
 from huizhen.translation import translate
 
-__all__ = ["app"]
+__all__ = ["add_to"]
 
-app = typer.Typer(help="Set up a hub, and decide who takes part.", no_args_is_help=True, rich_markup_mode=None)
 HubDir = Annotated[Path, typer.Option("--dir", help="The hub's folder.")]
 ActorName = Annotated[str, typer.Argument(help="The name of a site, a researcher or a compute provider.")]
 HERE = Path("huizhen-hub")
 WIDE = 250  # columns: a fingerprint is compared letter by letter, and must not be cut to fit a narrow terminal
 
 
-@app.command("init")
 def init(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="The hub's folder; nothing is there yet.")] = HERE,
@@ -55,7 +53,6 @@ def init(
         typer.echo(say("hub alone", context.obj, path=path / "hub.toml"))
 
 
-@app.command("invite")
 def invite(
     context: typer.Context,
     name: ActorName,
@@ -76,21 +73,18 @@ def invite(
     typer.echo(code)
 
 
-@app.command("pending")
 def pending(context: typer.Context, path: HubDir = HERE) -> None:
     """List who asked to join and waits, with the fingerprint to compare."""
     with _joining(path) as joining:
         _show(joining, joining.pending(), context.obj)
 
 
-@app.command("actors")
 def actors(context: typer.Context, path: HubDir = HERE) -> None:
     """List all who ever asked to join, and what became of them."""
     with _joining(path) as joining:
         _show(joining, joining.store.actors(), context.obj)
 
 
-@app.command("admit")
 def admit(context: typer.Context, name: ActorName, path: HubDir = HERE) -> None:
     """Let in an actor that waits, once the fingerprint it sees is the one shown here."""
     with _joining(path) as joining:
@@ -98,7 +92,6 @@ def admit(context: typer.Context, name: ActorName, path: HubDir = HERE) -> None:
         typer.echo(say("admitted", context.obj, name=actor.name, fingerprint=joining.fingerprint(actor), until=_day(actor.expires)))
 
 
-@app.command("revoke")
 def revoke(context: typer.Context, name: ActorName, path: HubDir = HERE) -> None:
     """Shut an actor out for ever, at once, in mid-study too."""
     with _joining(path) as joining:
@@ -114,7 +107,6 @@ def _joining(path: Path) -> Iterator[Joining]:
         yield Joining(folder, store, WallClock())
 
 
-@app.command("servers")
 def servers(
     context: typer.Context,
     plan: Annotated[Path, typer.Argument(help="The plan of a cluster and its leaf nodes (TOML).")],
@@ -162,3 +154,20 @@ def _show(joining: Joining, found: Sequence[Actor], spoken: Language) -> None:
 
 def _day(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "minutes")
+
+
+def add_to(group: typer.Typer) -> None:
+    """Adds these commands to a group."""
+    for name, command in COMMANDS.items():
+        group.command(name)(command)
+
+
+COMMANDS = {
+    "init": init,
+    "invite": invite,
+    "pending": pending,
+    "actors": actors,
+    "admit": admit,
+    "revoke": revoke,
+    "servers": servers,
+}

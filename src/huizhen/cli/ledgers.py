@@ -15,13 +15,11 @@ from huizhen.ledger.keys import read_public_hex
 from huizhen.ledger.store import read_file, verify_file
 from huizhen.translation import translate
 
-__all__ = ["app"]
+__all__ = ["add_to"]
 
-app = typer.Typer(help="Verify and read a site's ledger.", no_args_is_help=True, rich_markup_mode=None)
 LedgerPath = Annotated[Path, typer.Argument(help="A site's ledger, e.g. ledger/west-lake.sqlite.")]
 
 
-@app.command("verify")
 def verify(
     context: typer.Context,
     path: LedgerPath,
@@ -40,7 +38,6 @@ def verify(
     typer.echo(say("ledger ok", context.obj, path=path, entries=verdict.head.entries, head=verdict.head.hash))
 
 
-@app.command("show")
 def show(path: LedgerPath) -> None:
     """Print the entries, one JSON object a line."""
     _there(path)
@@ -70,3 +67,12 @@ def _head(text: str) -> Head:
     if not separator or not entries.isdigit() or len(digest) != 64:
         raise CallerError("The head cannot be read.", [Problem("--head", text, "ENTRIES:HASH, as the report prints it")])
     return Head(int(entries), digest)
+
+
+def add_to(group: typer.Typer) -> None:
+    """Adds these commands to a group."""
+    for name, command in COMMANDS.items():
+        group.command(name)(command)
+
+
+COMMANDS = {"verify": verify, "show": show}

@@ -29,12 +29,11 @@ from huizhen.site.running import starting_of
 from huizhen.site.settings import read_settings, write_template
 from huizhen.translation import translate
 
-__all__ = ["CONFIGURATION", "IDENTITY", "STORE", "accept", "add_to", "app", "check", "decline", "inbox", "new", "show", "withdraw"]
+__all__ = ["CONFIGURATION", "IDENTITY", "STORE", "accept", "add_to", "check", "decline", "inbox", "new", "show", "withdraw"]
 
 CONFIGURATION, STORE, IDENTITY = "site.toml", "site.sqlite", "identity/identity.pem"  # in a site's folder
 HEADS = ("suggestion", "title", "initiator", "here", "hub", "expires")  # keys of `WORDS`
 
-app = typer.Typer(help="A hospital's side: configuration, suggestions, decisions.", no_args_is_help=True, rich_markup_mode=None)
 Dir = Annotated[Path, typer.Option("--dir", help="The site's folder.")]
 Name = Annotated[str, typer.Argument(metavar="SUGGESTION", help="Its id, or the first 8 digits of its digest.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, which the hub and the researcher read.")]
@@ -131,9 +130,6 @@ def add_to(group: typer.Typer) -> None:
     """Adds these commands to a group, e.g. the one that joins a hub and runs the agent."""
     for command in (new, check, inbox, show, accept, decline, withdraw):
         group.command(command.__name__)(command)
-
-
-add_to(app)
 
 
 @contextmanager

@@ -12,13 +12,11 @@ from huizhen.clock import WallClock
 from huizhen.site.folder import SiteFolder
 from huizhen.site.joining import join as ask_to_join
 
-__all__ = ["WAIT_S", "app", "join_at"]
+__all__ = ["WAIT_S", "join", "join_at"]
 
-app = typer.Typer(help="Take part as a site.", no_args_is_help=True, rich_markup_mode=None)
 WAIT_S = 600
 
 
-@app.command("join")
 def join(
     context: typer.Context,
     code: Annotated[str, typer.Argument(help="The code that the hub's operator gave you.")],

@@ -16,12 +16,9 @@ from huizhen.errors import CallerError, MachineError, Problem
 from huizhen.federation.study import METHODS, Study
 from huizhen.translation import translate
 
-__all__ = ["app", "methods"]
-
-app = typer.Typer(help="Write and check study files.", no_args_is_help=True, rich_markup_mode=None)
+__all__ = ["add_to", "methods"]
 
 
-@app.command("new")
 def new(context: typer.Context, path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
     """Write a commented study file to start from. A file that is there is not overwritten."""
     template = (files("huizhen.cli") / "study_template.toml").read_text(encoding="utf-8")
@@ -39,7 +36,6 @@ def new(context: typer.Context, path: Annotated[Path, typer.Argument(help="Where
     typer.echo(say("study written", context.obj, path=path))
 
 
-@app.command("check")
 def check(context: typer.Context, path: Annotated[Path, typer.Argument(help="A study file.")]) -> None:
     """Validate a study file: all mistakes at once, each with its key, what was found and what was expected."""
     study = Study.read(path)
@@ -57,3 +53,12 @@ def methods(context: typer.Context) -> None:
         method = extension.load(METHODS, name)
         table.add_row(name, ", ".join(method.spec.model_fields), translate("yes" if method.exact else "no", context.obj))
     Console().print(table)
+
+
+def add_to(group: typer.Typer) -> None:
+    """Adds these commands to a group."""
+    for name, command in COMMANDS.items():
+        group.command(name)(command)
+
+
+COMMANDS = {"new": new, "check": check}

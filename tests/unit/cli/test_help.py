@@ -5,7 +5,8 @@ import re
 import pytest
 import typer
 
-from huizhen.cli.app import app, main
+from huizhen.cli.app import commands as put_together
+from huizhen.cli.app import main
 from huizhen.cli.help import columns_of, in_chinese, wrapped
 from huizhen.translation import translate
 
@@ -18,7 +19,7 @@ def commands(command, path=()):
         yield from commands(below, (*path, name))
 
 
-ENGLISH = dict(commands(typer.main.get_command(app)))
+ENGLISH = dict(commands(typer.main.get_command(put_together())))
 
 
 def said(monkeypatch, capsys, *arguments):
@@ -92,5 +93,5 @@ def test_a_line_is_as_wide_as_a_screen_and_a_latin_word_is_whole():
 
 
 def test_commands_below_are_translated_too():
-    study = in_chinese(typer.main.get_command(app)).commands["study"]
+    study = in_chinese(typer.main.get_command(put_together())).commands["study"]
     assert study.commands["new"].short_help == "新建带注释的研究方案；不覆盖已有文件"

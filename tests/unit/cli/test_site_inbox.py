@@ -30,8 +30,10 @@ def program():
     def root(context: typer.Context, lang: str = "en") -> None:
         context.obj = lang
 
-    app.add_typer(site_inbox.app, name="site")
-    app.add_typer(hub_studies.app, name="hub")
+    for name, room in (("site", site_inbox), ("hub", hub_studies)):
+        group = typer.Typer()
+        room.add_to(group)
+        app.add_typer(group, name=name)
     return app
 
 

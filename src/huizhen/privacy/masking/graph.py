@@ -21,7 +21,6 @@ import hashlib
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import hypergeom
 
 __all__ = ["FEWEST", "degree", "neighbours", "threshold"]
 
@@ -48,6 +47,8 @@ def degree(sites: int) -> int:
     """
     if sites < SPARSE_FROM:
         return sites - 1
+    from scipy.stats import hypergeom  # takes longer to load than all else that a study needs
+
     corrupt, silent = int(CORRUPT * sites), int(SILENT * sites)
     bad = corrupt + silent
     for size in range(4, sites - 1, 2):
