@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,7 +162,7 @@ def add_to(group: typer.Typer) -> None:
         group.command(name)(command)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "init": init,
     "invite": invite,
     "pending": pending,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -75,4 +76,4 @@ def add_to(group: typer.Typer) -> None:
         group.command(name)(command)
 
 
-COMMANDS = {"verify": verify, "show": show}
+COMMANDS: dict[str, Callable[..., None]] = {"verify": verify, "show": show}

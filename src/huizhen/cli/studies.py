@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -61,4 +62,4 @@ def add_to(group: typer.Typer) -> None:
         group.command(name)(command)
 
 
-COMMANDS = {"new": new, "check": check}
+COMMANDS: dict[str, Callable[..., None]] = {"new": new, "check": check}
