@@ -270,7 +270,7 @@ def _told(callback: Callable[[], None] | None) -> Callable[[], Awaitable[None]]:
 
 
 async def _abandon(dial: asyncio.Future[None], client: Client) -> None:
-    """Ends an attempt to connect. The library swallows a cancellation that meets it while it closes a failed attempt: again, then."""
+    """Ends an attempt to connect, again and again: the library swallows a cancellation while it closes what failed before."""
     while not dial.done():
         dial.cancel()
         await asyncio.wait({dial}, timeout=AGAIN_S)

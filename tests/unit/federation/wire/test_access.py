@@ -478,7 +478,11 @@ def test_an_attempt_that_swallows_its_cancellation_is_given_up_all_the_same(monk
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
+    async def nothing(self):
+        pass
+
     monkeypatch.setattr(Client, "connect", stubborn)
+    monkeypatch.setattr(Client, "close", nothing)
     access = Access(("tls://127.0.0.1:1",), AUTHORITY, new_pair("user"), "token", "east", "hz.inbox")
 
     async def story():
