@@ -42,7 +42,6 @@ AT_ONCE = 4  # studies that run at the same time
 NEWS_S = 5.0
 LEAVE_S = 10.0
 AGAIN_S, SELDOM_S = 1.0, 60.0  # after which a study that this machine could not go on with is led again, doubling
-BROKE = "this program broke ({how}) and goes on"
 USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "submit": usecases.submit,
     "propose": usecases.propose,
@@ -174,7 +173,7 @@ class HubProgram:
             except HuizhenError as error:
                 self._told(str(error))
             except Exception as error:  # every other study waits on this thread; the text may hold anything, so it stays out
-                self._told(BROKE.format(how=f"{type(error).__name__}{where_it_broke(error)}"))
+                self._told(f"this program broke ({type(error).__name__}{where_it_broke(error)}) and goes on")
             with self._moved:
                 self._moved.wait_for(lambda: self._is_moved or self._stopping.is_set(), LOOK_S)
                 self._is_moved = False

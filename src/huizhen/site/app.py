@@ -41,7 +41,6 @@ SELDOM_S = 15.0  # how often the hub is asked for suggestions unless it tells of
 LOOK_S = 0.3  # how often it is looked whether somebody decided in another terminal
 RENEW_S = 3600.0
 ASK_S = 30.0
-BROKE = "this program broke ({how}) and goes on"
 
 
 class SiteProgram:
@@ -146,7 +145,7 @@ class SiteProgram:
             except HuizhenError as error:
                 self._told(str(error))
             except Exception as error:  # an agent that looks no more would answer as before; the text may hold anything
-                self._told(BROKE.format(how=f"{type(error).__name__}{where_it_broke(error)}"))
+                self._told(f"this program broke ({type(error).__name__}{where_it_broke(error)}) and goes on")
             self._news.wait(LOOK_S)
             self._news.clear()
 
