@@ -25,7 +25,7 @@ SITES, ROWS = ("west", "east", "south", "north"), 3000
 MANY = 40_000  # rows of the site whose worker runs out of memory: what it computes must not fit into what it has
 CLOSE = 1e-8
 DISK = 48 << 20  # bytes of the disks that are filled
-PLACE, NETWORK = f"hz{os.getpid()}", "10.213.77"  # a network namespace, and the network between it and the hub
+PLACE, NETWORK = f"hz{os.getpid()}", f"10.213.{os.getpid() % 256}"  # a network namespace, and the network between it and the hub
 
 
 @dataclass(frozen=True)

@@ -308,6 +308,7 @@ def revoked(lab: Lab) -> Iterator[Told]:
 
 def main(names: Sequence[str]) -> int:
     wanted, told = names or list(EXPERIMENTS), list[Told]()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # whatever was started and set up is let go of
     with laboratory() as lab:
         for name in wanted:
             found = list(tried(lab, name))

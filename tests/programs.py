@@ -25,7 +25,7 @@ from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.ways import ActorWay
 from huizhen.site.folder import open_identity
 
-PATIENCE_S = 60.0  # what does not happen within it is a failure
+PATIENCE_S = 180.0  # what does not happen within it is a failure, on a busy machine too
 LOOK_S = 0.001
 CLI = "from huizhen.cli import main; main()"
 UNRULY = Path(__file__).with_name("unruly.py")

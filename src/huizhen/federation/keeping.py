@@ -26,7 +26,7 @@ def result_to(result: Result) -> dict[str, Any]:
 def result_from(value: Mapping[str, Any]) -> Result:
     """The result behind canonical values; mappings in the order that they had, sequences of facts as lists."""
     if not isinstance(value, Mapping):
-        raise TypeError("no mapping")
+        raise TypeError
     order = value["order"]
     kept: dict[str, Any] = {name: {key: value[name][key] for key in order[name]} for name in ORDERED}
     tables = {

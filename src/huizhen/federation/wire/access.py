@@ -29,6 +29,7 @@ FIRST_WAIT_S = 0.05
 LONGEST_WAIT_S = 2.0  # a hub that restarts has all its sites back within it; a site that is shut out asks no oftener
 PING_S = 10  # a line that fell silent is noticed within twice that
 DIAL_S = 5
+AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,9 +270,13 @@ def _told(callback: Callable[[], None] | None) -> Callable[[], Awaitable[None]]:
 
 
 async def _abandon(dial: asyncio.Future[None], client: Client) -> None:
-    dial.cancel()
-    await asyncio.gather(dial, return_exceptions=True)
+    """Ends an attempt to connect, again and again: the library swallows a cancellation while it closes what failed before."""
+    while not dial.done():
+        dial.cancel()
+        await asyncio.wait({dial}, timeout=AGAIN_S)
+    if not dial.cancelled():
+        dial.exception()  # it was told
     try:
-        await client.close()
-    except (NatsError, OSError):  # it never stood
+        await asyncio.wait_for(client.close(), DIAL_S)
+    except (NatsError, OSError):  # it never stood; or it cannot be closed in time, which is the system's to do then
         return

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import pytest
+from nats.aio.client import Client
 
 from hubs import PATIENCE_S, answering, connected, free_port, hub_at, running, site_of, until
 from huizhen import canonical
@@ -469,3 +470,24 @@ def test_an_access_shows_neither_seed_nor_token(east):
     shown = repr(east.access())
     assert east.access().token not in shown
     assert east.pair.seed() not in shown
+
+
+def test_an_attempt_that_swallows_its_cancellation_is_given_up_all_the_same(monkeypatch):
+    async def stubborn(self, *_, **__):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def nothing(self):
+        pass
+
+    monkeypatch.setattr(Client, "connect", stubborn)
+    monkeypatch.setattr(Client, "close", nothing)
+    access = Access(("tls://127.0.0.1:1",), AUTHORITY, new_pair("user"), "token", "east", "hz.inbox")
+
+    async def story():
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(FederationError, match="cannot be reached"):
+                await connect(access, timeout_s=0.05)
+
+    asyncio.run(story())
