@@ -2,8 +2,8 @@
 
     python respondents.py HUB-FOLDER DTYPE NUMBERS SITE-FOLDER...
 
-says `ready` when all are connected. Each site answers asks of the federation, and beside them plain NATS requests with as many bytes
-as were sent.
+says `ready` when all are connected. Each site answers asks of the federation, and beside them plain NATS requests, by as many bytes
+as came.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """The engine across hospitals: asks go out to all sites at once; replies are taken one site after the other, as they were asked.
 
 A large reply is announced, stays at its site and is pulled when its turn comes, while the one before it is added up: the hub holds
-two of them at most, however many sites there are.
+two of them at most, however many sites there are. Small ones are pulled as they are announced, so that sites with slow lines do not
+wait for each other.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any
 
 from huizhen.errors import FederationError, HuizhenError, Problem
@@ -17,6 +20,8 @@ from huizhen.federation.wire.loop import Loop
 from huizhen.federation.wire.post import Arrived, NoReply, Post
 
 __all__ = ["WireEngine"]
+
+AHEAD = 32 << 20  # bytes of replies that are pulled at once; a server lets 64 MB wait for one reader
 
 
 class WireEngine:
@@ -44,44 +49,77 @@ class WireEngine:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._keys)}")
             raise FederationError("A site is asked that is not here.", [problem])
         gone = self._gone()
-        arriving = {
-            site: self._loop.begin(self._post.ask(self._keys[site], "ask", ask_to(ask), timeout_s=deadline_s))
-            for site, ask in asks.items()
-            if site not in gone
-        }
-        return self._in_order(list(asks), arriving, gone)
+        coming = _Coming(self._loop, self._post, {site: Future() for site in asks if site not in gone})
+        asking = self._loop.begin(coming.ask_all({site: (self._keys[site], asks[site]) for site in coming.arriving}, deadline_s))
+        return _in_order(list(asks), coming, asking, gone)
 
-    def _in_order(
-        self, sites: list[str], arriving: Mapping[str, Future[Arrived]], gone: Mapping[str, str]
-    ) -> Iterator[tuple[str, Reply]]:
-        fetching = dict[str, Future[dict[str, Any]]]()
+    def close(self) -> None:
+        """The post and its loop belong to whoever made them."""
+
+
+def _in_order(sites: list[str], coming: _Coming, asking: Future[Any], gone: Mapping[str, str]) -> Iterator[tuple[str, Reply]]:
+    try:
+        for place, site in enumerate(sites):
+            reply = coming.reply(site) if site in coming.arriving else Failed(gone[site])
+            if place + 1 < len(sites):
+                coming.fetch_ahead(sites[place + 1])
+            yield site, reply
+            del reply  # it may be large, and the next one is on its way
+    finally:
+        asking.cancel()
+        coming.cancel()
+
+
+@dataclass(slots=True)
+class _Coming:
+    """The replies of one exchange.
+
+    Attributes:
+        arriving: each site's, announced or here.
+    """
+
+    loop: Loop
+    post: Post
+    arriving: Mapping[str, Future[Arrived]]
+    _room: int = AHEAD
+    _fetching: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)
+
+    async def ask_all(self, asks: Mapping[str, tuple[str, Ask]], deadline_s: float) -> None:
+        """All of them in one go: to hand each over to the loop by itself takes longer than to ask."""
+        await asyncio.gather(*(self._ask(self.arriving[site], *asked, deadline_s) for site, asked in asks.items()))
+
+    async def _ask(self, arriving: Future[Arrived], key: str, ask: Ask, deadline_s: float) -> None:
         try:
-            for place, site in enumerate(sites):
-                reply = self._reply(site, arriving[site], fetching) if site in arriving else Failed(gone[site])
-                if place + 1 < len(sites) and sites[place + 1] in arriving:
-                    self._fetch_ahead(sites[place + 1], arriving[sites[place + 1]], fetching)
-                yield site, reply
-                del reply  # it may be large, and the next one is on its way
-        finally:
-            for asked in arriving.values():
-                asked.cancel()
-            for fetched in fetching.values():
-                fetched.cancel()
+            arrived = await self.post.ask(key, "ask", ask_to(ask), timeout_s=deadline_s)
+            if not arrived.is_here and arrived.size <= self._room:
+                self._room -= arrived.size
+                await arrived.bring(self.post)
+            arriving.set_result(arrived)
+        except asyncio.CancelledError:
+            arriving.cancel()
+            raise
+        except Exception as error:
+            arriving.set_exception(error)
 
-    def _fetch_ahead(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> None:
+    def fetch_ahead(self, site: str) -> None:
         """While one reply is added up, the next one comes in, if it has been announced."""
-        if announced.done() and announced.exception() is None and not announced.result().is_here:
-            fetching[site] = self._loop.begin(announced.result().fetch(self._post))
+        announced = self.arriving.get(site)
+        if announced is None or not announced.done() or announced.exception() is not None or announced.result().is_here:
+            return
+        self._fetching[site] = self.loop.begin(announced.result().fetch(self.post))
 
-    def _reply(self, site: str, announced: Future[Arrived], fetching: dict[str, Future[dict[str, Any]]]) -> Reply:
+    def reply(self, site: str) -> Reply:
         try:
-            arrived = announced.result()
-            coming = fetching.pop(site, None)
-            return reply_from((coming or self._loop.begin(arrived.fetch(self._post))).result())
+            arrived = self.arriving[site].result()
+            if arrived.is_here:
+                return reply_from(arrived.take())
+            fetching = self._fetching.pop(site, None)
+            return reply_from((fetching or self.loop.begin(arrived.fetch(self.post))).result())
         except NoReply:
             return Silent()
         except HuizhenError as error:
             return Failed(error.message)
 
-    def close(self) -> None:
-        """The post and its loop belong to whoever made them."""
+    def cancel(self) -> None:
+        for fetching in self._fetching.values():
+            fetching.cancel()
