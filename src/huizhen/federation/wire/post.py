@@ -319,9 +319,10 @@ class Post:
 
     def _keep(self, peer: str, nonce: str, reply: Packed) -> None:
         self._given[peer, nonce] = reply
-        large = [key for key, each in self._given.items() if key[0] == peer and each.size > PIECE]
-        for key in large[:-KEPT_LARGE]:
-            self._given[key] = GONE
+        if reply.size > PIECE:
+            large = [key for key, each in self._given.items() if key[0] == peer and each.size > PIECE]
+            for key in large[:-KEPT_LARGE]:
+                self._given[key] = GONE
         while len(self._given) > KEPT:
             self._given.popitem(last=False)
 
