@@ -34,7 +34,7 @@ name = "{name}"
 [source.main]
 path = "{rows}"
 [policy]
-min_cell_count = 5
+min_cell_count = 1
 [accept]
 fitting = "accept"
 sums = ["plain", "masked"]
@@ -67,8 +67,8 @@ class Hospitals:
 
     def settle(self) -> None:
         """Until all programs rest: each site has a worker again that has loaded everything and waits."""
-        before, rests = _spent_s(self.programs), 0
-        while rests < 4:
+        before, rests, until = _spent_s(self.programs), 0, time.monotonic() + PATIENCE_S
+        while rests < 4 and time.monotonic() < until:
             time.sleep(0.25)
             now = _spent_s(self.programs)
             before, rests = now, rests + 1 if now - before < RESTS_S else 0

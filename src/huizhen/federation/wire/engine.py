@@ -8,6 +8,7 @@ wait for each other.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from typing import Any
 
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
-from huizhen.federation.wire.carried import ask_to, reply_from
+from huizhen.federation.wire.carried import UNTOLD, ask_to, reply_from
 from huizhen.federation.wire.loop import Loop
 from huizhen.federation.wire.post import Arrived, NoReply, Post
+from huizhen.privacy.release import Question
 
 __all__ = ["WireEngine"]
 
@@ -39,6 +41,7 @@ class WireEngine:
         self, loop: Loop, post: Post, keys: Mapping[str, str], gone: Callable[[], Mapping[str, str]] | None = None
     ) -> None:
         self._loop, self._post, self._keys, self._gone = loop, post, dict(keys), gone or dict
+        self._named: dict[str, tuple[str, Question]] = {}  # by site: the question of several stages that it was told last
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -49,7 +52,7 @@ class WireEngine:
             problem = Problem("roster", ", ".join(strangers), f"sites of this engine: {', '.join(self._keys)}")
             raise FederationError("A site is asked that is not here.", [problem])
         gone = self._gone()
-        coming = _Coming(self._loop, self._post, {site: Future() for site in asks if site not in gone})
+        coming = _Coming(self._loop, self._post, self._named, {site: Future() for site in asks if site not in gone})
         asking = self._loop.begin(coming.ask_all({site: (self._keys[site], asks[site]) for site in coming.arriving}, deadline_s))
         return _in_order(list(asks), coming, asking, gone)
 
@@ -75,22 +78,25 @@ class _Coming:
     """The replies of one exchange.
 
     Attributes:
+        named: the question that each site was told last, and its name.
         arriving: each site's, announced or here.
     """
 
     loop: Loop
     post: Post
+    named: dict[str, tuple[str, Question]]
     arriving: Mapping[str, Future[Arrived]]
     _room: int = AHEAD
     _fetching: dict[str, Future[dict[str, Any]]] = field(default_factory=dict)
 
     async def ask_all(self, asks: Mapping[str, tuple[str, Ask]], deadline_s: float) -> None:
         """All of them in one go: to hand each over to the loop by itself takes longer than to ask."""
-        await asyncio.gather(*(self._ask(self.arriving[site], *asked, deadline_s) for site, asked in asks.items()))
+        await asyncio.gather(*(self._ask(site, *asked, deadline_s) for site, asked in asks.items()))
 
-    async def _ask(self, arriving: Future[Arrived], key: str, ask: Ask, deadline_s: float) -> None:
+    async def _ask(self, site: str, key: str, ask: Ask, deadline_s: float) -> None:
+        arriving = self.arriving[site]
         try:
-            arrived = await self.post.ask(key, "ask", ask_to(ask), timeout_s=deadline_s)
+            arrived = await self._asked(site, key, ask, deadline_s)
             if not arrived.is_here and arrived.size <= self._room:
                 self._room -= arrived.size
                 await arrived.bring(self.post)
@@ -100,6 +106,20 @@ class _Coming:
             raise
         except Exception as error:
             arriving.set_exception(error)
+
+    async def _asked(self, site: str, key: str, ask: Ask, deadline_s: float) -> Arrived:
+        """Tells a question of several stages once: with the weights of a network it is all that is large in a stage."""
+        if ask.lane != "masked":
+            return await self.post.ask(key, "ask", ask_to(ask), timeout_s=deadline_s)
+        name, question = self.named.get(site, ("", None))
+        if question is ask.question:
+            arrived = await self.post.ask(key, "ask", ask_to(ask, named=name, told=True), timeout_s=deadline_s)
+            if arrived.peek("reply") != UNTOLD["reply"]:
+                return arrived
+        name = secrets.token_hex(8)
+        arrived = await self.post.ask(key, "ask", ask_to(ask, named=name), timeout_s=deadline_s)
+        self.named[site] = name, ask.question
+        return arrived
 
     def fetch_ahead(self, site: str) -> None:
         """While one reply is added up, the next one comes in, if it has been announced."""

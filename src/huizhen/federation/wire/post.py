@@ -83,6 +83,10 @@ class Arrived:
     def is_here(self) -> bool:
         return self._value is not None
 
+    def peek(self, name: str) -> Any:
+        """What a reply that is here holds under a name; None of one that has only been announced."""
+        return None if self._value is None else self._value.get(name)
+
     def take(self) -> dict[str, Any]:
         """The reply that has come; not kept, so taken once."""
         value, self._value = self._value, None

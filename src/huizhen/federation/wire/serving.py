@@ -1,4 +1,8 @@
-"""A site's end of the engine: asks that come over the post are answered one at a time."""
+"""A site's end of the engine: asks that come over the post are answered one at a time.
+
+The question of a sum in several stages is told once: the stages after the first name it. A site that does not know the name, for it
+was started anew, says so, and is told it again.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import Any
 
 from huizhen.errors import HuizhenError
 from huizhen.federation.rounds import Ask, Failed, Reply
-from huizhen.federation.wire.carried import ask_from, reply_to
+from huizhen.federation.wire.carried import UNTOLD, ask_from, name_in, reply_to
+from huizhen.privacy.release import Question
 
 __all__ = ["Serving"]
 
@@ -23,10 +28,16 @@ class Serving:
 
     def __init__(self, respond: Callable[[Ask], Reply], *, settle: Callable[[], None] | None = None) -> None:
         self._respond, self._settle, self._turn = respond, settle, threading.Lock()
+        self._told: tuple[str, Question | None] = "", None  # the last question that has a name
 
     def __call__(self, peer: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        ask = ask_from(body)
+        name, is_name_only = name_in(body)
         with self._turn:
+            kept = self._told[1] if is_name_only and name and name == self._told[0] else None
+            if is_name_only and kept is None:
+                return UNTOLD
+            ask = ask_from(body, kept)
+            self._told = (name, ask.question) if name else ("", None)
             return reply_to(self._settled(self._replied(ask)))
 
     def _replied(self, ask: Ask) -> Reply:
