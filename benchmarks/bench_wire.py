@@ -17,6 +17,8 @@ import pytest
 
 from hospitals import hospitals
 from huizhen.federation.rounds import Adding, Answered
+from links import why_not
+from wire_links import RATE, measure, show
 from wired import Wired, asks, wired
 
 STUDY = {"method": {"glm": {"formula": "smoker ~ age + lab + sex", "family": "binomial"}}}
@@ -97,6 +99,13 @@ def test_many_light_sites(tmp_path: Path) -> None:
         stayed = len(one_round(here, numbers, 20).rows)
     print(f"\n200 sites, {SMALL} numbers, a round ({load()}):")
     print(f"  {statistics.median(took):.3f} s, the longest {max(took):.3f} s   (bar: 2); connected at the end: {stayed}")
+
+
+@pytest.mark.benchmark(group="wire")
+def test_a_network_over_slow_lines() -> None:
+    if problem := why_not():
+        pytest.skip(f"{problem}; run it by itself: sudo python benchmarks/wire_links.py")
+    show(measure(RATE), RATE)
 
 
 def peak_from_now() -> int:

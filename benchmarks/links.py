@@ -1,6 +1,6 @@
 """Hospitals on slow lines: each in a network namespace, behind a veth pair whose both ends are shaped by tc's token bucket.
 
-    with links(["site-0", "site-1"], "100mbit"):    # as root
+    with links(["site-0", "site-1"], "100mbit", "100mbit"):    # as root
         subprocess.run(in_namespace("site-0", ["ping", "-c", "1", HUB]))
 
 The hub's namespace holds the other end of every line, and the address `HUB`, which all sites dial.
@@ -34,15 +34,15 @@ def why_not() -> str:
 
 
 @contextmanager
-def links(sites: Sequence[str], rate: str) -> Iterator[None]:
-    """A namespace for the hub and one for each site, with a line of this rate, both ways, between them."""
+def links(sites: Sequence[str], up: str, down: str) -> Iterator[None]:
+    """A namespace for the hub and one for each site, with a line of these rates, from the site and to it, between them."""
     try:
         for name in (CENTRE, *sites):
             _must(["ip", "netns", "add", f"{PREFIX}-{name}"])
             _must(_ip(name, "link", "set", "lo", "up"))
         _must(_ip(CENTRE, "addr", "add", f"{HUB}/32", "dev", "lo"))
         for place, site in enumerate(sites):
-            _line(place, site, rate)
+            _line(place, site, up, down)
         _until_up(len(sites))
         yield
     finally:
@@ -61,11 +61,11 @@ def sent(place: int) -> tuple[int, int]:
     return int((counted / "tx_bytes").read_text()), int((counted / "rx_bytes").read_text())
 
 
-def _line(place: int, site: str, rate: str) -> None:
+def _line(place: int, site: str, up: str, down: str) -> None:
     near, far, net = f"h{place}", f"s{place}", f"10.77.{place}"
     ends = ["ip", "link", "add", near, "netns", f"{PREFIX}-{CENTRE}", "type", "veth"]
     _must([*ends, "peer", "name", far, "netns", f"{PREFIX}-{site}"])
-    for name, device, host in ((CENTRE, near, 1), (site, far, 2)):
+    for name, device, host, rate in ((CENTRE, near, 1, down), (site, far, 2, up)):
         _must(_ip(name, "addr", "add", f"{net}.{host}/30", "dev", device))
         _must(_ip(name, "link", "set", device, "up"))
         shaped = ["tc", "qdisc", "add", "dev", device, "root", "tbf", "rate", rate, "burst", BURST, "latency", LATENCY]
