@@ -40,21 +40,21 @@ def huizhen(root: Path) -> list[float]:
 
 def flower(root: Path, programs: Path) -> list[float]:
     """Seconds of each round, as the app measures them."""
-    control, fleet, runtime = free_port(), free_port(), free_port()
+    port = free_port()
     home = root / "home"
     home.mkdir(parents=True)
     (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "here"\n[superlink.here]\naddress = "127.0.0.1:{control}"\ninsecure = true\n'
+        f'[superlink]\ndefault = "here"\n[superlink.here]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
     )
     environment = {**os.environ, "FLWR_HOME": str(home), "PATH": f"{programs}:{os.environ['PATH']}", "FLWR_TELEMETRY_ENABLED": "0"}
     environment.pop("PYTHONPATH", None)
     with ExitStack() as stack:
-        link = ["--insecure", "--control-api-address", f"127.0.0.1:{control}", "--fleet-api-address", f"127.0.0.1:{fleet}"]
-        _start(stack, root / "link.log", [str(programs / "flower-superlink"), *link, "--port", str(runtime)], environment)
+        link = ["--insecure", "--disable-runtime-dependency-installation", "--port", str(port)]
+        _start(stack, root / "link.log", [str(programs / "flower-superlink"), *link], environment)
         for place in range(SITES):
             rows = root / f"rows-{place}.csv"
             cross_entropy_rows(rows, place)
-            node = ["--insecure", "--superlink", f"127.0.0.1:{fleet}", "--port", str(free_port())]
+            node = ["--insecure", "--superlink", f"127.0.0.1:{port}", "--port", str(free_port())]
             node += ["--node-config", f'rows="{rows}"']
             _start(stack, root / f"node-{place}.log", [str(programs / "flower-supernode"), *node], environment)
         time.sleep(SETTLES_S)

@@ -64,11 +64,10 @@ def _figures(took: Took, before: tuple[int, int], after: tuple[int, int]) -> dic
 def measure(down: str) -> Mapping[str, Mapping[str, float]]:
     """Seconds of a round, and megabytes of the whole study down and up a line, by way."""
     names = [f"site-{place}" for place in range(SITES)]
+    told = {**os.environ, "HZ_LINKS": PREFIX, "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as root, links(names, RATE, down):
         again = in_namespace("hub", [sys.executable, __file__, root, *names])
-        done = subprocess.run(
-            again, stdout=subprocess.PIPE, env={**os.environ, "HZ_LINKS": PREFIX, "OMP_NUM_THREADS": "1"}, check=True
-        )
+        done = subprocess.run(again, stdout=subprocess.PIPE, env=told, check=True)
     found: Mapping[str, Mapping[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
