@@ -14,16 +14,29 @@ from huizhen.errors import FederationError, Problem
 from huizhen.federation.rounds import Answered, Ask, Box, Failed, Lane, Refused, Reply, Silent
 from huizhen.privacy.release import Answer, Part, Question
 
-__all__ = ["ask_from", "ask_to", "reply_from", "reply_to"]
+__all__ = ["UNTOLD", "ask_from", "ask_to", "name_in", "reply_from", "reply_to"]
 
+UNTOLD = {"reply": "untold"}  # a site's answer to a name that it does not know, or knows no more
 LANES = get_args(Lane)
 LONGEST = 4000  # characters of a reason or a name
 MOST = 10_000  # entries of a list that is not data
 T = TypeVar("T")
 
 
-def ask_to(ask: Ask) -> dict[str, Any]:
-    """What a message holds of an ask."""
+def ask_to(ask: Ask, *, named: str = "", told: bool = False) -> dict[str, Any]:
+    """What a message holds of an ask.
+
+    Args:
+        named: a name for its question, by which a later stage of the round can ask it again without telling it; "": none.
+        told: whether the site was told it under this name, so that the name is enough.
+    """
+    body = _ask_to(ask)
+    if told:
+        del body["question"]
+    return body | {"named": named} if named else body
+
+
+def _ask_to(ask: Ask) -> dict[str, Any]:
     question = ask.question
     return {
         "study": ask.study,
@@ -48,27 +61,33 @@ def ask_to(ask: Ask) -> dict[str, Any]:
     }
 
 
-def ask_from(told: Mapping[str, Any]) -> Ask:
+def name_in(told: Mapping[str, Any]) -> tuple[str, bool]:
+    """The name of an ask's question, "" for none; and whether the name is all there is.
+
+    Raises:
+        FederationError: neither question nor name are there.
+    """
+    body = _Told(_mapping(told), "ask")
+    return body.get("named", _text, ""), "question" not in told
+
+
+def ask_from(told: Mapping[str, Any], kept: Question | None = None) -> Ask:
     """The ask in a message.
+
+    Args:
+        kept: its question, where the message only names it.
 
     Raises:
         FederationError: it holds none.
     """
     with_question = _Told(_mapping(told), "ask")
-    question = _Told(_mapping(with_question.get("question", _mapping)), "question")
     return Ask(
         study=with_question.get("study", _text),
         run=with_question.get("run", _text),
         analysis=with_question.get("analysis", _text),
         round=with_question.get("round", _count),
         stage=with_question.get("stage", _text),
-        question=Question(
-            question.get("method", _text),
-            question.get("step", _text),
-            question.get("facts", _mapping),
-            question.get("variables", _texts),
-            question.get("degrees", _count),
-        ),
+        question=kept or _question_from(with_question.get("question", _mapping)),
         roster=with_question.get("roster", _texts),
         lane=with_question.get("lane", _lane),
         scope=with_question.get("scope", _text),
@@ -76,6 +95,17 @@ def ask_from(told: Mapping[str, Any]) -> Ask:
         notice=with_question.get("notice", _mapping),
         lineage=with_question.get("lineage", _text),
         seed=with_question.get("seed", _count),
+    )
+
+
+def _question_from(told: Mapping[str, Any]) -> Question:
+    question = _Told(told, "question")
+    return Question(
+        question.get("method", _text),
+        question.get("step", _text),
+        question.get("facts", _mapping),
+        question.get("variables", _texts),
+        question.get("degrees", _count),
     )
 
 

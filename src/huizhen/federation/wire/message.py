@@ -41,6 +41,7 @@ DEEPEST = 24  # mappings and lists inside each other
 PLACE = "\0array"  # the key that marks a place; no mapping of ours has it
 DTYPES = {name: np.dtype(name) for name in ("<f8", "<f4", "<i8", "<i4", "<i2", "|i1", "<u8", "<u4", "<u2", "|u1")}
 ZEROS = bytes(8)
+LEAVES = frozenset({type(None), bool, int, float, str, bytes})  # what holds neither arrays nor anything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,9 @@ def _set_aside(value: Any, arrays: list[NDArray[Any]]) -> Any:
     if isinstance(value, Mapping):
         if PLACE in value:
             raise TypeError("a mapping that would be taken for an array")
-        return {key: _set_aside(inner, arrays) for key, inner in value.items()}
+        return {key: inner if type(inner) in LEAVES else _set_aside(inner, arrays) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_set_aside(inner, arrays) for inner in value]
+        return [inner if type(inner) in LEAVES else _set_aside(inner, arrays) for inner in value]
     return value
 
 
@@ -151,7 +152,7 @@ class _Reader:
             self._begins[number] = ends
             ends += sizes[number] + (-sizes[number] % 8)
         self.read_all = ends == len(self._behind)
-        return self._replaced(value) if self.read_all else None
+        return self._replaced(value) if sizes and self.read_all else value
 
     def _measure(self, value: Any, deep: int, sizes: dict[int, int]) -> None:
         if deep < 0:
@@ -167,7 +168,8 @@ class _Reader:
         elif not isinstance(value, list):
             return
         for inner in value:
-            self._measure(inner, deep - 1, sizes)
+            if type(inner) not in LEAVES:
+                self._measure(inner, deep - 1, sizes)
 
     def _replaced(self, value: Any) -> Any:
         if isinstance(value, dict):

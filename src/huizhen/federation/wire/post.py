@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+import numpy as np
 from nats.errors import Error as NatsError
+from numpy.typing import NDArray
 
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.wire.message import Packed, pack, unpack
@@ -37,7 +39,6 @@ PIECE = 1 << 20  # bytes that travel in one message; below what a NATS server le
 WINDOW = 4  # pieces asked for at once
 KEPT, KEPT_LARGE = 256, 8  # replies kept for a peer, and of those how many large ones that it has not pulled yet
 AT_ONCE = 64  # requests of a peer that are worked on; one more is dropped, and comes again
-STEP = 64 << 20  # bytes by which the memory of what is pulled grows
 LARGEST = 4 << 30
 Handler = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 Which = Literal["ask", "reply"]
@@ -57,7 +58,8 @@ class Patience:
 
     Attributes:
         again_s: a request is repeated after this, then after twice that, up to `seldom_s`.
-        piece_s: a piece is asked for again after this; without one for `given_up_s` it is given up.
+        piece_s: a piece is asked for again after this, if no other piece of its message came meanwhile; without any for
+            `given_up_s` the message is given up.
     """
 
     again_s: float = 0.5
@@ -92,15 +94,28 @@ class Arrived:
     def is_here(self) -> bool:
         return self._value is not None
 
+    def peek(self, name: str) -> Any:
+        """What a reply that is here holds under a name; None of one that has only been announced."""
+        return None if self._value is None else self._value.get(name)
+
+    def take(self) -> dict[str, Any]:
+        """The reply that has come; not kept, so taken once."""
+        value, self._value = self._value, None
+        assert value is not None
+        return value
+
+    async def bring(self, post: Post, *, within_s: float | None = None) -> None:
+        """Pulls it where it has only been announced, so that it is here; raises as `fetch`."""
+        self._value = await self.fetch(post, within_s=within_s)
+
     async def fetch(self, post: Post, *, within_s: float | None = None) -> dict[str, Any]:
         """The reply, pulled where it has only been announced; not kept, so fetched once.
 
         Raises:
             NoReply: it is not here within that time, or no piece came for long.
         """
-        value, self._value = self._value, None
-        if value is not None:
-            return value
+        if self.is_here:
+            return self.take()
         try:
             async with asyncio.timeout(within_s):
                 return _opened(await post.pulled(self._peer, "reply", self._nonce, self.size))
@@ -111,12 +126,36 @@ class Arrived:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request of ours that has no reply yet."""
+    """A request of ours that has no reply yet: `stir` wakes whoever waits, to take what came or to send it again."""
 
     sent: Packed
-    replied: asyncio.Future[Arrived]
-    nudged: asyncio.Event = field(default_factory=asyncio.Event)
+    came: Arrived | FederationError | None = None
     is_worked_on: bool = False
+    _stirred: asyncio.Future[None] | None = None
+
+    def stir(self) -> None:
+        if self._stirred is not None and not self._stirred.done():
+            self._stirred.set_result(None)
+
+    async def rest(self, at_most_s: float) -> None:
+        """Until it is stirred, or so long; neither task nor lock, for there is one of these in every round of every site."""
+        loop = asyncio.get_running_loop()
+        self._stirred = loop.create_future()
+        late = loop.call_later(at_most_s, self.stir)
+        try:
+            await self._stirred
+        finally:
+            late.cancel()
+            self._stirred = None
+
+
+@dataclass(slots=True)
+class _Pulling:
+    """A message that is pulled: what came of it last, so that a slow line is not asked again for what is on its way."""
+
+    whole: NDArray[np.uint8]
+    came_s: float
+    pieces: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
 
 
 class Post:
@@ -147,7 +186,7 @@ class Post:
         self._waiting: dict[tuple[str, str], _Waiting] = {}
         self._at_work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._given: dict[str, OrderedDict[str, Packed]] = {}  # by peer, the oldest first
-        self._pieces: dict[tuple[str, str, str, int], asyncio.Future[bytes]] = {}
+        self._pulls: dict[tuple[str, str, str], _Pulling] = {}
 
     async def open(self) -> None:
         """Begins to listen."""
@@ -161,7 +200,7 @@ class Post:
     def nudge(self) -> None:
         """The connection is back: all that waits is sent again at once."""
         for waiting in self._waiting.values():
-            waiting.nudged.set()
+            waiting.stir()
 
     # --- asking ----------------------------------------------------------------------------------------------------------
 
@@ -173,7 +212,7 @@ class Post:
             FederationError: the peer says why not, or its reply cannot be read.
         """
         nonce = secrets.token_hex(16)
-        waiting = _Waiting(pack({"verb": verb, "body": body}), asyncio.get_running_loop().create_future())
+        waiting = _Waiting(pack({"verb": verb, "body": body}))
         self._waiting[peer, nonce] = waiting
         try:
             async with asyncio.timeout(timeout_s):
@@ -191,17 +230,15 @@ class Post:
         interval = patience.again_s
         while True:
             await self._send(peer, "ask", nonce, waiting.sent)
-            waiting.nudged.clear()
-            nudged = asyncio.ensure_future(waiting.nudged.wait())
-            try:
-                await asyncio.wait((waiting.replied, nudged), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                nudged.cancel()
-            if waiting.replied.done():
-                return waiting.replied.result()
+            if waiting.came is None:
+                await waiting.rest(interval)
+            if isinstance(waiting.came, FederationError):
+                raise waiting.came
+            if waiting.came is not None:
+                return waiting.came
             interval = patience.seldom_s if waiting.is_worked_on else min(2 * interval, patience.seldom_s)
 
-    async def pulled(self, peer: str, which: Which, nonce: str, size: int) -> bytearray:
+    async def pulled(self, peer: str, which: Which, nonce: str, size: int) -> memoryview:
         """All pieces of an announced message.
 
         Raises:
@@ -212,37 +249,45 @@ class Post:
             raise FederationError(
                 "A message is too large.", [Problem("message", f"{size} bytes", f"at most {most} bytes, as set here")]
             )
-        whole, places = bytearray(), iter(range(0, size, PIECE))
-        pulling = [asyncio.create_task(self._pull_some(peer, which, nonce, places, whole, size)) for _ in range(WINDOW)]
+        # Not cleared: every byte is written over, and pages that no piece has reached yet take no memory.
+        pulling = _Pulling(np.empty(size, np.uint8), asyncio.get_running_loop().time())
+        self._pulls[peer, which, nonce] = pulling
+        places = iter(range(0, size, PIECE))
+        some = [asyncio.create_task(self._pull_some(peer, which, nonce, places, pulling)) for _ in range(WINDOW)]
         try:
-            await asyncio.gather(*pulling)
+            await asyncio.gather(*some)
         finally:
-            for each in pulling:
+            for each in some:
                 each.cancel()
-            await asyncio.gather(*pulling, return_exceptions=True)
+            await asyncio.gather(*some, return_exceptions=True)
+            del self._pulls[peer, which, nonce]
         await self._publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
-        return whole
+        return pulling.whole.data
 
-    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, whole: bytearray, size: int) -> None:
+    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, pulling: _Pulling) -> None:
+        whole = pulling.whole.data
         for first in places:
-            piece = await self._piece(peer, which, nonce, first)
-            if len(piece) != min(PIECE, size - first):
+            piece = await self._piece(peer, which, nonce, first, pulling)
+            if len(piece) != min(PIECE, len(whole) - first):
                 raise FederationError("A message cannot be read.", [Problem("piece", f"{len(piece)} bytes", "a whole piece")])
-            if len(whole) < first + len(piece):
-                whole.extend(bytes(min(size, first + STEP) - len(whole)))
             whole[first : first + len(piece)] = piece
 
-    async def _piece(self, peer: str, which: Which, nonce: str, first: int) -> bytes:
-        place = (peer, which, nonce, first)
-        arriving = self._pieces[place] = asyncio.get_running_loop().create_future()
+    async def _piece(self, peer: str, which: Which, nonce: str, first: int, pulling: _Pulling) -> bytes:
+        loop, patience = asyncio.get_running_loop(), self._patience
+        arriving: asyncio.Future[bytes] = loop.create_future()
+        pulling.pieces[first] = arriving
         try:
-            for _ in range(int(self._patience.given_up_s / self._patience.piece_s)):
+            while loop.time() - pulling.came_s < patience.given_up_s:
                 await self._publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
-                with suppress(TimeoutError):
-                    return await asyncio.wait_for(asyncio.shield(arriving), self._patience.piece_s)
+                asked_s = loop.time()
+                # Pieces come in the order in which they were wanted: while others come, this one is on its way.
+                while (left_s := max(asked_s, pulling.came_s) + patience.piece_s - loop.time()) > 0:
+                    await asyncio.wait((arriving,), timeout=left_s)
+                    if arriving.done():
+                        return arriving.result()
             raise NoReply("no reply before the deadline", [Problem("a piece of a message", "nothing", "the rest of it")])
         finally:
-            del self._pieces[place]
+            del pulling.pieces[first]
 
     async def close(self) -> None:
         """Ends what is being answered."""
@@ -267,9 +312,7 @@ class Post:
             elif tail[0] == "done" and len(tail) == 3 and tail[2] in self._given.get(peer, ()) and tail[1] == "reply":
                 self._given[peer][tail[2]] = GONE
             elif tail[0] == "piece" and len(tail) == 4:
-                arriving = self._pieces.get((peer, tail[1], tail[2], int(tail[3])))
-                if arriving is not None and not arriving.done():
-                    arriving.set_result(message.data)
+                self._on_piece(peer, tail[1], tail[2], int(tail[3]), message.data)
 
     async def _on_ask(self, peer: str, nonce: str, data: bytes) -> None:
         if (given := self._given_to(peer, nonce)) is not None:
@@ -306,8 +349,9 @@ class Post:
     def _keep(self, peer: str, nonce: str, reply: Packed) -> None:
         given = self._given.setdefault(peer, OrderedDict())
         given[nonce] = reply
-        for large in [key for key, each in given.items() if each.size > PIECE][:-KEPT_LARGE]:
-            given[large] = GONE
+        if reply.size > PIECE:
+            for large in [key for key, each in given.items() if each.size > PIECE][:-KEPT_LARGE]:
+                given[large] = GONE
         while len(given) > KEPT:
             given.popitem(last=False)
 
@@ -316,16 +360,22 @@ class Post:
 
     def _on_reply(self, peer: str, nonce: str, data: bytes) -> None:
         waiting = self._waiting.get((peer, nonce))
-        if waiting is None or waiting.replied.done():
+        if waiting is None or waiting.came is not None:
             return
         try:
             told = unpack(data)
             size = told.get("announced")
-            arrived = Arrived(len(data), peer, nonce, _body(told)) if size is None else Arrived(_size(size), peer, nonce, None)
+            waiting.came = Arrived(len(data), peer, nonce, _body(told)) if size is None else Arrived(_size(size), peer, nonce, None)
         except FederationError as error:
-            waiting.replied.set_exception(error)
-        else:
-            waiting.replied.set_result(arrived)
+            waiting.came = error
+        waiting.stir()
+
+    def _on_piece(self, peer: str, which: str, nonce: str, first: int, piece: bytes) -> None:
+        pulling = self._pulls.get((peer, which, nonce))
+        arriving = None if pulling is None else pulling.pieces.get(first)
+        if pulling is not None and arriving is not None and not arriving.done():
+            pulling.came_s = asyncio.get_running_loop().time()
+            arriving.set_result(piece)
 
     async def _on_want(self, peer: str, which: str, nonce: str, first: int) -> None:
         waiting = self._waiting.get((peer, nonce))
@@ -344,7 +394,7 @@ class Post:
         await self._publish(f"{self._way.out(peer)}.{which}.{nonce}", packed.whole())
 
 
-def _opened(whole: bytearray) -> dict[str, Any]:
+def _opened(whole: memoryview) -> dict[str, Any]:
     told = unpack(whole)
     return _body(told) if "verb" not in told else told
 

@@ -15,6 +15,7 @@ from nats.aio.transport import TcpTransport
 
 __all__ = ["InsecureServer", "ProxyRefused", "TlsTransport"]
 
+AT_ONCE = 1 << 20  # bytes that are read in one step, as many as a message has
 LONGEST_HEAD = 16_384  # bytes of a proxy's answer
 
 
@@ -54,7 +55,7 @@ class TlsTransport(TcpTransport):
     ) -> None:
         assert self._io_writer is not None
         # A reader of its own: bytes that came before TLS are not read as if they had come within it.
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(limit=AT_ONCE)
         protocol = _WithinTls(reader)
         loop = asyncio.get_running_loop()
         host = uri if isinstance(uri, str) else uri.hostname
@@ -64,6 +65,11 @@ class TlsTransport(TcpTransport):
             raise ConnectionAbortedError
         self._io_reader, self._io_writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
         self._secure = True
+
+    async def read(self, buffer_size: int) -> bytes:
+        """All that has come; the client's own 32 KiB at a time would cost a large message thousands of steps."""
+        assert self._io_reader is not None
+        return await self._io_reader.read(AT_ONCE)
 
     def write(self, payload: bytes) -> Any:
         if not self._secure:

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -34,6 +34,7 @@ def same(one, other) -> bool:
     return type(one) is type(other) and one == other
 
 
+@settings(deadline=None)  # how long it takes says how busy the machine is
 @given(VALUES, st.integers(1, 500))
 def test_what_is_packed_comes_back_whole_and_in_pieces(value, size):
     packed = pack(value)
@@ -59,12 +60,14 @@ def is_read_or_refused(message) -> bool:
         return bool(error.problems)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_noise_is_no_message(noise):
     for message in (noise, b"HZ\x01\x00" + struct.pack("<I", max(len(noise) - 8, 0)) + noise):
         assert is_read_or_refused(message)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_message_with_a_changed_byte_is_refused_or_another_message(data):
     whole = bytearray(pack({"weights": np.arange(2000.0), "round": 3, "names": ["a", "b"]}).whole())

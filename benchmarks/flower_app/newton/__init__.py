@@ -1,0 +1,1 @@
+"""A logistic regression by Newton's steps, as a Flower app."""
