@@ -337,7 +337,7 @@ def publish(bus, subject, payload):
 @given(verb=st.sampled_from(VERBS), body=st.dictionaries(st.text(max_size=8), bodies, max_size=4))
 def test_whatever_a_body_holds_the_site_says_why_not_and_goes_on(place, foul, verb, body):
     told = said_by(lambda: foul.bus.ask(verb, body, peer=place.folders["west"].pair.public))
-    assert verb == "news" or isinstance(told, FederationError) or told.get("reply") == "failed"
+    assert verb == "news" or isinstance(told, FederationError) or told.get("reply") in ("failed", "untold")
 
 
 @settings(max_examples=40, **LOOSE)
