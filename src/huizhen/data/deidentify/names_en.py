@@ -1,0 +1,115 @@
+"""English names in reports: capitalised words behind a title, a label or a relative, before a degree or an age, or with a common given name.
+
+An eponym (Parkinson disease, Foley catheter) is a name of nobody here: what follows it tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from huizhen.data.deidentify.spans import Span
+
+__all__ = ["GIVEN", "SURNAMES", "names_en"]
+
+GIVEN = frozenset(
+    """James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph Jessica Thomas Sarah Charles Karen
+    Christopher Lisa Daniel Nancy Matthew Betty Anthony Margaret Mark Sandra Donald Ashley Steven Kimberly Paul Emily Andrew Donna Joshua Michelle Kenneth
+    Carol Kevin Amanda Brian Dorothy George Melissa Edward Deborah Ronald Stephanie Timothy Rebecca Jason Sharon Jeffrey Laura Ryan Cynthia Jacob Kathleen
+    Gary Amy Nicholas Angela Eric Shirley Jonathan Anna Stephen Brenda Larry Pamela Justin Emma Scott Nicole Brandon Helen Benjamin Samantha Samuel
+    Katherine Gregory Christine Frank Debra Alexander Rachel Raymond Carolyn Patrick Janet Jack Catherine Dennis Maria Jerry Heather Maria Jose Juan Carlos
+    Wei Ming Hui Jing Yan Li Fang Hong Jun Lei Mohammed Ahmed Fatima Ali""".split()
+)
+SURNAMES = frozenset(
+    """Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson Anderson Thomas Taylor Moore Jackson Martin
+    Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson Walker Young Allen King Wright Scott Torres Nguyen Hill Flores Green Adams Nelson
+    Baker Hall Rivera Campbell Mitchell Carter Roberts Wang Zhang Liu Chen Yang Huang Zhao Wu Zhou Xu Sun Zhu Kim Park Patel Singh Khan""".split()
+)
+# Capitalised words that begin sentences or lines, or stand beside names, and are none.
+NO_NAME = frozenset(
+    """The A An He She They We I It This That These Those There His Her Their Our My No Not And Or But With Without For From To In On At By Of As If When While After
+    Before During Since Please Thank Thanks Dear Sincerely Regards Yours Patient Patients Name History Past Medical Surgical Family Social Physical Exam
+    Examination Findings Impression Assessment Plan Diagnosis Diagnoses Admission Discharge Date Time Sex Male Female Age Address Phone Tel Telephone Fax Email
+    Home Cell Mobile Room Bed Ward Unit Floor Hospital Clinic Center Centre Department Medicine Surgery Emergency Radiology Pathology Oncology Cardiology
+    Neurology Pediatrics Psychiatry Nursing Note Notes Report Summary Letter Operative Progress Consultation Attending Resident Physician Surgeon Doctor
+    Nurse Assistant Anesthesiologist Anesthesia Radiologist Pathologist Technologist Provider Referring Primary Care Next Contact Kin Guardian Medications Medication Allergies
+    Labs Laboratory Vital Signs Blood Pressure Heart Rate Temperature Chest Abdomen Head Neck Lung Liver Kidney Brain Spine CT MRI PET ECG EKG XR US Right Left Upper Lower
+    Accession MRN DOB SSN ID Account Number Lot NDC Reviewed Dictated Signed Electronically Transcribed Verified Approved Received Admitted Discharged Seen
+    Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December
+    Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec MD DO PhD RN NP PA MBBS FRCP BP HR RR INR Yes None Unknown Denies Reports States Normal Negative Positive
+    Street Avenue Road Lane Drive Court Mr Mrs Ms Miss Dr Prof Status Post Reason Indication Technique Comparison Specimen Gross Microscopic Clinical Information
+    New York City County State University Institute College School Health System Services Service Team Both All Any Each Review Follow Follow-up Continue Start Stop""".split()
+)
+THINGS = (
+    r"(?:disease|syndrome|sign|signs|lymphoma|catheter|procedure|incision|palsy|esophagus|oesophagus|tumou?r|sarcoma|cell|cells|score|scale|criteria|classification|class|grade|stage|index|test|"
+    r"reflex|maneuver|manoeuvre|fracture|contracture|hernia|node|nodes|line|tube|drain|clamp|stain|body|bodies|duct|gland|nodule|nodules|murmur|phenomenon|triad|law|formula|equation|"
+    r"curve|method|model|repair|operation|position|point|angle|ligament|artery|vein|canal|space|pouch|fascia|muscle|tendon|nerve|ganglion|lobe|fissure|dementia|thyroiditis|"
+    r"anemia|an[ae]emia|ulcer|esophagitis|arthropathy|neuropathy|chorea|ataxia|infarct|type|virus|bacillus|agar|solution|mg|mcg|ml|tablet|tablets|capsule|capsules|units?)\b"
+)
+WORD = r"[A-Z][a-zà-öø-ÿ]+(?:['’][A-Z]?[a-z]+)?(?:-[A-Z][a-zà-öø-ÿ]+)?|[A-Z]['’][A-Z][a-z]+|Ma?c[A-Z][a-z]+|[A-Z]{3,}(?:-[A-Z]{2,})?"
+FULL = rf"(?:{WORD}|[A-Z]\.)(?:[ \t](?:{WORD}|[A-Z]\.|[A-Z](?=[ \t][A-Z][a-z])|van|von|der|den|de|del|la|da|di|bin|al)){{0,4}}(?:,[ \t](?:{WORD})(?:[ \t][A-Z]\.?)?(?=[ \t]*(?:\n|$|  )))?"
+NAME = re.compile(FULL)
+TITLE = re.compile(r"\b(?:Dr|Drs|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Nurse|Sister|Rev)\b\.?[ \t]+")
+LABEL = re.compile(
+    r"\b(?i:patient(?:['’]s)? name|name of patient|full name|(?:last|first|given|family|maiden) name|name|patient|pt|attending(?: physician)?|surgeon|(?:first |second )?assistant|an[a]?esthesiologist|anesthetist|radiologist|"
+    r"pathologist|cardiologist|oncologist|(?:referring |primary care |ordering |consulting |treating )?(?:physician|provider|doctor|clinician)|consultant|resident|fellow|intern|nurse|technologist|technician|therapist|"
+    r"pharmacist|interpreter|author|witness|pcp|cc|next of kin|emergency contact|contact(?: person)?|guardian|spouse|parent|caregiver|subject|operator|scribe|reader|relative|informant)[ \t]*(?:\(s\))?[ \t]*:[ \t]*"
+)
+CUE = re.compile(
+    r"\b(?i:(?:dictated|(?:electronically |digitally )?signed|reported|reviewed|verified|approved|transcribed|performed|prepared|authored|interpreted|read|seen|examined|referred|ordered|administered|witnessed|accompanied|brought in) by|"
+    r"(?:spoke|discussed|reviewed|met|talked) with|under the care of|care of|attn|dear|sincerely,|regards,|yours truly,|yours sincerely,|yours faithfully,|(?:summary|note|report|letter|visit) for|named|called|"
+    r"(?:patient|pt)['’]?s? name is|(?:the )?patient,|"
+    r"(?:daughter|son|wife|husband|mother|father|sister|brother|spouse|partner|fianc[eé]e?|friend|neighbou?r|aunt|uncle|niece|nephew|cousin|grandson|granddaughter|grandmother|grandfather|caregiver|roommate|guardian|colleague),?)"
+    r"[ \t]*:?\s{0,3}"
+)
+BEHIND = re.compile(
+    rf"(?P<name>{FULL})(?=,?[ \t](?:MD|M\.D\.|DO|D\.O\.|PhD|Ph\.D\.|RN|R\.N\.|NP|PA-C|MBBS|FRCP|FACS|CRNA|LPN)\b|,?[ \t](?:is |was )?(?:a|an)[ \t]\d{{1,3}}[- ](?:year|yr|y/?o|month|day)|,?[ \t]\(?(?:DOB|MRN|born)\b|,[ \t]\d{{1,3}}[ \t]?(?:M|F|y/?o|years)\b)"
+)
+LISTED = re.compile(rf"\b(?:{'|'.join(sorted(GIVEN))})(?:[ \t][A-Z]\.?)?[ \t](?:{WORD})")
+REVERSED = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]{2,})?,[ \t][A-Z]{2,}(?:[ \t][A-Z]\.?)?(?=[ \t]{2,}|\n|$|[ \t](?:MRN|DOB))")
+THING = re.compile(rf"(?:['’]s?)?[- ]{THINGS}|-(?:Pugh|Barr|Hodgkin)")
+
+
+def names_en(text: str) -> Iterator[Span]:
+    """Names by their places, then every other place where one of them, or one of its words, stands."""
+    found = {span for span in _by_place(text) if span.begins < span.ends}
+    yield from found
+    words = {word for span in found for word in re.findall(WORD, text[span.begins : span.ends]) if len(word) > 2 and word not in NO_NAME}
+    for word in words:
+        for again in re.finditer(rf"(?<![\w@.]){re.escape(word)}(?![\w@])", text):
+            if not THING.match(text, again.end()):
+                yield Span(again.start(), again.end(), "name", 1)
+
+
+def _by_place(text: str) -> Iterator[Span]:
+    for pattern in (TITLE, LABEL, CUE):
+        for cue in pattern.finditer(text):
+            after = TITLE.match(text, cue.end())
+            begins = after.end() if after else cue.end()
+            name = NAME.match(text, begins)
+            if name:
+                yield _trimmed(text, begins, name.end(), alone=pattern is not CUE or after is not None)
+    for found in BEHIND.finditer(text):
+        yield _trimmed(text, *found.span("name"), alone=True)
+    for found in LISTED.finditer(text):
+        yield _trimmed(text, found.start(), found.end(), alone=False)
+    for found in REVERSED.finditer(text):
+        yield Span(found.start(), found.end(), "name", 2)
+
+
+def _trimmed(text: str, begins: int, ends: int, *, alone: bool) -> Span:
+    """The name without words that are none at either end; empty where nothing, or an eponym, is left."""
+    words = [(found.start() + begins, found.end() + begins) for found in re.finditer(r"\S+", text[begins:ends])]
+    while words and text[slice(*words[0])].strip(".,") in NO_NAME:
+        words.pop(0)
+    for at, (start, end) in enumerate(words):
+        if text[start:end].strip(".,") in NO_NAME:
+            words = words[:at]
+            break
+    if not words or THING.match(text, words[-1][1]):
+        return Span(begins, begins, "name")
+    single = text[slice(*words[0])].strip(".,")
+    if len(words) == 1 and not alone and single not in GIVEN | SURNAMES and THING.match(text, words[0][1]):
+        return Span(begins, begins, "name")
+    last = words[-1][1]
+    return Span(words[0][0], last - (text[last - 1] == "," or (text[last - 1] == "." and last - words[-1][0] > 2)), "name", 2)

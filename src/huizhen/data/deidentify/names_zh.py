@@ -1,0 +1,151 @@
+"""Chinese names in reports: by the word before them, by the title or the sex behind them; by surname alone hardly ever.
+
+A surname is the first character of many ordinary words (白血病, 黄疸, 高热), so that a list of surnames finds more words than people. What tells a
+name is where it stands. The list only helps to decide how long a name is, and where the place is doubtful; a rare surname is found by its
+place. A name once found is looked for in the whole report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from huizhen.data.deidentify.spans import Span
+
+__all__ = ["DOUBLE", "SURNAMES", "names_zh"]
+
+HAN = re.compile(r"[\u4e00-\u9fff\u3400-\u4dbf]")
+# The commonest surnames of the census (Ministry of Public Security, yearly reports), and double ones.
+SURNAMES = frozenset(
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦"
+    "邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤常温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕"
+    "单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳欧管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和"
+)
+DOUBLE = frozenset(["欧阳", "上官", "司马", "诸葛", "东方", "皇甫", "尉迟", "慕容", "令狐", "司徒", "夏侯", "长孙", "宇文", "轩辕", "南宫", "端木", "百里", "呼延", "东郭", "西门"])
+
+# Characters of the ward and of grammar that stand in hardly any name.
+NEVER = frozenset(
+    "的了是不无未否已诉述称或及被把将其此该每各某们呢吗吧啊也都很更最较再又就才只还即且但而若则因患者病症痛疼炎癌瘤药剂血尿便肿胀呕吐泻喘咳痰热烧疹痒肢腹胸肺肝肾脾胃肠脑颈腰腿脚"
+    "膝髋骨折伤术检查验治疗诊断院科室床医师护士嘱给予静滴注射服片粒次型期级性状态既往史过敏入出转住送收听触叩闻食睡眠昏醒拒签字知情同意要求表示告电话号码年月日时分岁男女"
+    "今昨晨晚前后上下左右内外侧部位区约示见考虑支持随访复记录报告审核主任副职称您我你他她它谁哪这那什么怎样对从向往到在把"
+)
+# Characters with which a name of a rare surname does not begin: verbs, numbers, words of grammar.
+NOT_FIRST = NEVER | frozenset(
+    "有自曾现神意一二三四五六七八九十两双多少数饮精大小体反持突活平卧半端坐能可仍需应拟行做取用使以为与和于由经至来去回带陪代说讲问答看站走跑吃喝死亡健存活离婚未已丧独同共互相配合照顾负责"
+    "处理执行完成进开关停加减增换改继续坚持保持维持注意避免禁忌好坏差佳清楚明显轻重缓急良恶正常异阴阳高低快慢长短新旧父母子儿丈夫妻兄弟姐妹祖孙亲属友邻均等之本再系称叫名姓"
+    "接受放弃按遵照据根据鉴于通过利用采用选择比如例如即指生活工作个人家属生命提目头面皮肤瞳四呼心律步语言肌腱巴伴全局发"
+)
+FIRSTS = SURNAMES | {double[0] for double in DOUBLE}
+
+PERSON = "患者|病人|患儿|伤者|产妇|孕妇|受试者|死者|受检者|被鉴定人"
+KIN = (
+    "父亲|母亲|丈夫|妻子|配偶|爱人|儿子|女儿|儿媳|女婿|其父|其母|其子|其女|其妻|其夫|哥哥|弟弟|姐姐|妹妹|大哥|二哥|外孙|孙子|孙女|侄子|同事|同学|邻居|朋友|室友|家属|家长|亲属|"
+    "保姆|护工|监护人|陪护|陪护人|陪同人员?|随行人员?|联系人|代理人|委托人|受托人|见证人|接听者|来电者|知情人|本人|申请人|当事人"
+)
+STAFF = (
+    "医师|医生|大夫|护士长?|技师|药师|教授|主任|院长|术者|主刀|助手|一助|二助|麻醉师|记录者|记录人|报告者|报告人|审核者|审核人|检查者|操作者|书写者|采集者|签名|签字|签章|签署人?|姓名|"
+    "负责人|经办人|送检者|会诊者|阅片者|指导者|咨询师|治疗师|研究者|研究员|录入员|核对者|核对人|值班者"
+)
+JOINT = r"(?:\s*[:：]\s*|[ \t　]+|为|是|系|叫|名叫|自称|（|\()?\s*"
+LABEL = re.compile(rf"(?:[\u4e00-\u9fff]{{0,6}}(?:{PERSON}|{KIN}|{STAFF}|员|者|人)(?:签名|签字|姓名)?)[ \t　]*[:：][ \t　]*")
+CUE = re.compile(rf"(?:{STAFF}|{KIN}){JOINT}")
+WEAK = re.compile(rf"(?:{PERSON})(?:姓名|名叫|名)?[ \t　]*")
+ASIDE = re.compile(r"[ \t　]{2,}|[，。；、,;.:：！？!?（）()\[\]【】“”\"'《》<>/\n\r\t　 \d]|$")
+AFTER = re.compile(
+    r"因|于|自|诉|称|主诉|男|女|性别|年龄|入院|来院|来我|在|及|和|与|等|系|为|的|已|将|到|到|至|向|对|被|送|说|认为|建议|指出|指示|补充|查房|会诊|阅片|签字|签名|陪同|陪伴|陪护|代诉|代述|表示|要求|遵|执行|"
+    r"给予|予|行|拟|今|昨|从|由|经|曾|现|同意|拒绝|主刀|主持|汇报|接诊|首诊|电话|联系|告知|请|复诊|术后|术前|随访|住院|门诊|出院|转|死亡|医师|医生|大夫|护士|主任|副主任|教授|先生|女士|同志|小姐|院长|技师|老师|家属"
+)
+TITLE = re.compile(
+    r"(?:副主任|主任|主治|住院|副|总)?(?:医师|医生|大夫|药师|技师|护师)|护士长?|教授|副教授|主任|院长|先生|女士|小姐|同志|老师|阿姨|师傅|大爷|大妈|主刀|查房"
+)
+BEFORE = re.compile(r"(?:[\s，。；、,;.:：！？（(“”\"】]|今日|昨日|今晨|今天|昨天|上午|下午|晚间|科|室|院|由|请|经|与|和|及|同|找|向|被|对|随|据|系|为|遵|邀|受|\d|[a-zA-Z])$")
+SEX = re.compile(r"[ \t　]*[，,、（(]?[ \t　]*(?:男|女)(?:性|[，,。；、 ）)]|$)")
+NO_NAME = frozenset(
+    [
+        "本人", "不详", "同上", "父子", "母子", "父女", "母女", "夫妻", "兄弟", "姐妹", "亲属", "朋友", "同事", "无名氏", "未知", "匿名", "上级", "值班", "主管", "住院", "主治",
+        "经管", "经治", "责任", "当班", "我科", "各位", "管床", "接诊", "首诊", "进修", "实习", "规培", "外院", "当地", "专科", "相关", "全科", "家庭", "社区", "签名", "签字", "盖章", "配偶",
+        "麻醉", "手术", "带教", "夜班", "白班", "急诊", "门诊", "客服", "神志", "精神", "一般", "营养", "发育", "步态", "查体", "总论", "方案", "华法林", "曲马多",
+    ]
+)  # fmt: skip
+
+
+def names_zh(text: str) -> Iterator[Span]:
+    """Names by their places, then every other place where one of them stands."""
+    found = set(_by_place(text))
+    yield from found
+    for name in {text[span.begins : span.ends] for span in found}:
+        at = text.find(name)
+        while at >= 0:
+            yield Span(at, at + len(name), "name", 2)
+            at = text.find(name, at + 1)
+
+
+def _by_place(text: str) -> Iterator[Span]:
+    for label in LABEL.finditer(text):
+        ends = _end(text, label.end(), sure=True)
+        if ends:
+            yield Span(label.end(), ends, "name", 2)
+    for pattern in (CUE, WEAK):
+        for cue in pattern.finditer(text):
+            ends = _end(text, cue.end())
+            if ends:
+                yield Span(cue.end(), ends, "name", 2)
+    for title in TITLE.finditer(text):
+        yield from _before_title(text, title.start())
+    for begins in _starts(text):
+        for ends in (begins + 2, begins + 3, begins + 4):
+            if _may_be(text[begins:ends], begins, text) and SEX.match(text, ends):
+                yield Span(begins, ends, "name", 2)
+                break
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Where a run of Chinese characters begins."""
+    for run in re.finditer(r"(?:(?<=^)|(?<=[^\u4e00-\u9fff]))[\u4e00-\u9fff]{2,4}(?=[ \t　]*[，,、（(]?[ \t　]*(?:男|女))", text):
+        yield run.start()
+
+
+def _end(text: str, begins: int, *, sure: bool = False) -> int | None:
+    """Where the name ends that begins here; None where none does. `sure`: a label with a colon stands before it."""
+    surname = 2 if text[begins : begins + 2] in DOUBLE else 1
+    for length in range(surname + 1, 5):
+        ends = begins + length
+        if not _may_be(text[begins:ends], begins, text):
+            return None if length == surname + 1 else _cut(text, begins, ends - 1, sure=sure)
+        if ASIDE.match(text, ends):
+            return ends
+        if AFTER.match(text, ends) and (length > 2 or not _goes_on(text, ends)):
+            return ends
+    return _cut(text, begins, begins + 4, sure=sure)
+
+
+def _goes_on(text: str, ends: int) -> bool:
+    """Whether a name of two characters may have a third that looks like the next word: 王|为民，"""
+    return bool(ASIDE.match(text, ends + 1)) and text[ends : ends + 1] not in NEVER
+
+
+def _cut(text: str, begins: int, ends: int, *, sure: bool) -> int | None:
+    """A name with no clear end: behind a label, or with a listed surname, three characters are taken, or what is left of them."""
+    listed = text[begins] in SURNAMES or text[begins : begins + 2] in DOUBLE
+    if not sure or (not listed and ends - begins < 2):
+        return None
+    return min(ends, begins + 3 + (text[begins : begins + 2] in DOUBLE))
+
+
+def _before_title(text: str, ends: int) -> Iterator[Span]:
+    for length in (2, 3, 4):
+        begins = ends - length
+        if begins < 0 or not _may_be(text[begins:ends], begins, text):
+            continue
+        if begins == 0 or BEFORE.search(text, max(0, begins - 2), begins):
+            yield Span(begins, ends, "name", 2)
+            return
+
+
+def _may_be(name: str, begins: int, text: str) -> bool:
+    """Whether characters can be a name: Chinese, none of the ward's words, and a first one with which a name can begin."""
+    if len(name) < 2 or not all(map(HAN.match, name)) or any(character in NEVER for character in name[1:]):
+        return False
+    if any(name.startswith(word) for word in NO_NAME):
+        return False
+    return name[0] in FIRSTS or name[0] not in NOT_FIRST
