@@ -14,7 +14,8 @@ from random import Random
 PLACE = re.compile(r"\{(\w+?)(\d?)\}")
 
 ZH_SURNAMES = list("逄仝亓笪郗逯麴厍郏蒯訾郇邸阚冼昝佘亢竺佴妫") + ["亓官", "濮阳", "公冶", "澹台"]
-ZH_GIVEN = list("瀚珺翊偲砚芃禾璟昱祎翀湉骞垚珩菡绮霁熠煊")
+ZH_GIVEN = list("瀚珺翊砚芃禾璟昱祎翀骞垚菡霁熠伟强丽娟芳军杰涛超霞平辉鹏玲桂英华文建国红梅志明福兰")
+ZH_COMMON = list("王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗")  # surnames that every list has, for comparison
 ZH_TOWNS = ["泸水", "禹会", "鹿寨", "尉犁", "枞阳", "阆中", "嵊泗", "瓮安"]
 ZH_STREETS = ["鹤鸣", "采薇", "拾光", "漱玉", "稼轩", "望舒", "听涛", "凝翠"]
 ZH_PROVINCES = ["安徽省", "云南省", "四川省", "贵州省", "浙江省", "广西壮族自治区"]
@@ -64,6 +65,73 @@ EN = [
 ]
 
 
+# Written when the recogniser was finished, and used to see how it does on sentences that it was not written for.
+ZH_LATER = [
+    "主诉：间断上腹痛1月。现病史由患者之子{name}提供，可靠。患者1月前无明显诱因出现上腹隐痛，无黄染，口服奥美拉唑可缓解。\n"
+    "通讯地址 {address}　邮编 650000　Tel：{phone}",
+    "手术记录\n手术者：{name}　第一助手：{name1}　麻醉者：{name2}\n病案号：{record}　手术日期：{date}\n术中见胆囊壁厚约4mm，张力高，与周围组织粘连；"
+    "安置腹腔引流管一根，出血约50ml，输注悬浮红细胞2U。",
+    "产妇{name}，33岁，G2P1，孕39+2周，于{date}顺产一女婴，体重3350g，Apgar评分10分。新生儿母亲身份证{id}，联系电话 {phone}。",
+    "会诊意见：已阅病史，同意贵科{name}大夫的诊治。建议完善头颅MRI，警惕格林-巴利综合征；可予甲泼尼龙500mg冲击。会诊人 {name1} {date}",
+    "不良事件上报：夜间值班护士{name}发现患者{name1}（登记号{record}）坠床，当即通知值班医生{name2}，查体未见明显外伤，生命体征平稳。",
+    "患者{name}的妻子{name1}于{date}来电（{phone}），咨询华法林与阿司匹林合用问题，已请药师{name2}解答。",
+    "受检者 {name}  性别 女  年龄 45  门诊号 {record}\n超声所见：甲状腺右叶大小约48×17×16mm，回声均匀；左叶见一低回声结节，TI-RADS 4a类。\n检查医师 {name1}",
+    "兹证明{name}（公民身份号码：{id}）因急性阑尾炎于{date}在我院住院治疗，建议休息两周。住址：{address}。",
+    "科研随访表　姓名 {name}　手机 {phone}　邮箱 {email}　居住地：{address}\n量表：汉密尔顿抑郁量表17分，匹兹堡睡眠指数9分。",
+    "护理查房由{name}护士长主持，责任护士{name1}汇报：患者术后第3天，引流液约20ml，温度37.2℃，安排家属陪护，常规宣教。",
+    "病理会诊：外院切片（原病理号{record}）复阅，考虑为弥漫大B细胞淋巴瘤。科主任{name}已电话告知临床{name1}医生。",
+    "随访失败：拨打{phone}为空号，按{address}寄信退回。末次就诊{date}，接诊医生为{name}。",
+    # Nothing is planted below.
+    "患者神志清楚，精神一般，查体合作。全身皮肤黏膜无黄染，颈静脉无怒张。双肺呼吸音清，未闻及干湿性啰音。心率78次/分，律齐。腹平软，无压痛反跳痛，肝脾肋下未触及。"
+    "双下肢无水肿。白细胞6.5×10^9/L，血红蛋白135g/L，血小板210×10^9/L。医师查房后指示继续目前治疗。",
+    "家属要求出院，医生告知风险后家属表示理解。护士做好宣教。患者应按时服药，常规复查，注意安全。高钾血症、石膏综合征、周围血管病变、温抗体型自身免疫性溶血性贫血。"
+    "治疗方案：康复训练、雷贝拉唑、江苏恒瑞产卡瑞利珠单抗200mg，每3周一次。",
+    "阿尔茨海默病、帕金森病、桥本甲状腺炎、库欣综合征、唐氏综合征、马方综合征、白塞病、杜氏肌营养不良。墨菲征阴性，麦氏点无压痛，布氏征、克氏征阴性。金氏分级、伯基特淋巴瘤、施万细胞瘤待排。"
+    "剂量：10-20-30mg；批号 220115；医嘱：温水送服。",
+]
+EN_LATER = [
+    "HPI: Ms. {name} is a pleasant 72 y/o female who presents with chest pain. Collateral from her niece {name1}, cell {phone}. PCP: Dr. {name2}. She resides at {address}.",
+    "TELEPHONE ENCOUNTER {date}\nCaller: {name} (mother of patient). Callback number {phone}. Advised to continue Augmentin 875-125 mg and to see Dr. {name1} next week.",
+    "Consent for research. I, {name}, agree to take part. Witness: {name1}. Contact: {email}. Hospital number {record}. Date {date}.",
+    "MRI BRAIN. Patient: {name}. MRN {record}. Comparison: none. Mild Chiari malformation; no Virchow-Robin dilatation. Findings were discussed with Dr. {name1} by phone on {date}.\nInterpreted by: {name2}, MD",
+    "{name} was admitted on {date} after a fall. His son {name1} found him at home ({address}). Colles fracture of the left wrist, splinted by Nurse {name2}.",
+    "Social work: patient lives with roommate {name}; emergency contact is {name1}, {phone}. Mailing address: {address}",
+    "Endoscopy report, patient ID {record}. Endoscopist: {name}. Mallory-Weiss tear, clipped. Zollinger-Ellison syndrome unlikely. Started Nexium 40 mg. cc: {name1}, MD",
+    "Psychiatry: Mr. {name} reports that his wife, {name1}, controls the finances. Hamilton score 17. Follow up with {name2}, PhD, on {date}; reach the clinic at {phone}.",
+    # Nothing is planted below.
+    "The patient was seen in Radiology. No Kerley B lines. Kussmaul breathing absent. Heberden nodes on both hands. Started on Lipitor, Plavix and Zestril. Echo: Simpson ejection fraction 55%. Type A "
+    "behaviour. Ringer lactate 500 ml. May need Swan-Ganz catheter. Will follow Ottawa ankle rules and Wells score.",
+    "IMPRESSION: Stable Hashimoto thyroiditis. Graves ophthalmopathy resolved. Cushing triad absent. Patient denies fever. Doctor was notified. Nurse at bedside. Weight 138 lb, Lot 20230518, "
+    "sodium 138-142, glucose 100-120-140. Blood Bank: O Positive. Dr. on call notified. Tylenol, Advil and Keppra continued.",
+]
+
+# Written last, by which nothing was changed: what may be expected of reports that nobody has seen.
+ZH_UNSEEN = [
+    "中医门诊病历　{name}　女　41岁　{date}\n现病史：月经量少半年，腰膝酸软，夜寐欠安，舌淡苔薄白，脉沉细。辨证：肝肾不足。处方：六味地黄丸加减，7剂。\n医师：{name1}",
+    "ICU交班：3床{name}，肺移植术后第2天，持续有创通气，去甲肾上腺素0.1ug/kg/min。家属沟通对象为其兄{name1}（{phone}）。下一班：{name2}",
+    "透析中心通知：{name}您好，您{date}的透析时间改为14:00，请携带诊疗卡号{record}，有疑问致电{phone}。",
+    "法医学鉴定：被鉴定人{name}，身份证号{id}，于{date}在{address}被人打伤，诊断为左侧第5肋骨骨折。鉴定人：{name1}",
+    "口腔科：患儿{name}，8岁，由母亲{name1}带来就诊。右上第一磨牙深龋，行充填治疗，用阿替卡因0.6ml。下次预约{date}，接诊{name2}医师。",
+    "出院小结　姓名{name}　住院号{record}\n入院日期{date}，诊断：急性ST段抬高型心肌梗死，Killip II级。予阿司匹林、替格瑞洛。签名 {name1}",
+    "转运记录：救护车于{address}接到患者{name}，当时呼之能应。途中予吸氧3L/min。随车医生{name1}，护士{name2}，司机电话{phone}。",
+    "微信群转发：{name}主任好，{name1}的基因报告已出，EGFR 19外显子缺失，请查收邮箱{email}。",
+]
+EN_UNSEEN = [
+    "Dental note {date}: {name}, age 8, came with mom, {name1}. Tooth 14 restored. Parent phone {phone}. Next visit with Dr. {name2}.",
+    "ICU handoff: bed 3, {name}, POD 2 after lung transplant. Talk to brother {name1} ({phone}). Levophed 0.1. Overnight resident {name2}.",
+    "To whom it may concern: this is to certify that {name}, residing at {address}, was under my treatment from {date}. Yours faithfully, {name1}, MD",
+    "Dialysis unit: {name}'s session on {date} moves to 14:00. Chart no. {record}. Questions to {email} or {phone}.",
+    "ED triage: EMS run from {address}. Pt {name}, MRN#{record}. Wife {name1} en route. GCS 15, Cincinnati stroke scale negative, tPA not given.",
+    "Genetics: sample of {name} (DOB {date}) shows Lynch syndrome. Counseled by {name1}, accompanied by husband {name2}. Amsterdam criteria met.",
+]
+
+SENTENCES = {
+    "first": (("zh", ZH), ("en", EN)),
+    "later": (("zh", ZH_LATER), ("en", EN_LATER)),
+    "unseen": (("zh", ZH_UNSEEN), ("en", EN_UNSEEN)),
+}
+
+
 @dataclass(frozen=True)
 class Planted:
     begins: int
@@ -86,8 +154,8 @@ def resident_id(random: Random) -> str:
     return body + "10X98765432"[total % 11]
 
 
-def zh_name(random: Random) -> str:
-    return random.choice(ZH_SURNAMES) + "".join(random.sample(ZH_GIVEN, random.choice((1, 2, 2))))
+def zh_name(random: Random, surnames: list[str] = ZH_SURNAMES) -> str:
+    return random.choice(surnames) + "".join(random.sample(ZH_GIVEN, random.choice((1, 2, 2))))
 
 
 def zh_address(random: Random) -> str:
@@ -147,12 +215,12 @@ def report(template: str, language: str, random: Random) -> Report:
     return Report(language, text + template[at:], tuple(planted))
 
 
-def reports(count: int, *, seed: int) -> list[Report]:
-    """Reports of both languages in turn, every template alike often."""
+def reports(count: int, *, seed: int, sentences: str = "first") -> list[Report]:
+    """Reports of both languages in turn, every template alike often, of the ``first``, the ``later`` or the ``unseen`` sentences."""
     random = Random(seed)
     made = []
     for at in range(count):
-        language, templates = (("zh", ZH), ("en", EN))[at % 2]
+        language, templates = SENTENCES[sentences][at % 2]
         made.append(report(templates[(at // 2) % len(templates)], language, random))
     return made
 
@@ -166,7 +234,7 @@ class Score:
 
     @property
     def recall(self) -> float:
-        return self.found / self.planted
+        return self.found / self.planted if self.planted else 1.0
 
     @property
     def precision(self) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from huizhen.data.deidentify.spans import Span
 
@@ -44,7 +45,7 @@ THINGS = (
     r"(?:disease|syndrome|sign|signs|lymphoma|catheter|procedure|incision|palsy|esophagus|oesophagus|tumou?r|sarcoma|cell|cells|score|scale|criteria|classification|class|grade|stage|index|test|"
     r"reflex|maneuver|manoeuvre|fracture|contracture|hernia|node|nodes|line|tube|drain|clamp|stain|body|bodies|duct|gland|nodule|nodules|murmur|phenomenon|triad|law|formula|equation|"
     r"curve|method|model|repair|operation|position|point|angle|ligament|artery|vein|canal|space|pouch|fascia|muscle|tendon|nerve|ganglion|lobe|fissure|dementia|thyroiditis|"
-    r"anemia|an[ae]emia|ulcer|esophagitis|arthropathy|neuropathy|chorea|ataxia|infarct|type|virus|bacillus|agar|solution|mg|mcg|ml|tablet|tablets|capsule|capsules|units?)\b"
+    r"anemia|an[ae]emia|malformation|ophthalmopathy|lactate|nephropathy|encephalopathy|cardiomyopathy|deformity|ulcer|esophagitis|arthropathy|neuropathy|chorea|ataxia|infarct|type|virus|bacillus|agar|solution|mg|mcg|ml|tablet|tablets|capsule|capsules|units?)\b"
 )
 WORD = r"[A-Z][a-zà-öø-ÿ]+(?:['’][A-Z]?[a-z]+)?(?:-[A-Z][a-zà-öø-ÿ]+)?|[A-Z]['’][A-Z][a-z]+|Ma?c[A-Z][a-z]+|[A-Z]{3,}(?:-[A-Z]{2,})?"
 FULL = rf"(?:{WORD}|[A-Z]\.)(?:[ \t](?:{WORD}|[A-Z]\.|[A-Z](?=[ \t][A-Z][a-z])|van|von|der|den|de|del|la|da|di|bin|al)){{0,4}}(?:,[ \t](?:{WORD})(?:[ \t][A-Z]\.?)?(?=[ \t]*(?:\n|$|  )))?"
@@ -53,7 +54,7 @@ TITLE = re.compile(r"\b(?:Dr|Drs|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Nurse|S
 LABEL = re.compile(
     r"\b(?i:patient(?:['’]s)? name|name of patient|full name|(?:last|first|given|family|maiden) name|name|patient|pt|attending(?: physician)?|surgeon|(?:first |second )?assistant|an[a]?esthesiologist|anesthetist|radiologist|"
     r"pathologist|cardiologist|oncologist|(?:referring |primary care |ordering |consulting |treating )?(?:physician|provider|doctor|clinician)|consultant|resident|fellow|intern|nurse|technologist|technician|therapist|"
-    r"pharmacist|interpreter|author|witness|pcp|cc|next of kin|emergency contact|contact(?: person)?|guardian|spouse|parent|caregiver|subject|operator|scribe|reader|relative|informant)[ \t]*(?:\(s\))?[ \t]*:[ \t]*"
+    r"pharmacist|interpreter|author|witness|pcp|cc|next of kin|emergency contact|contact(?: person)?|guardian|spouse|parent|caregiver|subject|operator|scribe|reader|relative|informant)[ \t]*(?:\(s\))?(?:[ \t]*:[ \t]*|[ \t](?i:is|was)[ \t])"
 )
 CUE = re.compile(
     r"\b(?i:(?:dictated|(?:electronically |digitally )?signed|reported|reviewed|verified|approved|transcribed|performed|prepared|authored|interpreted|read|seen|examined|referred|ordered|administered|witnessed|accompanied|brought in) by|"
@@ -65,6 +66,14 @@ CUE = re.compile(
 BEHIND = re.compile(
     rf"(?P<name>{FULL})(?=,?[ \t](?:MD|M\.D\.|DO|D\.O\.|PhD|Ph\.D\.|RN|R\.N\.|NP|PA-C|MBBS|FRCP|FACS|CRNA|LPN)\b|,?[ \t](?:is |was )?(?:a|an)[ \t]\d{{1,3}}[- ](?:year|yr|y/?o|month|day)|,?[ \t]\(?(?:DOB|MRN|born)\b|,[ \t]\d{{1,3}}[ \t]?(?:M|F|y/?o|years)\b)"
 )
+ROLE = re.compile(r"\b[A-Z]?[a-z]{2,}(?:er|or|ist|ian|ee|ent|ant|man|ess)[ \t]*:[ \t]*")  # Caller: Endoscopist: Chaperone is none
+FIRST_PERSON = re.compile(r"\bI,[ \t]+")
+VERB = (
+    r"(?:is|was|has|had|will|reports?|reported|states?|stated|denies|denied|presents?|presented|underwent|returns?|returned|lives|works|complains?|describes?|notes|"
+    r"came|comes|called|asks|asked|says|said|feels|felt|agreed|agrees|refused|declined|tolerated|died|remains|received|takes|continues|signed|attended|confirmed)"
+)
+SUBJECT = re.compile(rf"(?<![\w-])(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})(?=,?[ \t]{VERB}\b)")
+PREPOSITION = re.compile(rf"\b(?:by|with|from|for|to|and|per|via|told|informed|notified|called|contacted|let)[ \t]+(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})")
 LISTED = re.compile(rf"\b(?:{'|'.join(sorted(GIVEN))})(?:[ \t][A-Z]\.?)?[ \t](?:{WORD})")
 REVERSED = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]{2,})?,[ \t][A-Z]{2,}(?:[ \t][A-Z]\.?)?(?=[ \t]{2,}|\n|$|[ \t](?:MRN|DOB))")
 THING = re.compile(rf"(?:['’]s?)?[- ]{THINGS}|-(?:Pugh|Barr|Hodgkin)")
@@ -91,6 +100,15 @@ def _by_place(text: str) -> Iterator[Span]:
                 yield _trimmed(text, begins, name.end(), alone=pattern is not CUE or after is not None)
     for found in BEHIND.finditer(text):
         yield _trimmed(text, *found.span("name"), alone=True)
+    for pattern in (ROLE, FIRST_PERSON):
+        for cue in pattern.finditer(text):
+            name = NAME.match(text, cue.end())
+            if name and " " in name[0]:
+                yield _trimmed(text, cue.end(), name.end(), alone=True)
+    for pattern in (SUBJECT, PREPOSITION):
+        for found in pattern.finditer(text):
+            if not any(_is_none(word) or word.isupper() and len(word) > 2 for word in found["name"].split()):
+                yield _trimmed(text, *found.span("name"), alone=False)
     for found in LISTED.finditer(text):
         yield _trimmed(text, found.start(), found.end(), alone=False)
     for found in REVERSED.finditer(text):
@@ -100,12 +118,9 @@ def _by_place(text: str) -> Iterator[Span]:
 def _trimmed(text: str, begins: int, ends: int, *, alone: bool) -> Span:
     """The name without words that are none at either end; empty where nothing, or an eponym, is left."""
     words = [(found.start() + begins, found.end() + begins) for found in re.finditer(r"\S+", text[begins:ends])]
-    while words and text[slice(*words[0])].strip(".,") in NO_NAME:
+    while words and _is_none(text[slice(*words[0])]):
         words.pop(0)
-    for at, (start, end) in enumerate(words):
-        if text[start:end].strip(".,") in NO_NAME:
-            words = words[:at]
-            break
+    words = list(takewhile(lambda word: not _is_none(text[slice(*word)]), words))
     if not words or THING.match(text, words[-1][1]):
         return Span(begins, begins, "name")
     single = text[slice(*words[0])].strip(".,")
@@ -113,3 +128,9 @@ def _trimmed(text: str, begins: int, ends: int, *, alone: bool) -> Span:
         return Span(begins, begins, "name")
     last = words[-1][1]
     return Span(words[0][0], last - (text[last - 1] == "," or (text[last - 1] == "." and last - words[-1][0] > 2)), "name", 2)
+
+
+def _is_none(word: str) -> bool:
+    """Whether a capitalised word is no name; a single letter is an initial."""
+    bare = word.strip(".,")
+    return len(bare) > 1 and bare in NO_NAME

@@ -39,7 +39,7 @@ FIRSTS = SURNAMES | {double[0] for double in DOUBLE}
 
 PERSON = "患者|病人|患儿|伤者|产妇|孕妇|受试者|死者|受检者|被鉴定人"
 KIN = (
-    "父亲|母亲|丈夫|妻子|配偶|爱人|儿子|女儿|儿媳|女婿|其父|其母|其子|其女|其妻|其夫|哥哥|弟弟|姐姐|妹妹|大哥|二哥|外孙|孙子|孙女|侄子|同事|同学|邻居|朋友|室友|家属|家长|亲属|"
+    "之子|之女|之妻|之夫|之父|之母|之兄|之弟|之姐|之妹|长子|长女|次子|次女|父亲|母亲|丈夫|妻子|配偶|爱人|儿子|女儿|儿媳|女婿|其父|其母|其子|其女|其妻|其夫|哥哥|弟弟|姐姐|妹妹|大哥|二哥|外孙|孙子|孙女|侄子|同事|同学|邻居|朋友|室友|家属|家长|亲属|"
     "保姆|护工|监护人|陪护|陪护人|陪同人员?|随行人员?|联系人|代理人|委托人|受托人|见证人|接听者|来电者|知情人|本人|申请人|当事人"
 )
 STAFF = (
@@ -52,19 +52,24 @@ CUE = re.compile(rf"(?:{STAFF}|{KIN}){JOINT}")
 WEAK = re.compile(rf"(?:{PERSON})(?:姓名|名叫|名)?[ \t　]*")
 ASIDE = re.compile(r"[ \t　]{2,}|[，。；、,;.:：！？!?（）()\[\]【】“”\"'《》<>/\n\r\t　 \d]|$")
 AFTER = re.compile(
-    r"因|于|自|诉|称|主诉|男|女|性别|年龄|入院|来院|来我|在|及|和|与|等|系|为|的|已|将|到|到|至|向|对|被|送|说|认为|建议|指出|指示|补充|查房|会诊|阅片|签字|签名|陪同|陪伴|陪护|代诉|代述|表示|要求|遵|执行|"
+    r"解答|发现|提供|负责|参加|参与|完成|操作|协助|交接|巡视|评估|宣教|护理|开具|调整|安排|到场|赶到|赶来|抢救|置管|穿刺|缝合|报告|记录|书写|录入|采血|来电|打来|咨询|前来|分娩|顺产|剖宫|跌倒|坠床|摔倒|"
+    r"突发|反复|无|有|未|否|不|患|以|就|嘱|按|手机|身份|住址|地址|床号|证件|因|于|自|诉|称|主诉|男|女|性别|年龄|入院|来院|来我|在|及|和|与|等|系|为|的|已|将|到|到|至|向|对|被|送|说|认为|建议|指出|指示|补充|查房|会诊|阅片|签字|签名|陪同|陪伴|陪护|代诉|代述|表示|要求|遵|执行|"
     r"给予|予|行|拟|今|昨|从|由|经|曾|现|同意|拒绝|主刀|主持|汇报|接诊|首诊|电话|联系|告知|请|复诊|术后|术前|随访|住院|门诊|出院|转|死亡|医师|医生|大夫|护士|主任|副主任|教授|先生|女士|同志|小姐|院长|技师|老师|家属"
 )
 TITLE = re.compile(
     r"(?:副主任|主任|主治|住院|副|总)?(?:医师|医生|大夫|药师|技师|护师)|护士长?|教授|副教授|主任|院长|先生|女士|小姐|同志|老师|阿姨|师傅|大爷|大妈|主刀|查房"
 )
-BEFORE = re.compile(r"(?:[\s，。；、,;.:：！？（(“”\"】]|今日|昨日|今晨|今天|昨天|上午|下午|晚间|科|室|院|由|请|经|与|和|及|同|找|向|被|对|随|据|系|为|遵|邀|受|\d|[a-zA-Z])$")
+BEFORE = re.compile(r"(?:临床|病房|值班|本班|夜班|[\s，。；、,;.:：！？（(“”\"】]|今日|昨日|今晨|今天|昨天|上午|下午|晚间|科|室|院|由|请|经|与|和|及|同|找|向|被|对|随|据|系|为|遵|邀|受|\d|[a-zA-Z])$")
+# A blank between a word for a person and what follows it, and then an end.
+SPACED = re.compile(r"[\u4e00-\u9fff]{1,4}(?:人|者|员|师|士)[ \t　]+(?=[\u4e00-\u9fff]{2,4}(?:[^\u4e00-\u9fff]|$))")
+# An identifier in brackets behind a name.
+BRACKET = re.compile(r"[ \t]*[（(](?:身份|公民身份|证件|护照|男|女|电话|手机|联系|患者之|患者的|系患者|登记号|住院号|门诊号|病案号|床号|ID|工号|签名|签字|主刀|副?主任|主治|住院医|\+?\d)")
 SEX = re.compile(r"[ \t　]*[，,、（(]?[ \t　]*(?:男|女)(?:性|[，,。；、 ）)]|$)")
 NO_NAME = frozenset(
     [
         "本人", "不详", "同上", "父子", "母子", "父女", "母女", "夫妻", "兄弟", "姐妹", "亲属", "朋友", "同事", "无名氏", "未知", "匿名", "上级", "值班", "主管", "住院", "主治",
         "经管", "经治", "责任", "当班", "我科", "各位", "管床", "接诊", "首诊", "进修", "实习", "规培", "外院", "当地", "专科", "相关", "全科", "家庭", "社区", "签名", "签字", "盖章", "配偶",
-        "麻醉", "手术", "带教", "夜班", "白班", "急诊", "门诊", "客服", "神志", "精神", "一般", "营养", "发育", "步态", "查体", "总论", "方案", "华法林", "曲马多",
+        "麻醉", "手术", "带教", "夜班", "白班", "急诊", "门诊", "客服", "神志", "精神", "一般", "营养", "发育", "关系", "双方", "夜间", "日间", "全体", "临床", "执业", "乡村", "私人", "中医", "高年", "步态", "查体", "总论", "方案", "华法林", "曲马多",
     ]
 )  # fmt: skip
 
@@ -90,6 +95,12 @@ def _by_place(text: str) -> Iterator[Span]:
             ends = _end(text, cue.end())
             if ends:
                 yield Span(cue.end(), ends, "name", 2)
+    for cue in SPACED.finditer(text):
+        ends = _end(text, cue.end())
+        if ends:
+            yield Span(cue.end(), ends, "name", 2)
+    for bracket in BRACKET.finditer(text):
+        yield from _before_bracket(text, bracket.start())
     for title in TITLE.finditer(text):
         yield from _before_title(text, title.start())
     for begins in _starts(text):
@@ -120,8 +131,18 @@ def _end(text: str, begins: int, *, sure: bool = False) -> int | None:
 
 
 def _goes_on(text: str, ends: int) -> bool:
-    """Whether a name of two characters may have a third that looks like the next word: 王|为民，"""
-    return bool(ASIDE.match(text, ends + 1)) and text[ends : ends + 1] not in NEVER
+    """Whether a name of two characters may have a third that looks like the next word: 李有|为，"""
+    third = text[ends : ends + 1]
+    return bool(ASIDE.match(text, ends + 1) or AFTER.match(text, ends + 1)) and bool(HAN.match(third)) and third not in NEVER
+
+
+def _before_bracket(text: str, ends: int) -> Iterator[Span]:
+    """A name before a bracket with an identifier in it; where nothing tells its beginning, as much is taken as can be one."""
+    fit = [length for length in (4, 3, 2) if ends >= length and _may_be(text[ends - length : ends], ends - length, text)]
+    bounded = [length for length in fit if ends == length or BEFORE.search(text, max(0, ends - length - 2), ends - length)]
+    for length in (*bounded, *fit):
+        yield Span(ends - length, ends, "name", 2)
+        return
 
 
 def _cut(text: str, begins: int, ends: int, *, sure: bool) -> int | None:
@@ -146,6 +167,6 @@ def _may_be(name: str, begins: int, text: str) -> bool:
     """Whether characters can be a name: Chinese, none of the ward's words, and a first one with which a name can begin."""
     if len(name) < 2 or not all(map(HAN.match, name)) or any(character in NEVER for character in name[1:]):
         return False
-    if any(name.startswith(word) for word in NO_NAME):
+    if any(word in name for word in NO_NAME):
         return False
-    return name[0] in FIRSTS or name[0] not in NOT_FIRST
+    return name[0] in FIRSTS or not (name[0] in NOT_FIRST or AFTER.match(name))
