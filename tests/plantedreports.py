@@ -104,9 +104,7 @@ EN_LATER = [
     "IMPRESSION: Stable Hashimoto thyroiditis. Graves ophthalmopathy resolved. Cushing triad absent. Patient denies fever. Doctor was notified. Nurse at bedside. Weight 138 lb, Lot 20230518, "
     "sodium 138-142, glucose 100-120-140. Blood Bank: O Positive. Dr. on call notified. Tylenol, Advil and Keppra continued.",
 ]
-
-# Written last, by which nothing was changed: what may be expected of reports that nobody has seen.
-ZH_UNSEEN = [
+ZH_LATER += [
     "中医门诊病历　{name}　女　41岁　{date}\n现病史：月经量少半年，腰膝酸软，夜寐欠安，舌淡苔薄白，脉沉细。辨证：肝肾不足。处方：六味地黄丸加减，7剂。\n医师：{name1}",
     "ICU交班：3床{name}，肺移植术后第2天，持续有创通气，去甲肾上腺素0.1ug/kg/min。家属沟通对象为其兄{name1}（{phone}）。下一班：{name2}",
     "透析中心通知：{name}您好，您{date}的透析时间改为14:00，请携带诊疗卡号{record}，有疑问致电{phone}。",
@@ -116,7 +114,7 @@ ZH_UNSEEN = [
     "转运记录：救护车于{address}接到患者{name}，当时呼之能应。途中予吸氧3L/min。随车医生{name1}，护士{name2}，司机电话{phone}。",
     "微信群转发：{name}主任好，{name1}的基因报告已出，EGFR 19外显子缺失，请查收邮箱{email}。",
 ]
-EN_UNSEEN = [
+EN_LATER += [
     "Dental note {date}: {name}, age 8, came with mom, {name1}. Tooth 14 restored. Parent phone {phone}. Next visit with Dr. {name2}.",
     "ICU handoff: bed 3, {name}, POD 2 after lung transplant. Talk to brother {name1} ({phone}). Levophed 0.1. Overnight resident {name2}.",
     "To whom it may concern: this is to certify that {name}, residing at {address}, was under my treatment from {date}. Yours faithfully, {name1}, MD",
@@ -125,6 +123,22 @@ EN_UNSEEN = [
     "Genetics: sample of {name} (DOB {date}) shows Lynch syndrome. Counseled by {name1}, accompanied by husband {name2}. Amsterdam criteria met.",
 ]
 
+# Written last, and nothing was changed by them: what may be expected of reports that nobody has seen.
+ZH_UNSEEN = [
+    "康复科评定：{name}左侧肢体Brunnstrom III期，改良Ashworth 1+级，Barthel指数45分。治疗师{name1}，评定日期{date}。",
+    "院感调查：{date}，{name}（住院号{record}）血培养检出肺炎克雷伯菌，同病室{name1}、{name2}筛查阴性。",
+    "120调度：报警人{name}，号码{phone}，现场{address}，一男性倒地，旁人按压中。出车医生{name1}。",
+    "营养会诊单  床号15  {name}  病案号{record}\n目前鼻饲瑞能500ml/d，前白蛋白120mg/L。建议加用益生菌。营养师{name1}",
+    "投诉登记：来访者{name}，系已故患者{name1}之女，身份证{id}，认为抢救不及时，留言邮箱{email}。接待人{name2}",
+    "儿保门诊：{name}宝宝，6月龄，体重7.8kg，由奶奶{name1}抱来，家住{address}。维生素D 400IU/日。",
+]
+EN_UNSEEN = [
+    "Rehab: {name} walked 20 m with a frame. Barthel 45. Therapist {name1}. Next session {date}.",
+    "Infection control {date}: {name} (MRN {record}) grew Klebsiella; roommates {name1} and {name2} screened negative.",
+    "Dispatch: call from {name}, {phone}, at {address}. Bystander CPR. Crew: {name1}, {name2}.",
+    "Complaint taken {date} from {name}, daughter of the late {name1}. Reply to {email}. Ref account number {record}.",
+    "Well baby visit: {name}, 6 months, 7.8 kg, brought by grandmother {name1}. Vitamin D. Family moved to {address}.",
+]
 SENTENCES = {
     "first": (("zh", ZH), ("en", EN)),
     "later": (("zh", ZH_LATER), ("en", EN_LATER)),

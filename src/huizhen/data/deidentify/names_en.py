@@ -39,6 +39,15 @@ NO_NAME = frozenset(
     Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December
     Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec MD DO PhD RN NP PA MBBS FRCP BP HR RR INR Yes None Unknown Denies Reports States Normal Negative Positive
     Street Avenue Road Lane Drive Court Mr Mrs Ms Miss Dr Prof Status Post Reason Indication Technique Comparison Specimen Gross Microscopic Clinical Information
+    Coma Scale Score Index Class Grade Stage Type Level Phase Cycle Day Days Week Month Year Hour Hours Morning Evening Night Today Yesterday Tomorrow
+    Discharge Instructions Follow-Up Condition Stable Good Fair Poor Course Complaint Chief Present Illness Procedure Procedures Operation Estimated Loss Complications Drains
+    Mass Nodule Lobe Upper Middle Lower Bilateral Ground Glass Contrast Axial Coronal Sagittal Images Image Series View Views Echo Doppler Ultrasound Biopsy Culture
+    Sodium Potassium Chloride Glucose Creatinine Hemoglobin Platelets White Red Cell Count Urine Stool Serum Plasma Bank Gas Tab Tablet Cap Solution Inhaler
+    Breast Colon Rectum Stomach Prostate Bladder Uterus Ovary Thyroid Skin Bone Muscle Nerve Artery Vein Aorta Coronary Pulmonary Renal Hepatic Cardiac Gastric
+    Acute Chronic Severe Mild Moderate Diffuse Focal Multiple Single Benign Malignant Metastatic Primary Secondary Recurrent Essential Diabetes Mellitus Hypertension
+    Insurance Medicare Medicaid Advance Directive Code Full Power Attorney Consent Research Study Trial Protocol Subject Sample Genetics Dental Dialysis Triage Handoff
+    American Association Society National International World Organization Guidelines Criteria North South East West Saint St Mount General Memorial Regional Community Veterans
+    Oral Daily Twice Three Times Every Needed Take Give Given Started Stopped Held Changed Increased Decreased Added Removed Placed Noted Found Shows Showed Tooth Bed
     New York City County State University Institute College School Health System Services Service Team Both All Any Each Review Follow Follow-up Continue Start Stop""".split()
 )
 THINGS = (
@@ -74,6 +83,10 @@ VERB = (
 )
 SUBJECT = re.compile(rf"(?<![\w-])(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})(?=,?[ \t]{VERB}\b)")
 PREPOSITION = re.compile(rf"\b(?:by|with|from|for|to|and|per|via|told|informed|notified|called|contacted|let)[ \t]+(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})")
+# Two capitalised words or more, wherever they stand; a sentence's first word may be any word, and then its ending decides.
+RUN = re.compile(rf"(?<![\w'’-])(?:{WORD})(?:[ \t](?:[A-Z]\.|[A-Z](?=[ \t][A-Z][a-z])|van|von|de|del|la|{WORD})){{1,3}}(?![\w-])")
+SENTENCE = re.compile(r"(?:^|[.!?:;\n(]\s*|[-*•]\s)$")
+ORDINARY = re.compile(r"(?:ed|ing|ly|tion|sion|ment|ness|ity|able|ible|ous|ive|al|ic|ism|itis|osis|emia|ology|graphy|scopy|ectomy|ary|less|ful|ate|ize|ent|ant|ance|ence|[^aiuy]s)$")
 LISTED = re.compile(rf"\b(?:{'|'.join(sorted(GIVEN))})(?:[ \t][A-Z]\.?)?[ \t](?:{WORD})")
 REVERSED = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]{2,})?,[ \t][A-Z]{2,}(?:[ \t][A-Z]\.?)?(?=[ \t]{2,}|\n|$|[ \t](?:MRN|DOB))")
 THING = re.compile(rf"(?:['’]s?)?[- ]{THINGS}|-(?:Pugh|Barr|Hodgkin)")
@@ -109,10 +122,20 @@ def _by_place(text: str) -> Iterator[Span]:
         for found in pattern.finditer(text):
             if not any(_is_none(word) or word.isupper() and len(word) > 2 for word in found["name"].split()):
                 yield _trimmed(text, *found.span("name"), alone=False)
+    yield from _runs(text)
     for found in LISTED.finditer(text):
         yield _trimmed(text, found.start(), found.end(), alone=False)
     for found in REVERSED.finditer(text):
         yield Span(found.start(), found.end(), "name", 2)
+
+
+def _runs(text: str) -> Iterator[Span]:
+    for run in RUN.finditer(text):
+        words = run[0].split()
+        if words[0] not in GIVEN and len(words[0]) > 2 and SENTENCE.search(text[max(0, run.start() - 4) : run.start()]) and ORDINARY.search(words[0]):
+            continue
+        if not any(_is_none(word) or (word.isupper() and len(word) > 2) for word in words):
+            yield _trimmed(text, run.start(), run.end(), alone=False)
 
 
 def _trimmed(text: str, begins: int, ends: int, *, alone: bool) -> Span:
