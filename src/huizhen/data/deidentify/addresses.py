@@ -15,6 +15,7 @@ PROVINCES = (
     "北京市?|天津市?|上海市?|重庆市?|(?:河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃|青海|台湾)省?"
     "|内蒙古(?:自治区)?|广西(?:壮族自治区)?|西藏(?:自治区)?|宁夏(?:回族自治区)?|新疆(?:维吾尔自治区)?|香港(?:特别行政区)?|澳门(?:特别行政区)?"
 )
+PROVINCE = re.compile(PROVINCES)
 DIGIT = r"[0-9０-９一二三四五六七八九十百零〇甲乙丙A-Za-z]"
 NUMBERED = rf"(?:{DIGIT}{{1,6}}(?:[-－]{DIGIT}{{1,5}})*(?:号楼?|弄|栋|幢|座|单元|层|楼|室|组|队|户|村)){{1,6}}(?:[0-9]{{1,5}}(?:室|号)?)?"
 AREA = rf"{PLAIN}{{2,8}}?(?:自治州|自治县|市|盟|地区|区|县|旗|新区|开发区)"
@@ -59,8 +60,9 @@ def addresses(text: str) -> Iterator[Span]:
         if not re.match(r"不详|同上|无|未|拒", found["value"]):
             yield Span(*found.span("value"), "address", 2)
     for found in CHAIN.finditer(text):
-        lead = LEAD.match(found[0])
-        begins = found.start() + (lead.end() if lead else 0)
+        province = PROVINCE.search(found[0])
+        lead = None if province else LEAD.match(found[0])
+        begins = found.start() + (province.start() if province else lead.end() if lead else 0)
         if not NO_PLACE.search(text[begins : found.end()]) and found.end() - begins > 4:
             yield Span(begins, found.end(), "address", 1)
     for pattern in (ENGLISH, BOX):

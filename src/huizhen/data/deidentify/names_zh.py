@@ -65,7 +65,7 @@ CUE = re.compile(rf"(?:{STAFF}|{KIN}){JOINT}")
 WEAK = re.compile(rf"(?:{PERSON})(?:姓名|名叫|名)?[ \t　]*")
 ASIDE = re.compile(r"[ \t　]{2,}|[，。；、,;.:：！？!?（）()\[\]【】“”\"'《》<>/\n\r\t　 \d]|$")
 AFTER = re.compile(
-    r"您好|你好|好[，,]|带来|带领|带至|送来|沟通|对象|解答|发现|提供|负责|参加|参与|完成|操作|协助|交接|巡视|评估|宣教|护理|开具|调整|安排|到场|赶到|赶来|抢救|置管|穿刺|缝合|报告|记录|书写|录入|采血|来电|打来|咨询|前来|分娩|顺产|剖宫|跌倒|坠床|摔倒|"
+    r"左侧|右侧|双侧|双下|双上|双眼|双肺|宝宝|小朋友|抱来|抱入|抱|陪|家属|您好|你好|好[，,]|带来|带领|带至|送来|沟通|对象|解答|发现|提供|负责|参加|参与|完成|操作|协助|交接|巡视|评估|宣教|护理|开具|调整|安排|到场|赶到|赶来|抢救|置管|穿刺|缝合|报告|记录|书写|录入|采血|来电|打来|咨询|前来|分娩|顺产|剖宫|跌倒|坠床|摔倒|"
     r"突发|反复|无|有|未|否|不|患|以|就|嘱|按|手机|身份|住址|地址|床号|证件|因|于|自|诉|称|主诉|男|女|性别|年龄|入院|来院|来我|在|及|和|与|等|系|为|的|已|将|到|到|至|向|对|被|送|说|认为|建议|指出|指示|补充|查房|会诊|阅片|签字|签名|陪同|陪伴|陪护|代诉|代述|表示|要求|遵|执行|"
     r"给予|予|行|拟|今|昨|从|由|经|曾|现|同意|拒绝|主刀|主持|汇报|接诊|首诊|电话|联系|告知|请|复诊|术后|术前|随访|住院|门诊|出院|转|死亡|医师|医生|大夫|护士|主任|副主任|教授|先生|女士|同志|小姐|院长|技师|老师|家属"
 )
@@ -81,6 +81,9 @@ OWNER = re.compile(r"(?<![\u4e00-\u9fff])[\u4e00-\u9fff]{2,4}?(?=的|您好|你�
 OWNED = re.compile(
     r"(?<![\u4e00-\u9fff])[\u4e00-\u9fff]{2,4}?(?=的(?:基因|报告|检验|化验|病历|片子|标本|资料|检查|结果|电话|手机|家属|家人|父|母|儿|女|妻|丈夫|主管|床位|费用|医保|情况))"
 )
+# Any word for a person: 营养师, 报警人, 来访者.
+SUFFIX = re.compile(r"(?<=[\u4e00-\u9fff])(?:人|者|师|员|奶奶|爷爷|妈妈|爸爸)(?=[\u4e00-\u9fff]{2,4}(?:[^\u4e00-\u9fff]|$|抱|带|送|陪))")
+COLON = re.compile(r"[\u4e00-\u9fff][：:][ \t　]*(?=[\u4e00-\u9fff]{2})")
 BED = re.compile(r"\d{1,3}\s?床(?:患者|病人)?[ \t　:：]*")
 # An identifier in brackets behind a name.
 BRACKET = re.compile(r"[ \t]*[（(](?:身份|公民身份|证件|护照|男|女|电话|手机|联系|患者之|患者的|系患者|登记号|住院号|门诊号|病案号|床号|ID|工号|签名|签字|主刀|副?主任|主治|住院医|\+?\d)")
@@ -127,6 +130,14 @@ def _by_place(text: str) -> Iterator[Span]:
         for run in pattern.finditer(text):
             if _is_listed(run[0]) and _may_be(run[0], run.start(), text):
                 yield Span(run.start(), run.end(), "name", 1)
+    for cue in SUFFIX.finditer(text):
+        ends = _end(text, cue.end())
+        if ends and not ORDINARY.match(text, cue.end()):
+            yield Span(cue.end(), ends, "name", 1)
+    for cue in COLON.finditer(text):
+        ends = _end(text, cue.end())
+        if ends and _is_listed(text[cue.end() : ends]):
+            yield Span(cue.end(), ends, "name", 1)
     for run in OWNED.finditer(text):
         if _may_be(run[0], run.start(), text):
             yield Span(run.start(), run.end(), "name", 1)
