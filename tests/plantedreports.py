@@ -20,8 +20,32 @@ ZH_TOWNS = ["泸水", "禹会", "鹿寨", "尉犁", "枞阳", "阆中", "嵊泗"
 ZH_STREETS = ["鹤鸣", "采薇", "拾光", "漱玉", "稼轩", "望舒", "听涛", "凝翠"]
 ZH_PROVINCES = ["安徽省", "云南省", "四川省", "贵州省", "浙江省", "广西壮族自治区"]
 
-EN_GIVEN = ["Ingrid", "Thaddeus", "Priyanka", "Siobhan", "Anselm", "Oluwaseun", "Marisol", "Leopold", "Xiulan", "Bronwyn", "Casimir", "Odalys"]
-EN_SURNAMES = ["Voss", "Okonkwo", "Raghunathan", "Kowalczyk", "Lindqvist", "Abernathy", "Quintanilla", "Vandermeer", "Tsukamoto", "Featherstone"]
+EN_GIVEN = [
+    "Ingrid",
+    "Thaddeus",
+    "Priyanka",
+    "Siobhan",
+    "Anselm",
+    "Oluwaseun",
+    "Marisol",
+    "Leopold",
+    "Xiulan",
+    "Bronwyn",
+    "Casimir",
+    "Odalys",
+]
+EN_SURNAMES = [
+    "Voss",
+    "Okonkwo",
+    "Raghunathan",
+    "Kowalczyk",
+    "Lindqvist",
+    "Abernathy",
+    "Quintanilla",
+    "Vandermeer",
+    "Tsukamoto",
+    "Featherstone",
+]
 EN_STREETS = ["Juniper Hollow", "Quarry Bank", "Larkspur", "Old Tannery", "Saddleback", "Wexcombe"]
 EN_TOWNS = ["Millbrae", "Oxnard", "Tewksbury", "Yuma", "Pocatello", "Galesburg"]
 EN_STATES = ["CA", "MA", "AZ", "ID", "IL"]
@@ -184,12 +208,30 @@ def zh_value(category: str, random: Random) -> str:
     if category == "phone":
         mobile = f"1{random.choice('3578')}{number(0, 10**9 - 1):09d}"
         spaced = f"{mobile[:3]} {mobile[3:7]} {mobile[7:]}"
-        return random.choice((mobile, mobile, spaced, f"+86 {mobile}", f"0{number(311, 999)}-{number(2000000, 8999999)}", f"010-{number(60000000, 89999999)}"))
+        return random.choice(
+            (
+                mobile,
+                mobile,
+                spaced,
+                f"+86 {mobile}",
+                f"0{number(311, 999)}-{number(2000000, 8999999)}",
+                f"010-{number(60000000, 89999999)}",
+            )
+        )
     if category == "record":
-        return random.choice((f"{number(100000, 99999999)}", f"ZY{number(10**9, 10**10 - 1)}", f"{number(2018, 2024)}-{number(10000, 99999)}", f"B{number(10**6, 10**7 - 1)}"))
+        return random.choice(
+            (
+                f"{number(100000, 99999999)}",
+                f"ZY{number(10**9, 10**10 - 1)}",
+                f"{number(2018, 2024)}-{number(10000, 99999)}",
+                f"B{number(10**6, 10**7 - 1)}",
+            )
+        )
     if category == "date":
         year, month, day = number(2015, 2024), number(1, 12), number(1, 28)
-        return random.choice((f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{year}/{month}/{day}", f"{year}.{month:02d}.{day:02d}"))
+        return random.choice(
+            (f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{year}/{month}/{day}", f"{year}.{month:02d}.{day:02d}")
+        )
     made = {"name": zh_name, "address": zh_address, "id": resident_id, "email": email}
     return made[category](random)
 
@@ -197,19 +239,57 @@ def zh_value(category: str, random: Random) -> str:
 def en_value(category: str, random: Random) -> str:
     number, given, surname = random.randint, random.choice(EN_GIVEN), random.choice(EN_SURNAMES)
     if category == "name":
-        return random.choice((f"{given} {surname}", f"{given} {surname}", f"{given} {random.choice('ABJKR')}. {surname}", f"{given} {surname}-{random.choice(EN_SURNAMES)}"))
+        return random.choice(
+            (
+                f"{given} {surname}",
+                f"{given} {surname}",
+                f"{given} {random.choice('ABJKR')}. {surname}",
+                f"{given} {surname}-{random.choice(EN_SURNAMES)}",
+            )
+        )
     if category == "phone":
         area, office, line = number(201, 989), number(201, 989), number(0, 9999)
-        return random.choice((f"({area}) {office}-{line:04d}", f"{area}-{office}-{line:04d}", f"+1 {area} {office} {line:04d}", f"{area}.{office}.{line:04d}"))
+        return random.choice(
+            (
+                f"({area}) {office}-{line:04d}",
+                f"{area}-{office}-{line:04d}",
+                f"+1 {area} {office} {line:04d}",
+                f"{area}.{office}.{line:04d}",
+            )
+        )
     if category == "record":
-        return random.choice((f"{number(10**6, 10**8)}", f"H{number(10**5, 10**6)}", f"{number(10, 99)}-{number(10**4, 10**6)}", f"S{number(19, 24)}-{number(1000, 99999)}"))
+        return random.choice(
+            (
+                f"{number(10**6, 10**8)}",
+                f"H{number(10**5, 10**6)}",
+                f"{number(10, 99)}-{number(10**4, 10**6)}",
+                f"S{number(19, 24)}-{number(1000, 99999)}",
+            )
+        )
     if category == "address":
-        street = f"{number(2, 9900)} {random.choice(EN_STREETS)} {random.choice(('Road', 'Street', 'Lane', 'Ave', 'Drive', 'Court'))}"
+        street = (
+            f"{number(2, 9900)} {random.choice(EN_STREETS)} {random.choice(('Road', 'Street', 'Lane', 'Ave', 'Drive', 'Court'))}"
+        )
         return f"{street}{random.choice(('', f', Apt {number(1, 60)}'))}, {random.choice(EN_TOWNS)}, {random.choice(EN_STATES)} {number(10000, 99000)}"
     if category == "date":
         month, day, year = number(1, 12), number(1, 28), number(1940, 2024)
-        name = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")[month - 1]
-        return random.choice((f"{name} {day}, {year}", f"{day} {name[:3]} {year}", f"{month:02d}/{day:02d}/{year}", f"{year}-{month:02d}-{day:02d}"))
+        name = (
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        )[month - 1]
+        return random.choice(
+            (f"{name} {day}, {year}", f"{day} {name[:3]} {year}", f"{month:02d}/{day:02d}/{year}", f"{year}-{month:02d}-{day:02d}")
+        )
     return email(random)
 
 

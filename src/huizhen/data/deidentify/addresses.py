@@ -17,7 +17,9 @@ PROVINCES = (
 )
 PROVINCE = re.compile(PROVINCES)
 DIGIT = r"[0-9０-９一二三四五六七八九十百零〇甲乙丙A-Za-z]"
-NUMBERED = rf"(?:{DIGIT}{{1,6}}(?:[-－]{DIGIT}{{1,5}})*(?:号楼?|弄|栋|幢|座|单元|层|楼|室|组|队|户|村)){{1,6}}(?:[0-9]{{1,5}}(?:室|号)?)?"
+NUMBERED = (
+    rf"(?:{DIGIT}{{1,6}}(?:[-－]{DIGIT}{{1,5}})*(?:号楼?|弄|栋|幢|座|单元|层|楼|室|组|队|户|村)){{1,6}}(?:[0-9]{{1,5}}(?:室|号)?)?"
+)
 AREA = rf"{PLAIN}{{2,8}}?(?:自治州|自治县|市|盟|地区|区|县|旗|新区|开发区)"
 TOWN = rf"{PLAIN}{{1,6}}?(?:街道|镇|乡|苏木)"
 STREET = rf"{PLAIN}{{1,8}}?(?:大道|大街|胡同|路|街|巷|里|道|弄|小区|社区|花园|家园|公寓|苑|村|屯|庄|新村)"
@@ -41,9 +43,7 @@ NO_PLACE = re.compile(
     r"(?:胃肠|呼吸|消化|泌尿|尿|气|通|径|回|管|半暗|病|灶|肺|叶|底节|颌|面|腹股沟|穿刺|切口|髂窝|枕|额|颞|顶|触痛|压痛|叩击|缺血|缺损|功能|感染|手术|监护)(?:区|路|道|里|街|县|市|村)"
 )
 
-STREETS = (
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Pl|Terrace|Ter|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Square|Sq|Crescent|Close)\b\.?"
-)
+STREETS = r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Way|Place|Pl|Terrace|Ter|Circle|Cir|Parkway|Pkwy|Highway|Hwy|Square|Sq|Crescent|Close)\b\.?"
 WORD = r"(?:[A-Z][A-Za-z'’.-]*|\d{1,3}(?:st|nd|rd|th))"
 ENGLISH = re.compile(
     rf"(?<![\w-])\d{{1,6}}[A-Za-z]?\s(?:[NSEW]\.?\s)?(?:{WORD}\s){{1,4}}{STREETS}"

@@ -195,7 +195,11 @@ def _in_dictionary(number: int) -> str | None:
 def _each(value: Any, change: Any) -> Any:
     if value is None or value == "":
         return value
-    return [change(str(one)) for one in value] if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else change(str(value))
+    return (
+        [change(str(one)) for one in value]
+        if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue"
+        else change(str(value))
+    )
 
 
 def _text_of(dataset: Any, tag: int) -> str:

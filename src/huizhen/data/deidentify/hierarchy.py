@@ -91,7 +91,9 @@ def goal_of(content: Mapping[str, Any]) -> Goal | None:
         problems.append(Problem("anonymity.sensitive", "nothing", "the column whose values must differ"))
     columns = table.get("column")
     if not isinstance(columns, dict) or not columns:
-        problems.append(Problem("anonymity.column", "no columns", "a table [anonymity.column.NAME] for each column that tells who it is"))
+        problems.append(
+            Problem("anonymity.column", "no columns", "a table [anonymity.column.NAME] for each column that tells who it is")
+        )
         columns = {}
     found = {name: _hierarchy(f"anonymity.column.{name}", how, problems) for name, how in columns.items()}
     if problems:

@@ -66,7 +66,9 @@ def reach(table: Mapping[str, Sequence[str | None]], goal: Goal) -> Reached:
     work = _Work(table, goal)
     best = work.search()
     if best is None:
-        problem = Problem("anonymity", "no combination of steps that meets it", "k and l that the table can reach", "Let more rows be left out")
+        problem = Problem(
+            "anonymity", "no combination of steps that meets it", "k and l that the table can reach", "Let more rows be left out"
+        )
         raise SiteError("The table cannot be made anonymous.", [problem])
     return work.made(best)
 
@@ -100,13 +102,20 @@ class _Work:
     def search(self) -> tuple[int, ...] | None:
         heights = [len(self._steps[name]) for name in self._names]
         if np.prod(heights, dtype=float) > MOST:
-            problem = Problem("anonymity.column", f"{np.prod(heights, dtype=float):.0f} combinations of steps", f"at most {MOST}", "Declare fewer steps")
+            problem = Problem(
+                "anonymity.column",
+                f"{np.prod(heights, dtype=float):.0f} combinations of steps",
+                f"at most {MOST}",
+                "Declare fewer steps",
+            )
             raise SiteError("The table cannot be made anonymous.", [problem])
         nodes = np.array(list(itertools.product(*map(range, heights))), np.int64).reshape(-1, len(heights))
         losses = np.array([self._loss(node) for node in nodes])
         nodes, losses = nodes[np.argsort(losses, kind="stable")], np.sort(losses, kind="stable")
         ordered = self._goal.diversity == "distinct" or self._goal.suppress == 0 or self._goal.l == 1
-        return _bisected(nodes, self._fits) if ordered else next((tuple(map(int, node)) for node in nodes if self._fits(node)), None)
+        return (
+            _bisected(nodes, self._fits) if ordered else next((tuple(map(int, node)) for node in nodes if self._fits(node)), None)
+        )
 
     def _loss(self, node: NDArray[np.int64]) -> float:
         return float(np.mean([self._column_loss[name][step] for name, step in zip(self._names, node)]))

@@ -56,7 +56,9 @@ THINGS = (
     r"curve|method|model|repair|operation|position|point|angle|ligament|artery|vein|canal|space|pouch|fascia|muscle|tendon|nerve|ganglion|lobe|fissure|dementia|thyroiditis|"
     r"anemia|an[ae]emia|malformation|ophthalmopathy|lactate|nephropathy|encephalopathy|cardiomyopathy|deformity|ulcer|esophagitis|arthropathy|neuropathy|chorea|ataxia|infarct|type|virus|bacillus|agar|solution|mg|mcg|ml|tablet|tablets|capsule|capsules|units?)\b"
 )
-WORD = r"[A-Z][a-zà-öø-ÿ]+(?:['’][A-Z]?[a-z]+)?(?:-[A-Z][a-zà-öø-ÿ]+)?|[A-Z]['’][A-Z][a-z]+|Ma?c[A-Z][a-z]+|[A-Z]{3,}(?:-[A-Z]{2,})?"
+WORD = (
+    r"[A-Z][a-zà-öø-ÿ]+(?:['’][A-Z]?[a-z]+)?(?:-[A-Z][a-zà-öø-ÿ]+)?|[A-Z]['’][A-Z][a-z]+|Ma?c[A-Z][a-z]+|[A-Z]{3,}(?:-[A-Z]{2,})?"
+)
 FULL = rf"(?:{WORD}|[A-Z]\.)(?:[ \t](?:{WORD}|[A-Z]\.|[A-Z](?=[ \t][A-Z][a-z])|van|von|der|den|de|del|la|da|di|bin|al)){{0,4}}(?:,[ \t](?:{WORD})(?:[ \t][A-Z]\.?)?(?=[ \t]*(?:\n|$|  )))?"
 NAME = re.compile(FULL)
 TITLE = re.compile(r"\b(?:Dr|Drs|Mr|Mrs|Ms|Miss|Mx|Prof|Professor|Doctor|Nurse|Sister|Rev)\b\.?[ \t]+")
@@ -82,11 +84,15 @@ VERB = (
     r"came|comes|called|asks|asked|says|said|feels|felt|agreed|agrees|refused|declined|tolerated|died|remains|received|takes|continues|signed|attended|confirmed)"
 )
 SUBJECT = re.compile(rf"(?<![\w-])(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})(?=,?[ \t]{VERB}\b)")
-PREPOSITION = re.compile(rf"\b(?:by|with|from|for|to|and|per|via|told|informed|notified|called|contacted|let)[ \t]+(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})")
+PREPOSITION = re.compile(
+    rf"\b(?:by|with|from|for|to|and|per|via|told|informed|notified|called|contacted|let)[ \t]+(?P<name>(?:{WORD})(?:[ \t](?:[A-Z]\.|{WORD})){{1,3}})"
+)
 # Two capitalised words or more, wherever they stand; a sentence's first word may be any word, and then its ending decides.
 RUN = re.compile(rf"(?<![\w'’-])(?:{WORD})(?:[ \t](?:[A-Z]\.|[A-Z](?=[ \t][A-Z][a-z])|van|von|de|del|la|{WORD})){{1,3}}(?![\w-])")
 SENTENCE = re.compile(r"(?:^|[.!?:;\n(]\s*|[-*•]\s)$")
-ORDINARY = re.compile(r"(?:ed|ing|ly|tion|sion|ment|ness|ity|able|ible|ous|ive|al|ic|ism|itis|osis|emia|ology|graphy|scopy|ectomy|ary|less|ful|ate|ize|ent|ant|ance|ence|[^aiuy]s)$")
+ORDINARY = re.compile(
+    r"(?:ed|ing|ly|tion|sion|ment|ness|ity|able|ible|ous|ive|al|ic|ism|itis|osis|emia|ology|graphy|scopy|ectomy|ary|less|ful|ate|ize|ent|ant|ance|ence|[^aiuy]s)$"
+)
 LISTED = re.compile(rf"\b(?:{'|'.join(sorted(GIVEN))})(?:[ \t][A-Z]\.?)?[ \t](?:{WORD})")
 REVERSED = re.compile(r"\b[A-Z]{2,}(?:-[A-Z]{2,})?,[ \t][A-Z]{2,}(?:[ \t][A-Z]\.?)?(?=[ \t]{2,}|\n|$|[ \t](?:MRN|DOB))")
 THING = re.compile(rf"(?:['’]s?)?[- ]{THINGS}|-(?:Pugh|Barr|Hodgkin)")
@@ -96,7 +102,9 @@ def names_en(text: str) -> Iterator[Span]:
     """Names by their places, then every other place where one of them, or one of its words, stands."""
     found = {span for span in _by_place(text) if span.begins < span.ends}
     yield from found
-    words = {word for span in found for word in re.findall(WORD, text[span.begins : span.ends]) if len(word) > 2 and word not in NO_NAME}
+    words = {
+        word for span in found for word in re.findall(WORD, text[span.begins : span.ends]) if len(word) > 2 and word not in NO_NAME
+    }
     for word in words:
         for again in re.finditer(rf"(?<![\w@.]){re.escape(word)}(?![\w@])", text):
             if not THING.match(text, again.end()):
@@ -132,7 +140,12 @@ def _by_place(text: str) -> Iterator[Span]:
 def _runs(text: str) -> Iterator[Span]:
     for run in RUN.finditer(text):
         words = run[0].split()
-        if words[0] not in GIVEN and len(words[0]) > 2 and SENTENCE.search(text[max(0, run.start() - 4) : run.start()]) and ORDINARY.search(words[0]):
+        if (
+            words[0] not in GIVEN
+            and len(words[0]) > 2
+            and SENTENCE.search(text[max(0, run.start() - 4) : run.start()])
+            and ORDINARY.search(words[0])
+        ):
             continue
         if not any(_is_none(word) or (word.isupper() and len(word) > 2) for word in words):
             yield _trimmed(text, run.start(), run.end(), alone=False)

@@ -28,10 +28,13 @@ SSN = re.compile(r"(?<![0-9A-Za-z_-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)
 
 # What follows a count or an amount: such a number is no telephone.
 AMOUNT = re.compile(
-    r"\s?(?:条|个|份|bp|kb|reads?\b|拷贝|copies|元|ml|mL|mg|ug|μg|IU|U/|/L|/ml|×|x10|\*10|%|％|pg|ng|cells|sequenc|per\b|\.\d)", re.IGNORECASE
+    r"\s?(?:条|个|份|bp|kb|reads?\b|拷贝|copies|元|ml|mL|mg|ug|μg|IU|U/|/L|/ml|×|x10|\*10|%|％|pg|ng|cells|sequenc|per\b|\.\d)",
+    re.IGNORECASE,
 )
 MOBILE = re.compile(r"(?<![\dA-Za-z.])(?:\+?86[- ]?|0086[- ]?)?1[3-9]\d(?P<s>[- ]?)\d{4}(?P=s)\d{4}(?![\dA-Za-z])")
-LANDLINE = re.compile(r"(?<![\d.A-Za-z-])(?:\+?86[- ]?)?[(（]?0(?:10|2\d|[3-9]\d{2})[)）]?[- ]?[2-8]\d{6,7}(?:[-转]\d{1,5})?(?![\d-])")
+LANDLINE = re.compile(
+    r"(?<![\d.A-Za-z-])(?:\+?86[- ]?)?[(（]?0(?:10|2\d|[3-9]\d{2})[)）]?[- ]?[2-8]\d{6,7}(?:[-转]\d{1,5})?(?![\d-])"
+)
 ABROAD = re.compile(
     r"(?<![0-9A-Za-z.+-])(?:\+?1[-. ]?)?(?:\([2-9]\d{2}\)[ -]?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,5})?(?![0-9A-Za-z-])"
     r"|(?<![0-9A-Za-z+])\+(?!86)\d{1,3}(?:[ -.]?\(?\d{1,4}\)?){2,5}(?![0-9A-Za-z])"
@@ -49,9 +52,7 @@ RECORD = re.compile(
     + LABEL_END + r"(?P<value>[A-Za-z]{0,4}[- ]?(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-/][A-Za-z0-9]+){0,3})"
 )  # fmt: skip
 
-MONTH = (
-    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
-)
+MONTH = r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
 DATE = re.compile(
     r"(?<![\d.])(?:19|20)\d{2}\s?年\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?[日号])?|(?<![\d年])\d{1,2}月\d{1,2}[日号]"
     r"|(?<![0-9A-Za-z.-])(?:19|20)\d{2}([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?![\d-])"

@@ -21,7 +21,10 @@ __all__ = ["METHODS", "OPTIONS", "Action", "Option", "Profile", "actions_of", "p
 Action = Literal["X", "Z", "D", "U", "K", "C"]
 Option = Literal["uids", "device", "institution", "patient", "full dates", "modified dates", "descriptors"]
 OPTIONS: tuple[Option, ...] = get_args(Option)
-COLUMN: Mapping[str, str] = {"full dates": "full", "modified dates": "modified"}  # of the file, where it is not the option's own name
+COLUMN: Mapping[str, str] = {
+    "full dates": "full",
+    "modified dates": "modified",
+}  # of the file, where it is not the option's own name
 BASIC = ("113100", "Basic Application Confidentiality Profile")
 METHODS: Mapping[Option, tuple[str, str]] = {  # PS3.16, context group 7050
     "descriptors": ("113105", "Clean Descriptors Option"),

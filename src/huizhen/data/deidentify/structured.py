@@ -44,7 +44,9 @@ def checked_columns(plan: Plan, columns: tuple[str, ...]) -> None:
     problems = []
     if plan.unnamed == "refuse":
         problems += [
-            Problem(f"column.{name}", "no rule for this column", "a rule", 'Say rule = "drop", or unnamed = "drop" under [deidentify]')
+            Problem(
+                f"column.{name}", "no rule for this column", "a rule", 'Say rule = "drop", or unnamed = "drop" under [deidentify]'
+            )
             for name in columns
             if name not in plan.rules
         ]
