@@ -13,7 +13,7 @@ from random import Random
 
 PLACE = re.compile(r"\{(\w+?)(\d?)\}")
 
-ZH_SURNAMES = list("逄仝亓笪郗逯麴厍郏蒯訾郇邸阚冼昝佘亢竺佴妫") + ["亓官", "濮阳", "公冶", "澹台"]
+ZH_SURNAMES = ["亓官", "濮阳", "公冶", "澹台", *"逄仝亓笪郗逯麴厍郏蒯訾郇邸阚冼昝佘亢竺佴妫"]
 ZH_GIVEN = list("瀚珺翊砚芃禾璟昱祎翀骞垚菡霁熠伟强丽娟芳军杰涛超霞平辉鹏玲桂英华文建国红梅志明福兰")
 ZH_COMMON = list("王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗")  # surnames that every list has, for comparison
 ZH_TOWNS = ["泸水", "禹会", "鹿寨", "尉犁", "枞阳", "阆中", "嵊泗", "瓮安"]

@@ -1,7 +1,9 @@
 """How well a table hides each of its patients: k-anonymity, distinct and entropy l-diversity, and the class that each row is in.
 
-Rows with the same values in the columns by which somebody could be recognised form a class. k: rows of the smallest class (Sweeney 2002).
-l, distinct: different values of the sensitive column in the poorest class; entropy: exp of the smallest entropy of that column in a class, so that a
+Rows with the same values in the columns by which somebody could be recognised form a class. k: rows of the smallest class
+(Sweeney 2002).
+l, distinct: different values of the sensitive column in the poorest class; entropy: exp of the smallest entropy of that column
+in a class, so that a
 class with l values alike often has l (Machanavajjhala et al. 2007, definition 4.1).
 """
 

@@ -1,4 +1,4 @@
-"""Whether words may be burnt into an image: what its header says, which kinds of images usually have some, and how its border looks."""
+"""Whether words may be burnt into an image: what its header says, which kinds of images often have some, how its border looks."""
 
 from __future__ import annotations
 

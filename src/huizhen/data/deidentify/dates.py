@@ -1,4 +1,4 @@
-"""Dates as they stand in records and reports: read, moved by days, told by the month or the year; the way they are written is kept."""
+"""Dates as they stand in records and reports: read, moved by days, told by month or year; the way they are written is kept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""A DICOM header without identifiers: the profile's action for every attribute, in sequences too, and the marks that say it was done.
+"""A DICOM header without identifiers: the profile's action for every attribute, in sequences too, and marks that say it was done.
 
-What the table does not name and nobody can know is removed: private attributes, attributes that no dictionary has, curves, overlays;
-names of persons are emptied wherever they stand. Values stay in bytes as they were read, unless they are changed: this is what makes it fast.
+What the table does not name and nobody can know is removed: private attributes, attributes that no dictionary has, curves,
+overlays;
+names of persons are emptied wherever they stand. Values stay in bytes as they were read, unless they are changed: this is what
+makes it fast.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ META_KEPT = frozenset((0x00020000, 0x00020001, 0x00020002, UID_META, 0x00020010,
 DUMMIES: Mapping[str, Any] = {
     "DA": "19000101", "TM": "000000", "DT": "19000101000000", "AS": "000Y", "PN": "Anonymous", "IS": "0", "DS": "0",
     "US": 0, "SS": 0, "UL": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "OB": b"\x00\x00", "OW": b"\x00\x00", "UN": b"",
-    "AE": "REMOVED", "CS": "REMOVED", "LO": "Removed", "SH": "Removed", "LT": "Removed", "ST": "Removed", "UT": "Removed", "UC": "Removed", "UR": "removed:",
+    "AE": "REMOVED", "CS": "REMOVED", "UR": "removed:",
+    "LO": "Removed", "SH": "Removed", "LT": "Removed", "ST": "Removed", "UT": "Removed", "UC": "Removed",
 }  # fmt: skip
 TEXTS = ("LO", "SH", "LT", "ST", "UT", "UC")
 

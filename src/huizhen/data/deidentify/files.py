@@ -120,14 +120,12 @@ def _csv(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
     layout = wrong or sniff(path)
     if isinstance(layout, Problem):
         raise DataError(f"{path.name} cannot be opened as a table", [layout])
-    problems = [
-        *repeated(path, layout.names),
-        *(
-            Problem(path.name, f"column {at + 1} (without a name)", "a name for every column")
-            for at, name in enumerate(layout.names)
-            if not name
-        ),
+    twice = repeated(path.name, layout.names)
+    expected = "a name for every column"
+    unnamed = [
+        Problem(path.name, f"column {at + 1} (without a name)", expected) for at, name in enumerate(layout.names) if not name
     ]
+    problems = [*([twice] if twice else []), *unnamed]
     if problems:
         raise DataError(f"{path.name} cannot be opened as a table", problems)
 

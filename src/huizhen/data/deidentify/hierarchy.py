@@ -1,4 +1,4 @@
-"""How a column can be told more coarsely, step by step: bands, prefixes, parts of dates, declared groups, and at last not at all."""
+"""How a column can be told more coarsely, step by step: bands, prefixes, parts of dates, declared groups, at last not at all."""
 
 from __future__ import annotations
 
@@ -119,7 +119,11 @@ def _hierarchy(where: str, how: Any, problems: list[Problem]) -> Hierarchy:
             problems.append(Problem(f"{where}.{kind}", "no list of steps", "steps from fine to coarse"))
         else:
             steps += [make(one) for one in each]
-    return Hierarchy((str, *steps, lambda value: ALL))
+    return Hierarchy((str, *steps, _all))
+
+
+def _all(_: str) -> str:
+    return ALL
 
 
 def _is_number(value: Any) -> bool:

@@ -1,8 +1,11 @@
 """The least coarsening under which a table hides its patients well enough: the optimum over all combinations of steps.
 
-Combinations form a lattice. What is anonymous stays so when it is made coarser, what is not stays so when it is made finer; so chains are
-bisected and both sides ruled out, as in the optimal lattice anonymization of El Emam et al. (2009). Entropy diversity with rows left out has no
-such order; then combinations are tried one by one, from the least loss on. Loss: for each cell the share of the column's other values that it
+Combinations form a lattice. What is anonymous stays so when it is made coarser, what is not stays so when it is made finer; so
+chains are
+bisected and both sides ruled out, as in the optimal lattice anonymization of El Emam et al. (2009). Entropy diversity with rows
+left out has no
+such order; then combinations are tried one by one, from the least loss on. Loss: for each cell the share of the column's other
+values that it
 can no longer be told from (Iyengar 2002, equation 3), the mean over cells; a row left out has lost everything.
 """
 

@@ -6,50 +6,20 @@ An eponym (Parkinson disease, Foley catheter) is a name of nobody here: what fol
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
+from importlib.resources import files
 from itertools import takewhile
 
 from huizhen.data.deidentify.spans import Span
 
 __all__ = ["GIVEN", "SURNAMES", "names_en"]
 
-GIVEN = frozenset(
-    """James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan Joseph Jessica Thomas Sarah Charles Karen
-    Christopher Lisa Daniel Nancy Matthew Betty Anthony Margaret Mark Sandra Donald Ashley Steven Kimberly Paul Emily Andrew Donna Joshua Michelle Kenneth
-    Carol Kevin Amanda Brian Dorothy George Melissa Edward Deborah Ronald Stephanie Timothy Rebecca Jason Sharon Jeffrey Laura Ryan Cynthia Jacob Kathleen
-    Gary Amy Nicholas Angela Eric Shirley Jonathan Anna Stephen Brenda Larry Pamela Justin Emma Scott Nicole Brandon Helen Benjamin Samantha Samuel
-    Katherine Gregory Christine Frank Debra Alexander Rachel Raymond Carolyn Patrick Janet Jack Catherine Dennis Maria Jerry Heather Maria Jose Juan Carlos
-    Wei Ming Hui Jing Yan Li Fang Hong Jun Lei Mohammed Ahmed Fatima Ali""".split()
-)
-SURNAMES = frozenset(
-    """Smith Johnson Williams Brown Jones Garcia Miller Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson Anderson Thomas Taylor Moore Jackson Martin
-    Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson Walker Young Allen King Wright Scott Torres Nguyen Hill Flores Green Adams Nelson
-    Baker Hall Rivera Campbell Mitchell Carter Roberts Wang Zhang Liu Chen Yang Huang Zhao Wu Zhou Xu Sun Zhu Kim Park Patel Singh Khan""".split()
-)
+LISTS = tomllib.loads((files("huizhen.data.deidentify") / "names_en.toml").read_text(encoding="utf-8"))
+GIVEN = frozenset(LISTS["given"].split())
+SURNAMES = frozenset(LISTS["surnames"].split())
 # Capitalised words that begin sentences or lines, or stand beside names, and are none.
-NO_NAME = frozenset(
-    """The A An He She They We I It This That These Those There His Her Their Our My No Not And Or But With Without For From To In On At By Of As If When While After
-    Before During Since Please Thank Thanks Dear Sincerely Regards Yours Patient Patients Name History Past Medical Surgical Family Social Physical Exam
-    Examination Findings Impression Assessment Plan Diagnosis Diagnoses Admission Discharge Date Time Sex Male Female Age Address Phone Tel Telephone Fax Email
-    Home Cell Mobile Room Bed Ward Unit Floor Hospital Clinic Center Centre Department Medicine Surgery Emergency Radiology Pathology Oncology Cardiology
-    Neurology Pediatrics Psychiatry Nursing Note Notes Report Summary Letter Operative Progress Consultation Attending Resident Physician Surgeon Doctor
-    Nurse Assistant Anesthesiologist Anesthesia Radiologist Pathologist Technologist Provider Referring Primary Care Next Contact Kin Guardian Medications Medication Allergies
-    Labs Laboratory Vital Signs Blood Pressure Heart Rate Temperature Chest Abdomen Head Neck Lung Liver Kidney Brain Spine CT MRI PET ECG EKG XR US Right Left Upper Lower
-    Accession MRN DOB SSN ID Account Number Lot NDC Reviewed Dictated Signed Electronically Transcribed Verified Approved Received Admitted Discharged Seen
-    Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May June July August September October November December
-    Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec MD DO PhD RN NP PA MBBS FRCP BP HR RR INR Yes None Unknown Denies Reports States Normal Negative Positive
-    Street Avenue Road Lane Drive Court Mr Mrs Ms Miss Dr Prof Status Post Reason Indication Technique Comparison Specimen Gross Microscopic Clinical Information
-    Coma Scale Score Index Class Grade Stage Type Level Phase Cycle Day Days Week Month Year Hour Hours Morning Evening Night Today Yesterday Tomorrow
-    Discharge Instructions Follow-Up Condition Stable Good Fair Poor Course Complaint Chief Present Illness Procedure Procedures Operation Estimated Loss Complications Drains
-    Mass Nodule Lobe Upper Middle Lower Bilateral Ground Glass Contrast Axial Coronal Sagittal Images Image Series View Views Echo Doppler Ultrasound Biopsy Culture
-    Sodium Potassium Chloride Glucose Creatinine Hemoglobin Platelets White Red Cell Count Urine Stool Serum Plasma Bank Gas Tab Tablet Cap Solution Inhaler
-    Breast Colon Rectum Stomach Prostate Bladder Uterus Ovary Thyroid Skin Bone Muscle Nerve Artery Vein Aorta Coronary Pulmonary Renal Hepatic Cardiac Gastric
-    Acute Chronic Severe Mild Moderate Diffuse Focal Multiple Single Benign Malignant Metastatic Primary Secondary Recurrent Essential Diabetes Mellitus Hypertension
-    Insurance Medicare Medicaid Advance Directive Code Full Power Attorney Consent Research Study Trial Protocol Subject Sample Genetics Dental Dialysis Triage Handoff
-    American Association Society National International World Organization Guidelines Criteria North South East West Saint St Mount General Memorial Regional Community Veterans
-    Oral Daily Twice Three Times Every Needed Take Give Given Started Stopped Held Changed Increased Decreased Added Removed Placed Noted Found Shows Showed Tooth Bed
-    New York City County State University Institute College School Health System Services Service Team Both All Any Each Review Follow Follow-up Continue Start Stop""".split()
-)
+NO_NAME = frozenset(LISTS["none"].split())
 THINGS = (
     r"(?:disease|syndrome|sign|signs|lymphoma|catheter|procedure|incision|palsy|esophagus|oesophagus|tumou?r|sarcoma|cell|cells|score|scale|criteria|classification|class|grade|stage|index|test|"
     r"reflex|maneuver|manoeuvre|fracture|contracture|hernia|node|nodes|line|tube|drain|clamp|stain|body|bodies|duct|gland|nodule|nodules|murmur|phenomenon|triad|law|formula|equation|"
@@ -128,7 +98,7 @@ def _by_place(text: str) -> Iterator[Span]:
                 yield _trimmed(text, cue.end(), name.end(), alone=True)
     for pattern in (SUBJECT, PREPOSITION):
         for found in pattern.finditer(text):
-            if not any(_is_none(word) or word.isupper() and len(word) > 2 for word in found["name"].split()):
+            if not any(_is_none(word) or (word.isupper() and len(word) > 2) for word in found["name"].split()):
                 yield _trimmed(text, *found.span("name"), alone=False)
     yield from _runs(text)
     for found in LISTED.finditer(text):

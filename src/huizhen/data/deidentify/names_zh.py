@@ -157,7 +157,7 @@ def _by_place(text: str) -> Iterator[Span]:
             yield Span(bed.end(), ends, "name", 2)
     for pattern in (ALONE, OWNER):
         for run in pattern.finditer(text):
-            if _is_listed(run[0]) and _may_be(run[0], run.start(), text):
+            if _is_listed(run[0]) and _may_be(run[0]):
                 yield Span(run.start(), run.end(), "name", 1)
     for cue in SUFFIX.finditer(text):
         ends = _end(text, cue.end())
@@ -168,7 +168,7 @@ def _by_place(text: str) -> Iterator[Span]:
         if ends and _is_listed(text[cue.end() : ends]):
             yield Span(cue.end(), ends, "name", 1)
     for run in OWNED.finditer(text):
-        if _may_be(run[0], run.start(), text):
+        if _may_be(run[0]):
             yield Span(run.start(), run.end(), "name", 1)
     for bracket in BRACKET.finditer(text):
         yield from _before_bracket(text, bracket.start())
@@ -176,7 +176,7 @@ def _by_place(text: str) -> Iterator[Span]:
         yield from _before_title(text, title.start())
     for begins in _starts(text):
         for ends in (begins + 2, begins + 3, begins + 4):
-            if _may_be(text[begins:ends], begins, text) and SEX.match(text, ends):
+            if _may_be(text[begins:ends]) and SEX.match(text, ends):
                 yield Span(begins, ends, "name", 2)
                 break
 
@@ -192,7 +192,7 @@ def _end(text: str, begins: int, *, sure: bool = False) -> int | None:
     surname = 2 if text[begins : begins + 2] in DOUBLE else 1
     for length in range(surname + 1, 5):
         ends = begins + length
-        if not _may_be(text[begins:ends], begins, text):
+        if not _may_be(text[begins:ends]):
             return None if length == surname + 1 else _cut(text, begins, ends - 1, sure=sure)
         if ASIDE.match(text, ends):
             return ends
@@ -209,7 +209,7 @@ def _goes_on(text: str, ends: int) -> bool:
 
 def _before_bracket(text: str, ends: int) -> Iterator[Span]:
     """A name before a bracket with an identifier in it; where nothing tells its beginning, as much is taken as can be one."""
-    fit = [length for length in (4, 3, 2) if ends >= length and _may_be(text[ends - length : ends], ends - length, text)]
+    fit = [length for length in (4, 3, 2) if ends >= length and _may_be(text[ends - length : ends])]
     bounded = [length for length in fit if ends == length or BEFORE.search(text, max(0, ends - length - 2), ends - length)]
     for length in (*bounded, *fit):
         yield Span(ends - length, ends, "name", 2)
@@ -231,7 +231,7 @@ def _is_listed(name: str) -> bool:
 
 def _before_title(text: str, ends: int) -> Iterator[Span]:
     """A name before a title: after an end, or else with a surname of the list."""
-    fit = [length for length in (2, 3, 4) if ends >= length and _may_be(text[ends - length : ends], ends - length, text)]
+    fit = [length for length in (2, 3, 4) if ends >= length and _may_be(text[ends - length : ends])]
     bounded = [length for length in fit if ends == length or BEFORE.search(text, max(0, ends - length - 2), ends - length)]
     listed = [length for length in reversed(fit) if _is_listed(text[ends - length : ends])]
     for length in (*bounded, *listed):
@@ -239,7 +239,7 @@ def _before_title(text: str, ends: int) -> Iterator[Span]:
         return
 
 
-def _may_be(name: str, begins: int, text: str) -> bool:
+def _may_be(name: str) -> bool:
     """Whether characters can be a name: Chinese, none of the ward's words, and a first one with which a name can begin."""
     if len(name) < 2 or not all(map(HAN.match, name)) or any(character in NEVER for character in name[1:]):
         return False

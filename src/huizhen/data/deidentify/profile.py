@@ -1,6 +1,7 @@
 """The Basic Application Level Confidentiality Profile of DICOM PS3.15, Annex E, with its options: what happens to each attribute.
 
-The table stands in ``dicom_profile.csv`` (Table E.1-1, edition 2026c; columns of options as of 2024b, dates and UIDs added since by their
+The table stands in ``dicom_profile.csv`` (Table E.1-1, edition 2026c; columns of options as of 2024b, dates and UIDs added since
+by their
 representation). Codes of actions: X remove, Z empty, D dummy value, U another UID, K keep, C clean. Where the table leaves a choice
 (X/Z, X/D, Z/D, X/Z/D), the one that keeps an object valid whatever the attribute's type is taken: the last.
 """
@@ -35,7 +36,17 @@ METHODS: Mapping[Option, tuple[str, str]] = {  # PS3.16, context group 7050
     "uids": ("113110", "Retain UIDs Option"),
     "institution": ("113112", "Retain Institution Identity Option"),
 }
-CHOSEN: Mapping[str, Action] = {"X/Z": "Z", "X/D": "D", "Z/D": "D", "X/Z/D": "D", "X/Z/U*": "U"}
+CHOSEN: Mapping[str, Action] = {
+    "X": "X",
+    "Z": "Z",
+    "D": "D",
+    "U": "U",
+    "X/Z": "Z",
+    "X/D": "D",
+    "Z/D": "D",
+    "X/Z/D": "D",
+    "X/Z/U*": "U",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,7 @@ def _under(basic: str, found: Mapping[str, str], options: tuple[Option, ...]) ->
     allowed = [found[COLUMN.get(option, option)] for option in options if COLUMN.get(option, option) in found]
     if "K" in allowed:
         return "K"
-    return "C" if "C" in allowed else CHOSEN.get(basic, basic)  # type: ignore[return-value]
+    return "C" if "C" in allowed else CHOSEN[basic]
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from huizhen.data.deidentify.dates import Order
@@ -83,8 +84,12 @@ class Plan:
 Check = Callable[[Any], bool]
 
 
-def _number(low: float, high: float, kind: type | tuple[type, ...] = (int, float)) -> Check:
-    return lambda value: isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
+def _number(low: float, high: float) -> Check:
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _whole(low: int, high: int) -> Check:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _one_of(*allowed: str) -> Check:
@@ -93,7 +98,7 @@ def _one_of(*allowed: str) -> Check:
 
 def _is_ascending(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) > 0 and all(_number(-1e300, 1e300)(edge) for edge in value)
-    return numbers and all(low < high for low, high in zip(value, value[1:]))
+    return numbers and all(low < high for low, high in pairwise(value))
 
 
 def _is_words(value: Any) -> bool:
@@ -108,15 +113,15 @@ SETTINGS: dict[Kind, dict[str, tuple[Check, str]]] = {
     "pseudonym": {"purpose": (lambda value: isinstance(value, str) and 0 < len(value) <= 40, "a word of at most 40 characters")},
     "shift": {"order": ORDER},
     "date": {"to": TO, "order": ORDER},
-    "age": {"width": (_number(1, 50, int), "whole years from 1 to 50"), "top": (_number(20, 120, int), "an age from 20 to 120")},
-    "prefix": {"keep": (_number(0, 20, int), "a number of characters from 0 to 20")},
+    "age": {"width": (_whole(1, 50), "whole years from 1 to 50"), "top": (_whole(20, 120), "an age from 20 to 120")},
+    "prefix": {"keep": (_whole(0, 20), "a number of characters from 0 to 20")},
     "bin": {"width": (_number(1e-9, 1e12), "a positive number"), "edges": (_is_ascending, "ascending numbers")},
     "text": {},
 }
 GENERAL: dict[str, tuple[Check, str]] = {
     "patient": (lambda value: isinstance(value, str) and bool(value), "the name of a column"),
     "unnamed": (_one_of(*get_args(Unnamed)), "refuse or drop"),
-    "most_days": (_number(1, 36500, int), "whole days from 1 to 36500"),
+    "most_days": (_whole(1, 36500), "whole days from 1 to 36500"),
 }
 OF_TEXT: dict[str, tuple[Check, str]] = {
     "categories": (
@@ -169,7 +174,8 @@ def text_plan_of(content: Mapping[str, Any]) -> TextPlan:
 
 def _text(content: Mapping[str, Any], problems: list[Problem]) -> TextPlan:
     found = _checked("text", content.get("text", {}), OF_TEXT, problems)
-    return TextPlan(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+    fit: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    return TextPlan(**fit)
 
 
 def _rule(where: str, column: str, table: Any, problems: list[Problem]) -> Rule | None:
@@ -179,13 +185,13 @@ def _rule(where: str, column: str, table: Any, problems: list[Problem]) -> Rule 
         problems.append(Problem(where, found, f"rule, one of: {', '.join(RULES)}"))
         return None
     rest = {name: value for name, value in table.items() if name != "rule"}
-    found = _checked(where, rest, SETTINGS[kind], problems)
-    if kind == "bin" and ("edges" in found) == ("width" in found):
+    fit = _checked(where, rest, SETTINGS[kind], problems)
+    if kind == "bin" and ("edges" in fit) == ("width" in fit):
         problems.append(Problem(where, "both or neither of width and edges", "one of width and edges"))
     if kind == "pseudonym":
-        found.setdefault("purpose", column)
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
-    return Rule(kind, **found)
+        fit.setdefault("purpose", column)
+    settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in fit.items()}
+    return Rule(kind, **settings)
 
 
 def _checked(where: str, table: Any, settings: Mapping[str, tuple[Check, str]], problems: list[Problem]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a site's secret gives: pseudonyms, days to shift a patient's dates by, UIDs; the same for the same input, and only there.
 
-Each is HMAC-SHA256 (RFC 2104, FIPS 198-1) of a purpose and a value under the site's key, so that one cannot be computed from another and
+Each is HMAC-SHA256 (RFC 2104, FIPS 198-1) of a purpose and a value under the site's key, so that one cannot be computed from
+another and
 none without the key.
 """
 

@@ -1,4 +1,4 @@
-"""Where an identifier stands in a text, of which kind, and how sure that is; of spans that overlap the surer and longer one stays."""
+"""Where an identifier stands in a text, of which kind, and how sure that is; of spans that overlap the surer one gives the kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Span:
     """Characters ``[begins, ends)`` of a text.
 
     Attributes:
-        rank: what is decided first where spans overlap: 3 a pattern that nothing else has, 2 a label stands before it, 1 by its looks.
+        rank: what is decided first where spans overlap: 3 a pattern that nothing else has, 2 a label stands before it, 1 by its
+        looks.
     """
 
     begins: int
@@ -25,7 +26,7 @@ class Span:
 
 
 def without_overlap(spans: Iterable[Span]) -> list[Span]:
-    """Spans in order, none over another; what a loser covers beyond the winner goes on being covered, so that nothing stays readable."""
+    """Spans in order, none over another; those that overlap become one, so that nothing that any of them covers stays readable."""
     ordered = sorted(set(spans), key=lambda span: (span.begins, -span.rank, -span.ends))
     kept: list[Span] = []
     for span in ordered:

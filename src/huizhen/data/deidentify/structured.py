@@ -1,4 +1,4 @@
-"""The fields of a record as they may be kept: `applied`, a pure function of the fields, the declared rules and the site's secret."""
+"""The fields of a record as they may be kept: `applied`, a pure function of the fields, the declared rules and the secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Applied:
 
     Attributes:
         fields: by column; what was dropped is not there.
-        counts: by (column, what happened); holds no value. ``unreadable`` counts cells that a rule could not read, which are emptied.
+        counts: by (column, what happened); holds no value. ``unreadable`` counts cells that a rule could not read, which are
+        emptied.
     """
 
     fields: dict[str, Cell]

@@ -1,4 +1,4 @@
-"""Free text without identifiers: what `find` finds is replaced by marks, or by surrogates that are the same wherever the same text stands."""
+"""Free text without identifiers: what `find` finds is replaced by marks, or by surrogates that are the same for the same text."""
 
 from __future__ import annotations
 
