@@ -129,7 +129,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "lost in mid-run": ("lost in mid-run", "中途失去"),
     "no studies": ("No studies.", "没有研究。"),
     "key made": (
-        "The key is in {path}. Keep a copy in a safe: without it no pseudonym can be made again; whoever has it can try identities.",
+        "The key is in {path}. Keep a copy in a safe: without it no pseudonym can be made again; who has it can try identities.",
         "密钥已写入 {path}。请另存一份于保险处：没有它无法再生成相同的假名，持有它的人则可逐一试出身份。",
     ),
     "deidentified where": ("where", "位置"),

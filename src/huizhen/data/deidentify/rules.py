@@ -53,13 +53,15 @@ class TextPlan:
         categories: kinds of identifiers that are looked for.
         dates: whether dates stay, become marks, are told by their year or move by the patient's days.
         style: ``<NAME>``, or a surrogate that is the same wherever the same text stands.
-        words: texts of the site's own that are to be found, too, such as its name.
+        words: texts of the site's own that are to be found, too, such as the names of its staff.
+        known: columns of the same record whose values are looked for in its texts, such as the patient's name.
     """
 
     categories: tuple[str, ...] = CATEGORIES
     dates: DateMode = "mark"
     style: Style = "mark"
     words: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ OF_TEXT: dict[str, tuple[Check, str]] = {
     ),
     "dates": (_one_of(*get_args(DateMode)), "keep, mark, year or shift"),
     "style": (_one_of(*get_args(Style)), "mark or surrogate"),
+    "known": (_is_words, "names of columns"),
     "words": (_is_words, "texts of two characters or more"),
 }
 TABLES = ("deidentify", "column", "text", "dicom", "anonymity")

@@ -51,7 +51,7 @@ def checked_columns(plan: Plan, columns: tuple[str, ...]) -> None:
             for name in columns
             if name not in plan.rules
         ]
-    named = [*plan.rules, *([plan.patient] if plan.patient else [])]
+    named = [*plan.rules, *plan.text.known, *([plan.patient] if plan.patient else [])]
     problems += [Problem(f"column.{name}", "no such column", "a column of the table") for name in named if name not in columns]
     if problems:
         raise SiteError("The rules for de-identification do not fit the table.", problems)
@@ -74,7 +74,9 @@ def applied(fields: Mapping[str, Cell], plan: Plan, secret: Secret) -> Applied:
             kept.fields[name] = value
             kept.counts[name, "missing"] += 1
         elif rule.kind == "text":
-            cleaned = replaced(str(value), plan.text, secret, patient=patient, most_days=plan.most_days)
+            known = [str(fields[column]).strip() for column in plan.text.known if fields.get(column) not in (None, "")]
+            known = [text for text in known if len(text) > 1 and not is_missing(text)]
+            cleaned = replaced(str(value), plan.text, secret, patient=patient, most_days=plan.most_days, known=known)
             kept.fields[name] = cleaned.text
             kept.counts.update({(name, category): count for category, count in cleaned.counts.items()})
         else:

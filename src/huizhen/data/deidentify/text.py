@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -40,16 +40,18 @@ class Cleaned:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def find(text: str, plan: TextPlan | None = None) -> list[Span]:
-    """Identifiers in a text, in order, none over another."""
+def find(text: str, plan: TextPlan | None = None, known: Iterable[str] = ()) -> list[Span]:
+    """Identifiers in a text, in order, none over another; `known` are texts that identify wherever they stand."""
     plan = plan or TextPlan()
     spans = [span for category in plan.categories for recognise in RECOGNISERS[category] for span in recognise(text)]
-    for word in plan.words:
+    for word in (*plan.words, *known):
         spans += [Span(found.start(), found.end(), "name", 3) for found in re.finditer(re.escape(word), text, re.IGNORECASE)]
     return without_overlap(spans)
 
 
-def replaced(text: str, plan: TextPlan, secret: Secret, *, patient: str = "", most_days: int = 365) -> Cleaned:
+def replaced(
+    text: str, plan: TextPlan, secret: Secret, *, patient: str = "", most_days: int = 365, known: Iterable[str] = ()
+) -> Cleaned:
     """The text with marks such as ``<NAME>`` in place of identifiers.
 
     Args:
@@ -58,10 +60,11 @@ def replaced(text: str, plan: TextPlan, secret: Secret, *, patient: str = "", mo
         secret: makes surrogates, and says by how many days the patient's dates move.
         patient: whose report it is; "" where nobody knows, and then dates that should move become marks.
         most_days: how far dates move at most.
+        known: texts that identify wherever they stand: what the record says elsewhere of the patient.
     """
     pieces, at, counts = [], 0, Counter[str]()
     days = secret.days(patient, most=most_days) if patient else 0
-    for span in find(text, plan):
+    for span in find(text, plan, known):
         words = text[span.begins : span.ends]
         if span.category == "date" and plan.dates == "keep":
             continue
