@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from huizhen.cli.app import app, main
+from huizhen.cli.app import main
 from huizhen.data.deidentify.files import deidentify_table
 from huizhen.data.deidentify.secret import Secret
 from huizhen.errors import HuizhenError
@@ -175,4 +175,3 @@ def test_both_or_neither_of_out_and_preview_is_refused(folder, monkeypatch, caps
     code, told = deidentify(folder, "stays.csv", monkeypatch=monkeypatch, capsys=capsys)
     assert code == 2
     assert "neither --out nor --preview" in told
-    assert app.info.name is None

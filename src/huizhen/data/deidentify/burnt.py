@@ -14,7 +14,7 @@ OFTEN = frozenset(("US", "IVUS", "ES", "XC", "OT", "SC", "DOC", "SM", "GM", "ECG
 CAPTURED = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture, and what begins with it
 DOCUMENTS = "1.2.840.10008.5.1.4.1.1.104."  # encapsulated PDF, CDA, ...
 BORDER = 0.15  # of the height and of the width
-SHARPEST = 0.5  # of the range of grey between neighbours: the edge of a letter
+SHARPEST = 0.6  # of the range of grey between neighbours: the edge of a letter
 SHARE = 0.004  # of a border's neighbours that are so sharp; noise and anatomy have fewer
 ROWS = 6  # a letter is at least that high
 

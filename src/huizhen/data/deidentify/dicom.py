@@ -179,12 +179,9 @@ def _elsewhere(number: int) -> Action | None:
 
 
 def _representation(dataset: Any, tag: Any, number: int) -> str | None:
-    """The value representation; None where neither the file nor the dictionary knows it."""
-    element = dataset.get_item(tag)
-    vr = element.VR
-    if vr in (None, "UN"):
-        return _in_dictionary(number)
-    return str(vr)
+    """The value representation, as the file says or else the dictionary; None for an attribute that the dictionary does not have."""
+    known, vr = _in_dictionary(number), dataset.get_item(tag).VR
+    return known if vr in (None, "UN") or known is None else str(vr)
 
 
 @cache
