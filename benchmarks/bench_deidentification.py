@@ -45,7 +45,8 @@ def header(pydicom, at: int) -> bytes:
     """A CT file as scanners write it: some 90 attributes, private ones, a sequence, a small image."""
     random, dataset = Random(at), pydicom.Dataset()
     for keyword in (
-        "PatientName", "PatientID", "InstitutionName", "StationName", "StudyDescription", "SeriesDescription", "ReferringPhysicianName",
+        "PatientName", "PatientID", "InstitutionName", "StationName", "StudyDescription", "SeriesDescription",
+        "ReferringPhysicianName",
         "AccessionNumber", "Manufacturer", "ManufacturerModelName", "ProtocolName", "OperatorsName", "PerformingPhysicianName",
         "InstitutionAddress", "PatientAddress", "StudyID", "DeviceSerialNumber", "RequestedProcedureDescription", "PatientComments",
     ):  # fmt: skip
@@ -57,10 +58,11 @@ def header(pydicom, at: int) -> bytes:
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
         setattr(dataset, keyword, f"1.2.3.{at}.{random.randint(1, 999)}")
     for keyword in (
-        "SliceThickness", "KVP", "DataCollectionDiameter", "ReconstructionDiameter", "DistanceSourceToDetector", "GantryDetectorTilt",
+        "SliceThickness", "KVP", "DataCollectionDiameter", "ReconstructionDiameter", "DistanceSourceToDetector",
+        "GantryDetectorTilt",
         "TableHeight", "SliceLocation", "WindowCenter", "WindowWidth", "RescaleIntercept", "RescaleSlope", "SpiralPitchFactor",
     ):  # fmt: skip
-        setattr(dataset, keyword, "1.5")
+        setattr(dataset, keyword, 1.5)
     for offset in range(20):
         dataset.add_new(0x00191001 + offset, "LO", "private")
     item = pydicom.Dataset()

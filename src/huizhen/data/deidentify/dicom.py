@@ -8,8 +8,11 @@ makes it fast.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,7 +24,7 @@ from huizhen.data.deidentify.secret import Secret
 from huizhen.data.deidentify.text import replaced
 from huizhen.errors import MachineError, Problem
 
-__all__ = ["Header", "deidentify", "pydicom"]
+__all__ = ["Header", "deidentify", "pydicom", "quiet"]
 
 PATIENT_NAME, PATIENT_ID = 0x00100010, 0x00100020
 UID_META = 0x00020003  # Media Storage SOP Instance UID
@@ -56,6 +59,19 @@ def pydicom() -> Any:
     return library
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """While it is entered, what the library warns of is dropped: its warnings and log lines quote values."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
 def deidentify(dataset: Any, profile: Profile, secret: Secret) -> Header:
     """Changes a header in place.
 
@@ -64,14 +80,15 @@ def deidentify(dataset: Any, profile: Profile, secret: Secret) -> Header:
         profile: the options.
         secret: makes UIDs and pseudonyms, and says by how many days the patient's dates move.
     """
-    work = _Work(profile, secret, _text_of(dataset, PATIENT_ID))
-    work.treat(dataset)
-    pseudonym = secret.pseudonym("patient", work.patient) if work.patient else ""  # Z allows another value than the patient's
-    for tag in (PATIENT_ID, PATIENT_NAME):
-        if tag in dataset:
-            dataset[tag].value = pseudonym
-    _meta(dataset, secret, profile)
-    _say(dataset, profile)
+    with quiet():
+        work = _Work(profile, secret, _text_of(dataset, PATIENT_ID))
+        work.treat(dataset)
+        pseudonym = secret.pseudonym("patient", work.patient) if work.patient else ""  # Z allows another value than the patient's
+        for tag in (PATIENT_ID, PATIENT_NAME):
+            if tag in dataset:
+                dataset[tag].value = pseudonym
+        _meta(dataset, secret, profile)
+        _say(dataset, profile)
     return Header(work.counts)
 
 
@@ -124,7 +141,8 @@ class _Work:
         elif action == "C":
             self._clean(dataset, tag, vr)
         else:
-            self._set(dataset, tag, self._secret.uid(str(dataset[tag].value)) if vr == "UI" else DUMMIES.get(vr), "dummy")
+            value = self._secret.uid(str(dataset[tag].value)) if vr == "UI" else DUMMIES.get(vr)
+            self._set(dataset, tag, value, "dummy")
 
     def _sequence(self, dataset: Any, tag: Any, action: Action) -> None:
         if action == "Z":

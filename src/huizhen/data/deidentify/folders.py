@@ -6,15 +6,15 @@ A file that cannot be read, or in which words may be burnt into the image, is se
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from huizhen.data.deidentify.burnt import border_has_text, burnt_in
-from huizhen.data.deidentify.dicom import deidentify, pydicom
+from huizhen.data.deidentify.dicom import deidentify, pydicom, quiet
 from huizhen.data.deidentify.files import Done, written_whole
 from huizhen.data.deidentify.profile import Profile, profile_of
-from huizhen.data.deidentify.rules import text_plan_of
+from huizhen.data.deidentify.rules import TextPlan, text_plan_of
 from huizhen.data.deidentify.secret import Secret
 from huizhen.data.deidentify.text import replaced
 from huizhen.errors import DataError, Problem, SiteError
@@ -40,6 +40,13 @@ def deidentify_folder(path: Path, out: Path | None, rules: Mapping[str, Any], se
     if out is not None:
         _made(out)
     done = Done()
+    with quiet():
+        _all(files, path, out, (text, profile), secret, done)
+    return done
+
+
+def _all(files: Iterable[Path], path: Path, out: Path | None, rules: tuple[TextPlan, Profile], secret: Secret, done: Done) -> None:
+    text, profile = rules
     for file in files:
         done.units += 1
         if file.suffix.lower() == REPORT:
@@ -55,7 +62,6 @@ def deidentify_folder(path: Path, out: Path | None, rules: Mapping[str, Any], se
             done.kept += 1
         else:
             _image(file, out, profile, secret, done)
-    return done
 
 
 def _image(file: Path, out: Path | None, profile: Profile, secret: Secret, done: Done) -> None:

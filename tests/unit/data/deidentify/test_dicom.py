@@ -109,6 +109,20 @@ def test_uids_are_the_same_in_all_files_of_a_site_and_refer_to_each_other(file):
     assert Secret(b"b" * 32).uid("1.2.3.7041") != file.StudyInstanceUID
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_the_library_warns_of_is_not_told(caplog, recwarn):
+    dataset = marked()
+    dataset.add_new(0x00080020, "DA", MARK)
+    dataset.add_new(0x0008002A, "DT", MARK)
+    content = written(dataset)
+    caplog.clear()
+    recwarn.clear()
+    file = read(content)
+    deidentify(file, Profile(("modified dates", "descriptors")), SECRET)
+    assert MARK not in caplog.text + "".join(str(warning.message) for warning in recwarn)
+    assert file.StudyDate == ""
+
+
 def test_a_patient_has_one_pseudonym(file):
     deidentify(file, Profile(), SECRET)
     assert file.PatientID == str(file.PatientName) == SECRET.pseudonym("patient", f"{MARK}1")
