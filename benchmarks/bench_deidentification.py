@@ -36,7 +36,7 @@ def test_planted_identifiers(sentences, surnames, monkeypatch):
         f"\n{sentences} sentences, {surnames} surnames: {sum(len(r.text) for r in made) / spent / 1e6:.2f} million characters a second"
     )
     for (language, category), score in sorted(table.items()):
-        print(f"  {language} {category:8s} {score.planted:5d} planted  recall {score.recall:.3f}  precision {score.precision:.3f}")
+        print(f"  {language} {category:8s} {score.planted:5d}  recall {score.recall:.3f}  precision {score.precision:.3f}")
     if sentences != "unseen":
         assert all(score.recall > 0.98 and score.precision > 0.90 for score in table.values())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -137,7 +137,7 @@ class _Work:
         elif action == "Z":
             self._set(dataset, tag, None if vr not in ("PN", *TEXTS) else "", "emptied")
         elif action == "U":
-            self._set(dataset, tag, _each(dataset[tag].value, self._secret.uid), "UID replaced")
+            self._each(dataset, tag, self._secret.uid, "UID replaced")
         elif action == "C":
             self._clean(dataset, tag, vr)
         else:
@@ -160,16 +160,16 @@ class _Work:
                 for inner in item[tag].value:
                     self._dummies(inner)
             elif vr == "UI":
-                self._set(item, tag, _each(item[tag].value, self._secret.uid), "UID replaced")
+                self._each(item, tag, self._secret.uid, "UID replaced")
             elif vr != "CS":  # words of the standard, such as the kind of a content item
                 self._set(item, tag, DUMMIES.get(vr or "UN"), "dummy")
 
     def _clean(self, dataset: Any, tag: Any, vr: str) -> None:
         """Dates move by the patient's days; words lose what looks like an identifier; of all else nothing stays."""
         if vr in ("DA", "DT"):
-            self._set(dataset, tag, _each(dataset[tag].value, self._moved) if self._days else DUMMIES[vr], "date moved")
+            self._each(dataset, tag, self._moved if self._days else lambda _: str(DUMMIES[vr]), "date moved")
         elif vr in TEXTS:
-            cleaned = _each(dataset[tag].value, lambda text: replaced(text, self._text, self._secret).text)
+            cleaned = _changed(dataset[tag].value, lambda text: replaced(text, self._text, self._secret).text)
             self._set(dataset, tag, cleaned, "cleaned")
         elif vr == "TM":
             self.counts["time kept"] += 1
@@ -183,9 +183,26 @@ class _Work:
         except OverflowError:
             return ""
 
+    def _each(self, dataset: Any, tag: Any, change: Callable[[str], str], counted: str) -> None:
+        """Every value of an attribute of plain characters (UIDs, dates), changed in its bytes where it was not yet decoded."""
+        element = dataset.get_item(tag)
+        if getattr(element, "is_raw", False) and isinstance(element.value, bytes):
+            texts = element.value.decode("ascii", "replace").split("\\")
+            joined = "\\".join(change(text.strip("\0 ")) if text.strip("\0 ") else "" for text in texts)
+            self._set(dataset, tag, joined, counted)
+        else:
+            self._set(dataset, tag, _changed(element.value, change), counted)
+
     def _set(self, dataset: Any, tag: Any, value: Any, counted: str) -> None:
-        dataset[tag].value = value
         self.counts[counted] += 1
+        element = dataset.get_item(tag)
+        if getattr(element, "is_raw", False) and (value is None or isinstance(value, str)):
+            text = value or ""
+            if text.isascii():
+                content = text.encode("ascii") + (b"\0" if element.VR == "UI" else b" ") * (len(text) % 2)
+                dataset[tag] = element._replace(value=content, length=len(content))
+                return
+        dataset[tag].value = value
 
 
 def _elsewhere(number: int) -> Action | None:
@@ -210,7 +227,7 @@ def _in_dictionary(number: int) -> str | None:
         return None
 
 
-def _each(value: Any, change: Any) -> Any:
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
     if value is None or value == "":
         return value
     return (
