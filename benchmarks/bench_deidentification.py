@@ -32,9 +32,8 @@ def test_planted_identifiers(sentences, surnames, monkeypatch):
         find(report.text)
     spent = time.process_time() - before
     table = plantedreports.scores(made, find)
-    print(
-        f"\n{sentences} sentences, {surnames} surnames: {sum(len(r.text) for r in made) / spent / 1e6:.2f} million characters a second"
-    )
+    speed = sum(len(report.text) for report in made) / spent / 1e6
+    print(f"\n{sentences} sentences, {surnames} surnames: {speed:.2f} million characters a second")
     for (language, category), score in sorted(table.items()):
         print(f"  {language} {category:8s} {score.planted:5d}  recall {score.recall:.3f}  precision {score.precision:.3f}")
     if sentences != "unseen":

@@ -214,7 +214,7 @@ def _elsewhere(number: int) -> Action | None:
 
 
 def _representation(dataset: Any, tag: Any, number: int) -> str | None:
-    """The value representation, as the file says or else the dictionary; None for an attribute that the dictionary does not have."""
+    """The value representation, as the file says or else the dictionary; None for an attribute that is not in the dictionary."""
     known, vr = _in_dictionary(number), dataset.get_item(tag).VR
     return known if vr in (None, "UN") or known is None else str(vr)
 
