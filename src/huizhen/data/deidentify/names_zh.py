@@ -84,7 +84,9 @@ STAFF = (
     "负责人|经办人|送检者|会诊者|阅片者|指导者|咨询师|治疗师|研究者|研究员|录入员|核对者|核对人|值班者"
 )
 JOINT = r"(?:\s{0,20}[:：]\s{0,20}|[ \t　]{1,40}|为|是|系|叫|名叫|自称|（|\()?\s*"
-LABEL = re.compile(rf"(?:[\u4e00-\u9fff]{{0,6}}(?:{PERSON}|{KIN}|{STAFF}|员|者|人)(?:签名|签字|姓名)?)[ \t　]{{0,40}}[:：][ \t　]{{0,40}}")
+LABEL = re.compile(
+    rf"(?:[\u4e00-\u9fff]{{0,6}}(?:{PERSON}|{KIN}|{STAFF}|员|者|人)(?:签名|签字|姓名)?)[ \t　]{{0,40}}[:：][ \t　]{{0,40}}"
+)
 CUE = re.compile(rf"(?:{STAFF}|{KIN}){JOINT}")
 WEAK = re.compile(rf"(?:{PERSON})(?:姓名|名叫|名)?[ \t　]{{0,40}}")
 ASIDE = re.compile(r"[ \t　]{2,}|[，。；、,;.:：！？!?（）()\[\]【】“”\"'《》<>/\n\r\t　 \d]|$")
@@ -184,7 +186,9 @@ def _by_place(text: str) -> Iterator[Span]:
 
 def _starts(text: str) -> Iterator[int]:
     """Where a run of Chinese characters begins."""
-    for run in re.finditer(r"(?:(?<=^)|(?<=[^\u4e00-\u9fff]))[\u4e00-\u9fff]{2,4}(?=[ \t　]{0,40}[，,、（(]?[ \t　]{0,40}(?:男|女))", text):
+    for run in re.finditer(
+        r"(?:(?<=^)|(?<=[^\u4e00-\u9fff]))[\u4e00-\u9fff]{2,4}(?=[ \t　]{0,40}[，,、（(]?[ \t　]{0,40}(?:男|女))", text
+    ):
         yield run.start()
 
 
