@@ -17,6 +17,9 @@ from huizhen.cli.app import commands as put_together
 from huizhen.cli.policies import read_policy
 from huizhen.data import cohort
 from huizhen.data.condition import OPERATORS
+from huizhen.data.deidentify.hierarchy import goal_of
+from huizhen.data.deidentify.profile import OPTIONS, profile_of
+from huizhen.data.deidentify.rules import RULES, plan_of
 from huizhen.data.grammar import WORDS
 from huizhen.embedded.findings import Finding
 from huizhen.federation.noise import NoiseSection
@@ -185,6 +188,16 @@ def test_every_complete_policy_in_the_book_is_valid_and_the_first_is_the_default
         read.append(read_policy(path))
     assert DisclosurePolicy() in read
     assert len(read) > 1
+
+
+def test_the_rules_for_deidentification_in_the_book_are_valid_and_use_every_rule(book):
+    ((_, block),) = book.marked("complete rules")
+    content = tomllib.loads(block.code)
+    assert {rule.kind for rule in plan_of(content).rules.values()} == set(RULES)
+    assert profile_of(content).options
+    assert goal_of(content).k == 5
+    page = book.page("docs/explanation/deidentification.md").text
+    assert [option for option in OPTIONS if f"`{option}`" not in page] == []
 
 
 def test_every_key_of_the_template_of_a_study_is_one_that_the_reference_explains(book):

@@ -14,6 +14,7 @@ GROUPS = {
     "ledger": "Verify and read ledgers.",
     "hub": "Set up and run a hub, and decide who takes part.",
     "site": "Take part as a hospital: configuration, suggestions, decisions.",
+    "data": "Work on a site's own records.",
 }
 
 
@@ -115,6 +116,12 @@ def _site_inbox(group: typer.Typer) -> None:
     site_inbox.add_to(group)
 
 
+def _deidentifying(group: typer.Typer) -> None:
+    from huizhen.cli import deidentifying
+
+    deidentifying.add_to(group)
+
+
 def _site_run(group: typer.Typer) -> None:
     from huizhen.cli import programs
 
@@ -131,6 +138,7 @@ PARTS = (
     Part("site", ("join",), _join),
     Part("site", ("new", "check", "inbox", "show", "accept", "decline", "withdraw"), _site_inbox),
     Part("site", ("run",), _site_run),
+    Part("data", ("deidentify", "key"), _deidentifying),
     Part("", ("run", "demo"), _runs),
     Part("", ("describe",), _describing),
     Part("", ("methods",), _methods),

@@ -141,6 +141,21 @@ WORDS: dict[str, tuple[str, str]] = {
     "result": ("result", "结果"),
     "lost in mid-run": ("lost in mid-run", "中途失去"),
     "no studies": ("No studies.", "没有研究。"),
+    "key made": (
+        "The key is in {path}. Keep a copy in a safe: without it no pseudonym can be made again; who has it can try identities.",
+        "密钥已写入 {path}。请另存一份于保险处：没有它无法再生成相同的假名，持有它的人则可逐一试出身份。",
+    ),
+    "deidentified where": ("where", "位置"),
+    "deidentified what": ("what", "处理"),
+    "deidentified count": ("count", "数量"),
+    "set aside": ("{count} x {reason}", "{count} 个：{reason}"),
+    "anonymous": (
+        "k = {after} (it was {before}), {distinct} different sensitive values at least, {rows} rows left out, loss {loss} of 1",
+        "k = {after}（原为 {before}），敏感值至少 {distinct} 种，舍去 {rows} 行，信息损失 {loss}（最大 1）",
+    ),
+    "read and written": ("{read} read, {kept} kept.", "读取 {read}，保留 {kept}。"),
+    "nothing written": ("Nothing was written.", "未写入任何内容。"),
+    "deidentified": ("Written to {path}", "已写入 {path}"),
     "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
 }
 
