@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench docs clean server faults
+.PHONY: demo test test-slow check format bench docs clean server faults
 
 demo: $(VENV)/.demo
 	$(BIN)/huizhen demo
 
 test: $(VENV)/.check server
 	$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/.check server
+	$(BIN)/python -m pytest -n 2 -m slow
 
 check: $(VENV)/.check server
 	$(BIN)/ruff format --check .
