@@ -229,7 +229,10 @@ class Post:
         patience = self._patience
         interval = patience.again_s
         while True:
-            await self._send(peer, "ask", nonce, waiting.sent)
+            if waiting.is_worked_on:  # all of it is there: it is only asked after
+                await self._publish(f"{self._way.out(peer)}.still.{nonce}", b"")
+            else:
+                await self._send(peer, "ask", nonce, waiting.sent)
             if waiting.came is None:
                 await waiting.rest(interval)
             if isinstance(waiting.came, FederationError):
@@ -307,6 +310,12 @@ class Post:
                 self._on_reply(peer, tail[1], message.data)
             elif tail[0] == "working" and len(tail) == 2 and (peer, tail[1]) in self._waiting:
                 self._waiting[peer, tail[1]].is_worked_on = True
+            elif tail[0] == "still" and len(tail) == 2:
+                await self._on_still(peer, tail[1])
+            elif tail[0] == "unknown" and len(tail) == 2 and (peer, tail[1]) in self._waiting:
+                waiting = self._waiting[peer, tail[1]]
+                waiting.is_worked_on = False  # it was started anew: all of it again, at once
+                waiting.stir()
             elif tail[0] == "want" and len(tail) == 4:
                 await self._on_want(peer, tail[1], tail[2], int(tail[3]))
             elif tail[0] == "done" and len(tail) == 3 and tail[2] in self._given.get(peer, ()) and tail[1] == "reply":
@@ -324,6 +333,13 @@ class Post:
             task = asyncio.create_task(self._answer(peer, nonce, told))
             self._at_work[peer, nonce] = task
             task.add_done_callback(lambda _: self._at_work.pop((peer, nonce), None))
+
+    async def _on_still(self, peer: str, nonce: str) -> None:
+        if (given := self._given_to(peer, nonce)) is not None:
+            await self._send(peer, "reply", nonce, given)
+        else:
+            how = "working" if (peer, nonce) in self._at_work else "unknown"
+            await self._publish(f"{self._way.out(peer)}.{how}.{nonce}", b"")
 
     async def _answer(self, peer: str, nonce: str, told: dict[str, Any]) -> None:
         try:

@@ -7,6 +7,8 @@ Behind the key stand what it is and which request it belongs to:
 
     ask.<nonce>                  a request
     working.<nonce>              it has come, and takes a while
+    still.<nonce>                is it still worked on?
+    unknown.<nonce>              it is not known here: say all of it again
     reply.<nonce>                its reply
     want.<ask|reply>.<nonce>.<first>     give me the piece of it that begins at this byte
     piece.<ask|reply>.<nonce>.<first>    here it is

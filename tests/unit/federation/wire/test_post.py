@@ -321,3 +321,39 @@ def test_a_closed_connection_is_a_lost_message_and_no_other_error():
 
     network = Network()
     play(story, network)
+
+
+def test_a_request_that_is_worked_on_is_asked_after_and_not_sent_again():
+    gate, network = threading.Event(), Network()
+
+    async def story(hub, site):
+        asking = asyncio.create_task(hub.ask("UA", "work", {"values": np.ones(90_000)}, timeout_s=10))
+        while not sum(".still." in subject for subject in network.sent) > 3:
+            await asyncio.sleep(0.005)
+        gate.set()
+        return await (await asking).fetch(hub)
+
+    assert play(story, network, {"work": lambda peer, body: {"done": gate.wait(10)}}) == {"done": True}
+    assert sum(".to.UA.ask." in subject for subject in network.sent) <= 3, "until it was known that it had come"
+
+
+def test_a_peer_that_was_started_anew_says_so_and_is_told_all_of_it_again():
+    gate, turns = threading.Event(), []
+
+    def work(peer, body):
+        turns.append(len(body["values"]))
+        return {"done": gate.wait(10)}
+
+    async def story(hub, site):
+        asking = asyncio.create_task(hub.ask("UA", "work", {"values": np.ones(500)}, timeout_s=10))
+        while not any(".still." in subject for subject in network.sent):
+            await asyncio.sleep(0.005)
+        site._at_work.clear()  # it knows of nothing any more
+        while len(turns) < 2:
+            await asyncio.sleep(0.005)
+        gate.set()
+        return await (await asking).fetch(hub)
+
+    network = Network()
+    assert play(story, network, {"work": work}) == {"done": True}
+    assert turns == [500, 500]
