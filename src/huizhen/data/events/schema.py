@@ -2,11 +2,19 @@
 
 An event says one thing about one person at one time, as the decision "A registry of events" has it. It belongs to a **record** of
 its source; a record that says several things has *parts*, events whose `Event.record` is that of the record, ``#`` and the part.
+
+What the columns hold by kind, whatever the source:
+
+- ``person``: `text` is the sex (``female``, ``male``, ``other``, ``unknown``), `begins` the birth.
+- ``death``: `begins` is the death, where it is known.
+- ``visit``: `code` is the class of the visit, `text` who provided it, `visit` the visit itself.
+- ``report``: `text` is the report.
+- ``image``: a series; `code` is the modality, `number` how many images, `text` where they are, below the source's folder.
+- ``value``: a cell of a table; `code` is its column.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +23,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["COLUMNS", "KINDS", "PART", "Batch", "Changes", "Event", "SyncReport", "cursor_of", "part_of", "record_of", "refusal"]
+__all__ = ["COLUMNS", "KINDS", "PART", "Batch", "Changes", "Event", "SyncReport", "kept", "part_of", "record_of", "refusal"]
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -81,6 +89,7 @@ class Batch:
         events: of all records that were understood.
         read: how many records were read, refused ones included.
         refused: reasons with the number of records or parts that were left out; fixed words, never a value.
+        notes: what is doubtful about records or parts that were kept, with their number; fixed words.
         removed: records that are no longer in the source.
         cursor: where the next sync goes on once this batch is kept, JSON values; None: not a place to stop at.
     """
@@ -88,6 +97,7 @@ class Batch:
     events: Sequence[Event] = ()
     read: int = 0
     refused: Mapping[str, int] = field(default_factory=lambda: NONE)
+    notes: Mapping[str, int] = field(default_factory=lambda: NONE)
     removed: Sequence[str] = ()
     cursor: Any = None
 
@@ -116,7 +126,8 @@ class SyncReport:
         new, changed, same: records that were not there, that replaced an older version, that were there in this version.
         older: records left out as the registry has a newer version.
         removed: records that were gone from the source.
-        refused: reasons with their number.
+        refused: why records or parts of them were left out, with their number.
+        notes: what is doubtful about what was kept, with its number.
     """
 
     alias: str
@@ -127,6 +138,7 @@ class SyncReport:
     older: int = 0
     removed: int = 0
     refused: Mapping[str, int] = field(default_factory=lambda: NONE)
+    notes: Mapping[str, int] = field(default_factory=lambda: NONE)
 
 
 def refusal(event: Event) -> str:
@@ -173,8 +185,3 @@ def part_of(record: str, part: str | int = "") -> str:
 def record_of(numbered: str) -> str:
     """The record that a part belongs to."""
     return numbered.partition(PART)[0]
-
-
-def cursor_of(text: str) -> Any:
-    """A cursor as it is written into a manifest and read back."""
-    return json.loads(text)

@@ -93,7 +93,7 @@ class Engine:
         )
         chosen = "" if whole else f"where {base} in (select base from fresh)"
         self._execute(
-            f"""create temp table held as select {base} as base, max(version) as version from {_files(held)} {chosen} group by all"""
+            f"create temp table held as select {base} as base, max(version) as version from {_files(held)} {chosen} group by all"
             if held
             else "create temp table held (base varchar, version varchar)"
         )
@@ -166,7 +166,7 @@ def opened(folder: Path, spill: Path) -> Iterator[Engine]:
     """
     found = ""
     try:
-        with _connect(folder, spill, MEMORY, 1) as connection:
+        with _connect(spill, MEMORY, 1) as connection:
             connection.execute("set allowed_directories = [" + _quoted(str(folder)) + "]")
             _lock(connection)
             yield Engine(connection)
@@ -180,9 +180,9 @@ def opened(folder: Path, spill: Path) -> Iterator[Engine]:
         raise failed(folder, found)
 
 
-def view(folder: Path, segments: Sequence[Path], spill: Path, *, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
+def view(segments: Sequence[Path], spill: Path, *, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
     """A connection in which ``events`` is what the segments hold, and no other file can be opened."""
-    connection = _connect(folder, spill, memory, threads)
+    connection = _connect(spill, memory, threads)
     connection.execute("set allowed_paths = [" + ", ".join(_quoted(str(path)) for path in segments) + "]")
     _lock(connection)
     empty = "select " + ", ".join(f"cast(null as {sql}) as {name}" for name, sql in COLUMNS.items()) + " where false"
@@ -204,7 +204,7 @@ def failed(folder: Path, found: str) -> MachineError:
     return MachineError("The registry cannot be used.", [problem])
 
 
-def _connect(folder: Path, spill: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
+def _connect(spill: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(
         ":memory:",
         config={

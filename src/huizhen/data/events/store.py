@@ -75,7 +75,7 @@ class Registry:
         """
         paths = [self.folder / segment.name for segment in self.manifest.segments]
         spill = self.folder / "spill"
-        return segments.guarded(self.folder, lambda: segments.view(self.folder, paths, spill, memory=memory, threads=threads))
+        return segments.guarded(self.folder, lambda: segments.view(paths, spill, memory=memory, threads=threads))
 
 
 @dataclass
@@ -87,6 +87,7 @@ class _Sync:
     changes: Changes
     now: datetime
     refused: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
     read: int = 0
     _waiting: list[tuple[int, int, Event]] = field(default_factory=list)
@@ -116,7 +117,17 @@ class _Sync:
         if failure is not None:
             raise failure
         found = self.verdict
-        return SyncReport(self.alias, self.read, found.new, found.changed, found.same, found.older, found.gone, dict(self.refused))
+        return SyncReport(
+            self.alias,
+            self.read,
+            found.new,
+            found.changed,
+            found.same,
+            found.older,
+            found.gone,
+            refused=dict(self.refused),
+            notes=dict(self.notes),
+        )
 
     @property
     def _work(self) -> Path:
@@ -138,6 +149,7 @@ class _Sync:
     def _add(self, batch: Batch) -> None:
         self.read += batch.read
         self.refused.update(batch.refused)
+        self.notes.update(batch.notes)
         last = None
         for event in kept(batch.events, self.refused):
             base = record_of(event.record)
