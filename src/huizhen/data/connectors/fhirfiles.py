@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from huizhen.data.connectors.files import Stamp, changed_files, content, decoded, unreadable
 from huizhen.data.connectors.fhirresources import NO_RESOURCE, Reader
+from huizhen.data.connectors.files import Stamp, changed_files, content, decoded, unreadable
 from huizhen.data.events.schema import Batch, Changes, Event
 
 __all__ = ["bundle", "fhir_files"]

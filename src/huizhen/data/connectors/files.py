@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from huizhen.errors import Problem, SiteError
 
-__all__ = ["Stamp", "changed_files", "content", "decoded", "encoding_of", "unreadable_source", "unpacked_size", "unreadable"]
+__all__ = ["Stamp", "changed_files", "content", "decoded", "encoding_of", "unpacked_size", "unreadable", "unreadable_source"]
 
 LARGEST = 512 * 1024 * 1024  # bytes of one file that is read as a whole, unpacked
 LARGEST_PACKED = 64 * 1024**3  # bytes that an archive read piece by piece may hold

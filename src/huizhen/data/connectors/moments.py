@@ -25,9 +25,9 @@ def moment(text: str, zone: tzinfo = UTC) -> datetime:
     """
     length = len(text)
     if length == 4:
-        return datetime(int(text), 1, 1)  # noqa: DTZ001
+        return datetime(int(text), 1, 1)
     if length == 7 and text[4] == "-":
-        return datetime(int(text[:4]), int(text[5:]), 1)  # noqa: DTZ001
+        return datetime(int(text[:4]), int(text[5:]), 1)
     found = datetime.fromisoformat(text)
     if found.tzinfo is not None:
         return found.astimezone(UTC).replace(tzinfo=None)
@@ -45,7 +45,7 @@ def written_moment(value: Any, zone: tzinfo = UTC) -> datetime:
         aware = value if value.tzinfo is not None or zone is UTC else value.replace(tzinfo=zone)
         return aware if aware.tzinfo is None else aware.astimezone(UTC).replace(tzinfo=None)
     if isinstance(value, date):
-        return datetime(value.year, value.month, value.day)  # noqa: DTZ001
+        return datetime(value.year, value.month, value.day)
     text = str(value).strip()
     try:
         return moment(text, zone)
@@ -54,4 +54,4 @@ def written_moment(value: Any, zone: tzinfo = UTC) -> datetime:
         if match is None:
             raise
         parts = [int(part) for part in match.groups() if part is not None]
-        return written_moment(datetime(*parts), zone) if len(parts) > 3 else datetime(*parts)  # type: ignore[arg-type] # noqa: DTZ001
+        return written_moment(datetime(*parts), zone) if len(parts) > 3 else datetime(*parts)  # type: ignore[arg-type]

@@ -36,10 +36,28 @@ URIS: Mapping[str, str] = MappingProxyType(
 VOCABULARIES: Mapping[str, str] = MappingProxyType(
     {
         name: name
-        for name in (
-            "LOINC SNOMED RxNorm ICD10 ICD10CM ICD10CN ICD10PCS ICD9CM ICD9Proc ICDO3 CVX NDC ATC CPT4 HCPCS UCUM "  # noqa: SIM905
-            "Visit Gender Race Ethnicity"
-        ).split()
+        for name in [
+            "LOINC",
+            "SNOMED",
+            "RxNorm",
+            "ICD10",
+            "ICD10CM",
+            "ICD10CN",
+            "ICD10PCS",
+            "ICD9CM",
+            "ICD9Proc",
+            "ICDO3",
+            "CVX",
+            "NDC",
+            "ATC",
+            "CPT4",
+            "HCPCS",
+            "UCUM",
+            "Visit",
+            "Gender",
+            "Race",
+            "Ethnicity",
+        ]
     }
     | {"RxNorm Extension": "RxNorm Extension", "CMS Place of Service": "CMS Place of Service"}
 )
