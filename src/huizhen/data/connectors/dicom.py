@@ -30,8 +30,10 @@ NO_DICOM = "a file that is neither DICOM nor NIfTI"
 NO_PATIENT = "a series without a patient"
 MIXED_PATIENTS = "a series with files of more than one patient"
 MIXED = "a series with images of more than one size or modality: kept as one"
-WANTED = ("PatientID", "Modality", "SeriesInstanceUID", "StudyInstanceUID", "BodyPartExamined", "Rows", "Columns",
-          "SeriesDate", "SeriesTime", "StudyDate", "StudyTime", "AcquisitionDate", "TimezoneOffsetFromUTC", "NumberOfFrames")  # fmt: skip
+WANTED = (
+    *("PatientID", "Modality", "SeriesInstanceUID", "BodyPartExamined", "Rows", "Columns", "NumberOfFrames"),
+    *("SeriesDate", "SeriesTime", "StudyDate", "StudyTime", "AcquisitionDate", "TimezoneOffsetFromUTC"),
+)
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # floats, doubles, integers
 
 
@@ -52,7 +54,6 @@ class _Series:
     shapes: set[tuple[Any, ...]] = field(default_factory=set)
     modality: str = ""
     region: str = ""
-    study: str = ""
     begins: Any = None
     count: int = 0
 
@@ -94,7 +95,7 @@ def _folder(files: Sequence[tuple[Path, str, Stamp]], folder: str, options: Dico
             refused[unreadable(error)] += 1
     for uid, one in series.items():
         if len(one.patients) > 1 or not all(one.patients):
-            refused[MIXED_PATIENTS if len(one.patients) > 1 else NO_PATIENT] += 1
+            refused[NO_PATIENT if len(one.patients) == 1 else MIXED_PATIENTS] += 1
             continue
         notes[MIXED] += len(one.shapes) > 1
         events.append(_event(uid, one, folder))
@@ -111,10 +112,8 @@ def _event(uid: str, one: _Series, folder: str) -> Event:
     """One folder holds one event of a series; the same series in two folders is two records."""
     record = part_of(f"{uid}@{hashlib.sha256(folder.encode()).hexdigest()[:12]}")
     (patient,) = one.patients
-    where, region = folder or ".", one.region or None
-    return Event(
-        patient, "image", record, "DICOM", one.modality or None, region, float(one.count), where, "images", one.begins, None, None
-    )
+    where, region, number = folder or ".", one.region or None, float(one.count)
+    return Event(patient, "image", record, "DICOM", one.modality or None, region, number, where, "images", one.begins)
 
 
 def _add(series: dict[str, _Series], path: Path, above: str) -> None:

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from huizhen.data.connectors.fhirresources import NO_RESOURCE, Reader
 from huizhen.data.connectors.files import Stamp, changed_files, content, decoded, unreadable
@@ -110,7 +110,7 @@ def _bulk(path: Path) -> Iterator[Batch]:
     yield _together(resources, refused)
 
 
-def _lines(file: IO[Any]) -> Iterator[bytes]:
+def _lines(file: Any) -> Iterator[bytes]:
     while line := file.readline(LONGEST + 1):
         if len(line) > LONGEST:
             raise ValueError("a line that is too large")

@@ -86,7 +86,7 @@ class Reader:
         if not concept:
             return [(None, None, None)]
         words = concept.get("text")
-        found = []
+        found: list[tuple[str | None, str | None, str | None]] = []
         for coding in concept.get("coding") or ():
             system, known = system_of_uri(coding.get("system", ""))
             if not known:
@@ -112,7 +112,7 @@ class _Unclear(Exception):
 
 
 def reference(found: Any, names: Mapping[str, str]) -> str:
-    """The id that a reference leads to: ``Patient/a``, ``urn:uuid:a``, ``https://host/Patient/a/_history/1``, ``Patient?identifier=s|a``."""
+    """The id that a reference leads to, as ``Patient/a``, ``urn:uuid:a``, ``https://host/Patient/a/_history/1``, ``Patient?id=s|a``."""
     if not found:
         return ""
     text: str = found.get("reference") or ""
@@ -126,7 +126,7 @@ def reference(found: Any, names: Mapping[str, str]) -> str:
     return text.partition("/_history/")[0].rpartition(":" if text.startswith("urn:") else "/")[2]
 
 
-def _patient(reader: Reader, resource: Resource, identity: str, version: str | None) -> list[Event]:
+def _patient(_: Reader, resource: Resource, identity: str, version: str | None) -> list[Event]:
     born, sex = resource.get("birthDate"), resource.get("gender")
     begins = moment(born) if born else None
     found = [Event(identity, "person", part_of(f"Patient/{identity}"), text=sex, begins=begins, version=version)]
@@ -250,8 +250,8 @@ def _report(reader: Reader, resource: Resource, identity: str, version: str | No
     if resource.get("conclusion"):
         texts.append(resource["conclusion"])
     who, record = reader.person(resource), part_of(f"{resource['resourceType']}/{identity}")
-    coding, text = reader.codings(concept)[0], "\n\n".join(texts) or None
-    return [Event(who, "report", record, *coding, None, text, None, begins, ends, visit, version)]
+    coding, told = reader.codings(concept)[0], "\n\n".join(texts) or None
+    return [Event(who, "report", record, *coding, None, told, None, begins, ends, visit, version)]
 
 
 def _attached(attachment: Any) -> str:

@@ -1,7 +1,7 @@
 """A FHIR R4 server: what has changed since the last sync, type by type, page by page.
 
-https://hl7.org/fhir/R4/search.html: ``_lastUpdated``, ``_sort``, ``_count``; https://hl7.org/fhir/R4/http.html#paging: ``Bundle.link``
-with relation ``next``. A page is followed on the same server alone, and none twice.
+https://hl7.org/fhir/R4/search.html: ``_lastUpdated``, ``_sort``, ``_count``; https://hl7.org/fhir/R4/http.html#paging:
+``Bundle.link`` with relation ``next``. A page is followed on the same server alone, and none twice.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ Stamp = list[int]  # size and time of change of a file
 
 
 def changed_files(root: Path, endings: Sequence[str], known: Mapping[str, Stamp]) -> Iterator[tuple[Path, str, Stamp]]:
-    """Files below a folder, or the one file, that are not as they were, in the order of their names: path, name in the source, stamp.
+    """Files below a folder, or the one file, that are not as they were, by name: path, name in the source, stamp.
 
     Links to folders are not followed, so that none leads around in a circle.
 

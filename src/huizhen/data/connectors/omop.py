@@ -1,7 +1,7 @@
 """The OMOP Common Data Model 5.3 and 5.4 as events: https://ohdsi.github.io/CommonDataModel/cdm54.html.
 
-A row's standard concept is its code; the source's own concept, where it is another one, is a part of it. The concepts in use alone are
-looked up, so that a vocabulary of millions need not fit into memory.
+A row's standard concept is its code; the source's own concept, where it is another one, is a part of it. The concepts in use alone
+are looked up, so that a vocabulary of millions need not fit into memory.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ TABLES: Mapping[str, Layout] = {
     "measurement": _layout("measurement", "measurement", "", number="measurement_id", value_text="value_source_value", **VALUES),
     "observation": _layout("measurement", "observation", "", number="observation_id", value_text="value_as_string", **VALUES),
     "note": Layout(
-        "report",
-        "note_id",
-        "note_class_concept_id",
+        *("report", "note_id", "note_class_concept_id"),
         written="note_title",
         begins=("note_datetime", "note_date"),
         value_text="note_text",

@@ -91,8 +91,9 @@ class _Files:
             delimiter = max(",\t;|", key=first.count)
             header = [column.strip().strip('"').lower() for column in next(csv.reader([first], delimiter=delimiter))]
             # Vocabularies are tab-delimited and quote nothing: a quote within a name is a letter there.
-            quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-            for row in csv.reader(text, delimiter=delimiter, quoting=quoting):
+            plain = delimiter == "\t"
+            rows = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
+            for row in rows:
                 if len(row) == len(header):
                     yield dict(zip(header, row))
                 elif row:

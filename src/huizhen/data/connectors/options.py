@@ -74,8 +74,9 @@ class Roles(Zoned):
         time, ends: when.
         record: the number of a row; without it the rows of a file are counted.
         visit: the visit that a row belongs to.
-        row: what a row is: ``cells``, a `value` for every other column, or one event of this kind, whose `code`, `system` (a name of a
-            terminology), `display`, `value` and `unit` the columns say.
+        row: what a row is: ``cells``, a `value` for every other column, or one event of this kind.
+        code, display, value, unit: of that event.
+        system: the name of the terminology of its codes.
         columns: with ``cells``: these columns only.
     """
 

@@ -1,4 +1,7 @@
-"""Free-text reports in a folder of text files, whose names say whose they are. Reports in a column are a table of rows that are reports."""
+"""Free-text reports in a folder of text files, whose names say whose they are.
+
+Reports in a column of a table are a table of rows that are reports.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from huizhen.data.connectors.files import unreadable_source
@@ -26,6 +26,7 @@ NO_PATIENT, NO_NUMBER = "a row without a patient", "a row without a number"
 NO_UNIT = "a number without a unit"
 NONE: Mapping[str, Any] = {}
 Row = Sequence[Any]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ def fitting_columns(where: str, columns: Sequence[str], roles: Roles, before: Se
         raise unreadable_source(where, f"no longer a column {_listed(gone)}", "the columns of the last sync", remedy)
 
 
-def chunks(rows: Iterable[Row], size: int = AT_ONCE) -> Iterator[list[Row]]:
+def chunks(rows: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
     """Rows, some at a time."""
     running = iter(rows)
     while chunk := list(islice(running, size)):

@@ -1,6 +1,6 @@
 """Terminologies by the names that the registry has for them.
 
-Names of HL7: https://terminology.hl7.org/external_terminologies.html; of OMOP: the vocabularies of the OHDSI standardised vocabularies.
+Names of HL7: https://terminology.hl7.org/external_terminologies.html; those of OMOP are its own vocabularies.
 """
 
 from __future__ import annotations
@@ -33,33 +33,11 @@ URIS: Mapping[str, str] = MappingProxyType(
         "http://unitsofmeasure.org": "UCUM",
     }
 )
-VOCABULARIES: Mapping[str, str] = MappingProxyType(
-    {
-        name: name
-        for name in [
-            "LOINC",
-            "SNOMED",
-            "RxNorm",
-            "ICD10",
-            "ICD10CM",
-            "ICD10CN",
-            "ICD10PCS",
-            "ICD9CM",
-            "ICD9Proc",
-            "ICDO3",
-            "CVX",
-            "NDC",
-            "ATC",
-            "CPT4",
-            "HCPCS",
-            "UCUM",
-            "Visit",
-            "Gender",
-            "Race",
-            "Ethnicity",
-        ]
-    }
-    | {"RxNorm Extension": "RxNorm Extension", "CMS Place of Service": "CMS Place of Service"}
+VOCABULARIES = frozenset(
+    (
+        *("LOINC", "SNOMED", "RxNorm", "RxNorm Extension", "ICD10", "ICD10CM", "ICD10CN", "ICD10PCS", "ICD9CM", "ICD9Proc"),
+        *("ICDO3", "CVX", "NDC", "ATC", "CPT4", "HCPCS", "UCUM", "Visit", "Gender", "CMS Place of Service"),
+    )
 )
 
 
@@ -73,5 +51,4 @@ def system_of_uri(uri: str) -> tuple[str, bool]:
 
 def system_of_vocabulary(vocabulary: str) -> tuple[str, bool]:
     """The registry's name of an OMOP vocabulary, or what stands there; and whether it is known."""
-    name = VOCABULARIES.get(vocabulary)
-    return (vocabulary or LOCAL, not vocabulary) if name is None else (name, True)
+    return vocabulary or LOCAL, not vocabulary or vocabulary in VOCABULARIES

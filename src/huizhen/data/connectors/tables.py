@@ -16,7 +16,7 @@ from huizhen.data.connectors.files import changed_files, encoding_of, unpacked_s
 from huizhen.data.connectors.options import TableOptions
 from huizhen.data.connectors.parquetrows import parquet_rows
 from huizhen.data.connectors.rows import Row, RowReader, chunks, fitting_columns
-from huizhen.data.events.schema import Batch, Changes
+from huizhen.data.events.schema import Batch, Changes, Event
 from huizhen.errors import MachineError, Problem
 
 __all__ = ["table_files"]
@@ -47,13 +47,13 @@ def table_files(root: Path, options: TableOptions, cursor: Any) -> Changes:
 def _batches(found: Sequence[tuple[Path, str, Any]], options: TableOptions, stamps: Any, before: Sequence[str]) -> Iterator[Batch]:
     columns: list[str] = list(before)
     for path, name, _ in found:
-        with _opened(path, name, options.sheet) as (header, rows):
+        with _opened(path, options.sheet) as (header, rows):
             fitting_columns(f"a file {path.suffix.lower()}", header, options, columns)
             columns = list(dict.fromkeys([*columns, *header]))
             line = 0
             for chunk in chunks(rows):
                 reader = RowReader(options, header)
-                events = []
+                events: list[Event] = []
                 for row in chunk:
                     line += 1
                     if len(row) == len(header):
@@ -65,7 +65,7 @@ def _batches(found: Sequence[tuple[Path, str, Any]], options: TableOptions, stam
 
 
 @contextmanager
-def _opened(path: Path, name: str, sheet: str) -> Iterator[tuple[list[str], Iterator[Row]]]:
+def _opened(path: Path, sheet: str) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The columns and the rows of a file; what goes wrong is said without what stands in it."""
     found = ""
     try:
