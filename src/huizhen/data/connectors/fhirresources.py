@@ -112,7 +112,7 @@ class _Unclear(Exception):
 
 
 def reference(found: Any, names: Mapping[str, str]) -> str:
-    """The id that a reference leads to, as ``Patient/a``, ``urn:uuid:a``, ``https://host/Patient/a/_history/1``, ``Patient?id=s|a``."""
+    """The id that a reference leads to: ``Patient/a``, ``urn:uuid:a``, ``https://host/Patient/a``, ``Patient?identifier=s|a``."""
     if not found:
         return ""
     text: str = found.get("reference") or ""
