@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +72,11 @@ def _said(error: HuizhenError) -> tuple[Problem, ...]:
 def _show(report: SyncReport, spoken: Language) -> None:
     counts = {name: f"{getattr(report, name):,}" for name in ("read", "new", "changed", "same", "older", "removed")}
     typer.echo(say("sync done", spoken, alias=report.alias, **counts))
-    for title, reasons in (("sync refused", report.refused), ("sync doubtful", report.notes)):
-        for reason, count in sorted(reasons.items(), key=lambda pair: -pair[1]):
-            typer.echo("  " + say(title, spoken, count=f"{count:,}", reason=translate(reason, spoken)))
+    for reason, count in _commonest(report.refused):
+        typer.echo("  " + say("sync refused", spoken, count=f"{count:,}", reason=translate(reason, spoken)))
+    for reason, count in _commonest(report.notes):
+        typer.echo("  " + say("sync doubtful", spoken, count=f"{count:,}", reason=translate(reason, spoken)))
+
+
+def _commonest(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(reasons.items(), key=lambda pair: -pair[1])

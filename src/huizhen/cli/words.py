@@ -105,7 +105,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "带注释的站点配置已写入 {path}。修改后运行：huizhen site check",
     ),
     "sync done": (
-        "{alias}: {read} records read; {new} new, {changed} changed, {same} as before, {older} older than what is here, {removed} gone",
+        "{alias}: {read} records read; {new} new, {changed} changed, {same} the same, {older} older, {removed} gone",
         "{alias}：读取 {read} 条记录；新增 {new}，更改 {changed}，未变 {same}，比已有版本旧 {older}，已移除 {removed}",
     ),
     "sync refused": ("left out ({count}): {reason}", "未收入（{count}）：{reason}"),

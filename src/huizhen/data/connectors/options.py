@@ -30,8 +30,8 @@ __all__ = [
 Column = Annotated[str, Field(max_length=200)]
 Where = Annotated[str, Field(max_length=4000)]
 FHIR_TYPES = (
-    "Patient Encounter Condition Observation Procedure MedicationRequest MedicationAdministration Immunization Device "
-    "DiagnosticReport DocumentReference ImagingStudy"
+    *("Patient", "Encounter", "Condition", "Observation", "Procedure", "MedicationRequest", "MedicationAdministration"),
+    *("Immunization", "Device", "DiagnosticReport", "DocumentReference", "ImagingStudy"),
 )
 PLACES = ("patient", "time", "record")  # what may stand in the name of a file
 
@@ -163,7 +163,7 @@ class FhirOptions(Options):
     path: Where = ""
     url: str = Field("", max_length=2000, pattern=r"^(https?://\S+)?$")
     token_file: Where = ""
-    types: list[Annotated[str, Field(pattern=r"^[A-Za-z]{1,60}$")]] = FHIR_TYPES.split()
+    types: list[Annotated[str, Field(pattern=r"^[A-Za-z]{1,60}$")]] = list(FHIR_TYPES)
 
     @model_validator(mode="after")
     def _one_place(self) -> FhirOptions:
@@ -223,7 +223,7 @@ class ReportsOptions(Zoned):
     def _names(cls, name: str) -> str:
         places = re.findall(r"\{(\w*)\}", name)
         if "patient" not in places or len(set(places)) < len(places) or not set(places) <= set(PLACES):
-            raise ValueError("{patient} and, if need be, {time} and {record}, each once")
+            raise ValueError("a name with patient and, if need be, time and record in braces, each once")
         return name
 
 

@@ -44,7 +44,10 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
     }
 )
 KINDS = frozenset(
-    "person visit condition measurement drug procedure device death report image value".split()  # noqa: SIM905
+    (
+        *("person", "visit", "condition", "measurement", "drug", "procedure"),
+        *("device", "death", "report", "image", "value"),
+    )
 )
 PART = "#"  # between a record and its part
 LONGEST, LONGEST_TEXT = 1_000, 4_000_000  # characters of a name or a code; of a report
