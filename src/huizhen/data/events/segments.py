@@ -151,7 +151,8 @@ class Engine:
 
     def rows(self, path: Path) -> int:
         """Events in a file."""
-        return int(self._execute(f"select count(*) from {_files([path])}").fetchone()[0])
+        ((count,),) = self._execute(f"select count(*) from {_files([path])}").fetchall()  # to its end: another question may follow
+        return int(count)
 
     def _execute(self, sql: str) -> Any:
         return self._connection.execute(sql)
