@@ -10,12 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from registries import NOW, records, rows
 
 from huizhen.data.events import store
 from huizhen.data.events.schema import COLUMNS, Batch, Changes, Event, part_of, refusal
 from huizhen.data.events.store import Registry
 from huizhen.errors import MachineError, SiteError
+from registries import NOW, records, rows
 
 
 def event(record, number=1.0, version=None, **others):

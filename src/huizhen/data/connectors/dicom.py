@@ -123,13 +123,14 @@ def _add(series: dict[str, _Series], path: Path, above: str) -> None:
     uid = str(header.get("SeriesInstanceUID", "")).strip()
     if not uid:
         raise _Refused("a DICOM file without a series")
+    begins = _moment(header)  # a file that is refused leaves nothing behind
     one = series.setdefault(uid, _Series())
     one.patients.add(above or str(header.get("PatientID", "") or "").strip())
     one.modality = one.modality or str(header.get("Modality", "") or "")
     one.shapes.add((str(header.get("Modality", "")), header.get("Rows"), header.get("Columns")))
     one.region = one.region or str(header.get("BodyPartExamined", "") or "")
     one.count += int(header.get("NumberOfFrames", 1) or 1)
-    one.begins = one.begins or _moment(header)
+    one.begins = one.begins or begins
 
 
 def _header(path: Path) -> tuple[Any, bool]:

@@ -70,7 +70,7 @@ def encoding_of(path: Path) -> str:
     """``utf-8-sig`` or ``gb18030``, whichever all of a file can be read in.
 
     Raises:
-        ValueError: neither.
+        UnicodeError: neither.
     """
     for name in ("utf-8-sig", "gb18030"):
         try:
@@ -80,7 +80,7 @@ def encoding_of(path: Path) -> str:
             return name
         except UnicodeDecodeError:
             continue
-    raise ValueError("text that is neither UTF-8 nor GB18030")
+    raise UnicodeError("text that is neither UTF-8 nor GB18030")
 
 
 def unpacked_size(archive: zipfile.ZipFile, limit: int = LARGEST_PACKED) -> None:

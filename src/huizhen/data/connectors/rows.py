@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -24,7 +25,7 @@ __all__ = ["AT_ONCE", "RowReader", "chunks", "fitting_columns"]
 AT_ONCE = 2000  # rows in one batch
 NO_PATIENT, NO_NUMBER = "a row without a patient", "a row without a number"
 NO_UNIT = "a number without a unit"
-NONE: Mapping[str, Any] = {}
+CODE = re.compile(r"\s*[+-]?0\d")  # 007: a leading zero marks a code, not a number
 Row = Sequence[Any]
 T = TypeVar("T")
 
@@ -133,7 +134,7 @@ def _found(value: Any) -> tuple[float | None, str | None]:
     if value is None:
         return None, None
     if isinstance(value, str):
-        number = text_as_number(value)
+        number = None if CODE.match(value) else text_as_number(value)
         if number is None:
             return None, value.strip()
         return (None, None) if math.isnan(number) else (number, None)
