@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the suites, in a folder of its own, on a free port of this machine."""
+"""A PostgreSQL server for the suites, in a temporary folder, on a free port of this machine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,17 +27,17 @@ def _program(name: str) -> str:
 class Postgres:
     """One server; as it refuses to run as root, it then runs as the account ``postgres`` or ``nobody``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         pytest.importorskip("psycopg", reason=HOW)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._account = _account() if os.geteuid() == 0 else None
-        self._folder = folder
-        folder.mkdir(parents=True)
+        # Not below pytest's own folder: that is root's alone, and this server runs as somebody else.
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         if self._account:
-            shutil.chown(folder, self._account)
-        self._do("initdb", "-D", str(folder / "db"), "-U", "reader", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+            shutil.chown(self._folder, self._account)
+        self._do("initdb", "-D", str(self._folder / "db"), "-U", "reader", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         self.start()
 
     @property
@@ -49,6 +50,10 @@ class Postgres:
 
     def stop(self) -> None:
         self._do("pg_ctl", "-D", str(self._folder / "db"), "-m", "immediate", "-w", "stop", check=False)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _do(self, program: str, *arguments: str, check: bool = True) -> None:
         command = [_program(program), *arguments]

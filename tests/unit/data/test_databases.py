@@ -119,16 +119,16 @@ def test_columns_that_change_between_syncs_are_said(registry, lab, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    server = Postgres(tmp_path_factory.mktemp("pg").parent.parent / f"pg-{tmp_path_factory.getbasetemp().name}")
+def postgres():
+    server = Postgres()
     yield server
-    server.stop()
+    server.remove()
 
 
 @pytest.fixture
 def hospital(postgres):
     """A table in PostgreSQL, and how to change it."""
-    engine = sqlalchemy.create_engine(postgres.url)
+    engine = sqlalchemy.create_engine(postgres.url, poolclass=sqlalchemy.NullPool)
 
     def execute(statement, many=None):
         with engine.begin() as connection:
