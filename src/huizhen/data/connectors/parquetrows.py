@@ -24,7 +24,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[list[str], Iterator[Any]]]:
     damaged = False
     try:
         with duckdb.connect(
-            ":memory:", config={"threads": 1, "memory_limit": "256MB", "python_enable_replacements": False}
+            ":memory:",
+            config={"threads": 1, "memory_limit": "256MB", "python_enable_replacements": False, "enable_progress_bar": False},
         ) as engine:
             engine.execute("set allowed_paths = ['" + str(path.resolve()).replace("'", "''") + "']")
             engine.execute("set enable_external_access = false")

@@ -7,7 +7,7 @@ quoted by SQLAlchemy: what stands in the configuration never becomes SQL.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +48,7 @@ def _batches(options: SqlOptions, folder: Path, cursor: Any) -> Iterator[Batch]:
             asked = asked.where(or_(changed >= since, changed.is_(None))) if since is not None else asked
             asked = asked.order_by(changed.is_not(None), changed)  # rows without it first: the cursor only ever grows
         reached = cursor["since"] if cursor else None
-        for rows in connection.execute(asked).partitions(AT_ONCE):
+        for rows in _streamed(connection, asked):
             reader = RowReader(options, columns)
             events = [event for row in rows for event in reader.events(row, "")]
             if place is not None:
@@ -57,6 +57,12 @@ def _batches(options: SqlOptions, folder: Path, cursor: Any) -> Iterator[Batch]:
             cursor_here = None if place is None else {"since": reached, "columns": columns}
             yield Batch(events, len(rows), reader.refused, +reader.notes, cursor=cursor_here)
         yield Batch(cursor={"since": reached, "columns": columns})
+
+
+def _streamed(connection: Any, asked: Any) -> Iterator[Any]:
+    """Rows, some at a time; the database's own cursor is closed whatever happens."""
+    with closing(connection.execute(asked)) as result:
+        yield from result.partitions(AT_ONCE)
 
 
 def import_sqlalchemy() -> None:

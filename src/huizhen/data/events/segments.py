@@ -25,6 +25,7 @@ STAGED = ("seq", "delivery")  # what a staged event has besides
 ORDER = (
     "kind, system, code, patient, begins"  # criteria ask for codes: like events together let whole groups of rows be passed over
 )
+STAGING = "(format parquet, compression lz4_raw)"  # read once or twice, then deleted
 WRITTEN = "(format parquet, compression zstd, row_group_size 61440)"
 DIGEST = "md5(concat_ws(chr(31), {}))".format(
     ", ".join(f"coalesce(cast({name} as varchar), chr(30))" for name in COLUMNS if name not in ("origin", "version"))
@@ -71,7 +72,7 @@ class Engine:
             f"cast({name} as {sql}) as {name}" if name != "origin" else f"{_quoted(origin)} as origin"
             for name, sql in COLUMNS.items()
         )
-        self._execute(f"copy (select seq, delivery, {chosen} from batch) to {_quoted(str(path))} {WRITTEN}")
+        self._execute(f"copy (select seq, delivery, {chosen} from batch) to {_quoted(str(path))} {STAGING}")
         self._connection.unregister("batch")
         return Staged(path, len(numbered))
 
@@ -215,6 +216,7 @@ def _connect(spill: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnectio
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
+            "enable_progress_bar": False,
             "preserve_insertion_order": False,
         },
     )
