@@ -25,9 +25,10 @@ def parquet_rows(path: Path) -> Iterator[tuple[list[str], Iterator[Any]]]:
     try:
         with duckdb.connect(
             ":memory:",
-            config={"threads": 1, "memory_limit": "256MB", "python_enable_replacements": False, "enable_progress_bar": False},
+            config={"threads": 1, "memory_limit": "256MB", "python_enable_replacements": False},
         ) as engine:
             engine.execute("set allowed_paths = ['" + str(path.resolve()).replace("'", "''") + "']")
+            engine.execute("set enable_progress_bar = false")
             engine.execute("set enable_external_access = false")
             result = engine.execute("select * from read_parquet(?)", [str(path.resolve())])
             yield [column[0] for column in result.description], _rows(result)

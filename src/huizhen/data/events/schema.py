@@ -158,8 +158,11 @@ def refusal(event: Event) -> str:
         return f"a time before {FIRST} or after {LAST}"
     if event.begins is not None and event.ends is not None and event.ends < event.begins:
         return "an end before the beginning"
-    if len(event.text or "") > LONGEST_TEXT or any(len(part or "") > LONGEST for part in (*event[:6], event.unit, event.visit)):
+    if event.text is not None and len(event.text) > LONGEST_TEXT:
         return "a text that is too long"
+    for part in (event.patient, event.record, event.system, event.code, event.display, event.unit, event.visit):
+        if part is not None and len(part) > LONGEST:
+            return "a text that is too long"
     return ""
 
 

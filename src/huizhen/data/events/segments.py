@@ -216,13 +216,13 @@ def _connect(spill: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnectio
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,
-            "enable_progress_bar": False,
             "preserve_insertion_order": False,
         },
     )
 
 
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 
