@@ -239,14 +239,21 @@ def _sources(content: Any, mistakes: Mistakes) -> tuple[dict[str, SourceSection]
         if not is_name(alias):
             mistakes.add("source", repr(alias)[:80], NAME_RULE)
         elif isinstance(table, Mapping) and "kind" in table:
-            model = OPTIONS.get(str(table["kind"]))
+            model, before = OPTIONS.get(str(table["kind"])), len(mistakes.problems)
             if model is None:
                 mistakes.add(f"source.{alias}.kind", repr(table["kind"])[:80], f"one of: {', '.join(OPTIONS)}")
             elif (options := check_section(model, table, f"source.{alias}", mistakes)) is not None:
                 connected[alias] = options
+            mistakes.problems[before:] = [_without_secrets(problem) for problem in mistakes.problems[before:]]
         elif (source := check_section(SourceSection, table, f"source.{alias}", mistakes)) is not None:
             found[alias] = source
     return found, connected
+
+
+def _without_secrets(problem: Problem) -> Problem:
+    """A URL that cannot be used may hold a password."""
+    is_url = problem.where.endswith(".url")
+    return Problem(problem.where, "a URL that is not shown here", problem.expected, problem.remedy) if is_url else problem
 
 
 def _policy(content: Any, mistakes: Mistakes) -> DisclosurePolicy:
