@@ -1,7 +1,7 @@
-"""Records into a registry: FHIR bundles to Parquet against `fhir.resources` parsing alone, and memory against the size of the source.
+"""Records into a registry: FHIR bundles to Parquet against parsing with `fhir.resources` alone, and memory.
 
-The bundles stand beside the checkout (shared_data). `fhir.resources` is no dependency: `pip install fhir.resources` for this file alone.
-Bars: five times its resources per second of processor time; a source of ten times the size takes no more memory than a chunk more.
+The bundles stand beside the checkout (shared_data). `fhir.resources` is no dependency: it is installed for this file alone.
+Bars: five times its resources per second of processor time; a source of ten times the size takes no more memory than DuckDB may hold besides.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ from huizhen.data.events.store import Registry
 count = int(sys.argv[2])
 def batches():
     for start in range(0, count, 1000):
-        yield Batch([Event(f"p{i % 5000}", "measurement", f"r{i}", "LOINC", f"{i % 97}-1", None, float(i)) for i in range(start, start + 1000)],
-                    1000, cursor=start)
+        numbers = range(start, start + 1000)
+        events = [Event(f"p{i % 5000}", "measurement", f"r{i}", "LOINC", f"{i % 97}-1", None, float(i)) for i in numbers]
+        yield Batch(events, 1000, cursor=start)
 Registry(Path(sys.argv[1])).sync("lab", Changes(batches()), now=datetime(2026, 1, 1, tzinfo=UTC))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -48,7 +49,7 @@ def test_fhir_to_parquet_takes_a_fifth_of_parsing_with_fhir_resources(tmp_path, 
     started = time.process_time()
     report = Registry(tmp_path / "registry").sync("emr", fhir_files(BUNDLES, None, ""), now=NOW)
     ours = report.read / (time.process_time() - started)
-    texts = [gzip.open(path).read() for path in files[::4]]
+    texts = [gzip.decompress(path.read_bytes()) for path in files[::4]]
     names = {entry["resource"]["resourceType"] for text in texts for entry in json.loads(text)["entry"]}
     kinds = {name: models.get_fhir_model_class(name) for name in names}
     parsed, started = 0, time.process_time()

@@ -43,11 +43,12 @@ def taken_over(tmp_path, **sources):
 def test_79_patients_in_fhir_bundles(tmp_path):
     folder = place_of("synthea_fhir_hiv")
     registry, (report,) = taken_over(tmp_path, emr={"kind": "fhir", "path": str(folder)})
-    resources = [entry["resource"] for path in folder.glob("*.json.gz") for entry in json.loads(gzip.open(path).read())["entry"]]
+    texts = [gzip.decompress(path.read_bytes()) for path in folder.glob("*.json.gz")]
+    resources = [entry["resource"] for text in texts for entry in json.loads(text)["entry"]]
     counted = Counter(resource["resourceType"] for resource in resources)
     assert (counted["Patient"], counted["Observation"], report.read) == (79, 17279, len(resources))
-    kinds = {"person": "Patient", "measurement": "Observation", "visit": "Encounter", "condition": "Condition", "procedure": "Procedure",
-             "device": "Device"}  # fmt: skip
+    same = {"person": "Patient", "visit": "Encounter", "condition": "Condition", "procedure": "Procedure", "device": "Device"}
+    kinds = {**same, "measurement": "Observation"}
     expected = {kind: counted[name] for kind, name in kinds.items()}
     expected["drug"] = counted["MedicationRequest"] + counted["Immunization"]
     expected["report"] = counted["DiagnosticReport"] + counted["DocumentReference"]

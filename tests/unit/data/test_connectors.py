@@ -179,10 +179,6 @@ def server():
     """A FHIR server of observations, two on a page; `asked` holds the queries, `wrong` replaces the n-th answer."""
 
     class Answering(BaseHTTPRequestHandler):
-        resources: list = []
-        asked: list = []
-        wrong: dict = {}
-
         def do_GET(self):
             url = urlsplit(self.path)
             query = parse_qs(url.query)
@@ -276,11 +272,8 @@ def test_every_cell_of_a_table_is_an_event(registry, folder):
 
 
 def test_a_row_may_be_one_event_with_code_value_and_unit(registry, folder):
-    (folder / "a.tsv").write_bytes(
-        "pid\tid\t项目\t结果\t单位\t时间\n7\t1\t肌酐\t88\tumol/L\t2020/1/31 08:30\n7\t2\t钾\t4\t\t2020/2/31\n7\t3\t钾\t4\t\t2020/2/1\n".encode(
-            "gb18030"
-        )
-    )
+    lines = ["pid\tid\t项目\t结果\t单位\t时间", "7\t1\t肌酐\t88\tumol/L\t2020/1/31 08:30", "7\t2\t钾\t4\t\t2020/2/31"]
+    (folder / "a.tsv").write_bytes("\n".join([*lines, "7\t3\t钾\t4\t\t2020/2/1"]).encode("gb18030"))
     report = table(
         registry,
         folder,

@@ -85,7 +85,7 @@ def test_without_a_column_of_changes_all_is_read_and_what_is_gone_goes(registry,
     ],
 )
 def test_names_with_sql_in_them_are_names_that_are_not_there(registry, lab, tmp_path, option, name):
-    with pytest.raises(SiteError, match="no such table|no column"):
+    with pytest.raises(SiteError, match=r"no such table|no column"):
         read(registry, tmp_path, **{option: name})
     assert read(registry, tmp_path).new == 100
 
