@@ -1,7 +1,8 @@
 """Records into a registry: FHIR bundles to Parquet against parsing with `fhir.resources` alone, and memory.
 
 The bundles stand beside the checkout (shared_data). `fhir.resources` is no dependency: it is installed for this file alone.
-Bars: five times its resources per second of processor time; a source of ten times the size takes no more memory than DuckDB may hold besides.
+Bars: five times its resources per second of processor time; ten times as many events take no more
+memory than DuckDB may hold besides.
 """
 
 from __future__ import annotations
