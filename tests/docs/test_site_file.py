@@ -6,9 +6,11 @@ import tomllib
 
 import pytest
 
+from huizhen.data.connectors.options import OPTIONS
 from huizhen.site.settings import SECTIONS, SourceSection, parse_settings
 
 KEYS = {**{f"`[{name}]`": model for name, model in SECTIONS.items()}, "`[source.ALIAS]`": SourceSection}
+KEYS |= {f'`[source.ALIAS]` with `kind = "{kind}"`': model for kind, model in OPTIONS.items()}
 
 
 @pytest.mark.parametrize("title", KEYS)
@@ -19,6 +21,12 @@ def test_every_key_of_the_configuration_is_in_the_reference_with_its_default(tit
         for name, field in fields.items()
     }
     assert book.page("docs/reference/site-file.md").table(title) == stated
+
+
+def test_the_sources_in_the_how_to_can_be_read(book, tmp_path):
+    (block,) = [one for one in book.page("docs/how-to/connect-records.md").blocks if one.language == "toml"]
+    found = parse_settings({"site": {"name": "a"}, **tomllib.loads(block.code)}, tmp_path)
+    assert list(found.connected) == ["emr", "cdm", "lab", "pacs"]
 
 
 def test_the_rules_in_the_how_to_can_be_read(book, tmp_path):

@@ -122,6 +122,12 @@ def _deidentifying(group: typer.Typer) -> None:
     deidentifying.add_to(group)
 
 
+def _records(group: typer.Typer) -> None:
+    from huizhen.cli import records
+
+    records.add_to(group)
+
+
 def _site_run(group: typer.Typer) -> None:
     from huizhen.cli import programs
 
@@ -139,6 +145,7 @@ PARTS = (
     Part("site", ("new", "check", "inbox", "show", "accept", "decline", "withdraw"), _site_inbox),
     Part("site", ("run",), _site_run),
     Part("data", ("deidentify", "key"), _deidentifying),
+    Part("data", ("sources", "sync"), _records),
     Part("", ("run", "demo"), _runs),
     Part("", ("describe",), _describing),
     Part("", ("methods",), _methods),

@@ -117,6 +117,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "A commented configuration is in {path}. Edit it, then: huizhen site check",
         "带注释的站点配置已写入 {path}。修改后运行：huizhen site check",
     ),
+    "sync done": (
+        "{alias}: {read} records read; {new} new, {changed} changed, {same} the same, {older} older, {removed} gone",
+        "{alias}：读取 {read} 条记录；新增 {new}，更改 {changed}，未变 {same}，比已有版本旧 {older}，已移除 {removed}",
+    ),
+    "sync refused": ("left out ({count}): {reason}", "未收入（{count}）：{reason}"),
+    "sync doubtful": ("to look at ({count}): {reason}", "请留意（{count}）：{reason}"),
+    "source": ("source", "数据源"),
+    "kind": ("kind", "类型"),
+    "events": ("events", "事件"),
+    "synced": ("last sync", "上次同步"),
+    "never": ("never", "从未"),
     "site ok": ("The site in {path} is ready.", "{path} 中的站点已就绪。"),
     "inbox empty": ("No suggestion waits for a decision.", "没有等待决定的研究建议。"),
     "accepted": (

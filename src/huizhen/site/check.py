@@ -37,6 +37,7 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
     """What a valid configuration names that is not there: sources, methods, networks."""
     enabled, policy = settings.enabled, settings.policy
     sources = [problem for alias in settings.sources for problem in _source(settings, alias)]
+    sources += [problem for alias in settings.connected for problem in _connected(settings, alias)]
     named = (
         ("enabled.methods", METHODS, enabled.methods),
         ("enabled.networks", NETWORKS, enabled.networks),
@@ -75,6 +76,13 @@ def _source(settings: Settings, alias: str) -> Iterator[Problem]:
     except HuizhenError as error:
         for problem in error.problems:
             yield Problem(f"source.{alias}: {problem.where}", problem.found, problem.expected, problem.remedy)
+
+
+def _connected(settings: Settings, alias: str) -> Iterator[Problem]:
+    """A source of the registry that is a file or folder: whether it is there. Databases and servers are left in peace."""
+    path = getattr(settings.connected[alias], "path", "")
+    if path and not (settings.folder / path).exists():
+        yield Problem(f"source.{alias}: {path}", "no such file or folder", "a source", "Look whether the disk is mounted")
 
 
 def _installed(where: str, group: str, names: Iterable[str]) -> Iterator[Problem]:

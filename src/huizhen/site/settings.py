@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from huizhen import units
+from huizhen.data.connectors.options import OPTIONS, Options
 from huizhen.errors import CallerError, HuizhenError, MachineError, Problem, SiteError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
@@ -50,7 +51,10 @@ class About(Section):
 
 
 class SourceSection(Section):
-    """``[source.ALIAS]``: where rows are; a relative path is one beside the configuration."""
+    """``[source.ALIAS]``: where rows are that studies are answered from; a relative path is one beside the configuration.
+
+    With a `kind` it is a source of the registry, and has the keys of that kind (`huizhen.data.connectors.options`).
+    """
 
     path: str = Field(min_length=1, max_length=4000)
     about: str = Field("", max_length=2000)
@@ -124,7 +128,8 @@ class Settings:
     """A validated configuration.
 
     Attributes:
-        sources: by alias; `path_of` says where each is.
+        sources: that studies are answered from, by alias; `path_of` says where each is.
+        connected: sources of the registry, by alias.
         folder: of the configuration, from which relative paths start.
     """
 
@@ -135,6 +140,7 @@ class Settings:
     accept: Accept
     limits: Limits
     folder: Path
+    connected: Mapping[str, Options] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -193,7 +199,7 @@ def parse_settings(content: Mapping[str, Any], folder: Path) -> Settings:
         if key not in known:
             mistakes.unknown(key, known)
     sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
-    sources = _sources(content.get("source", {}), mistakes)
+    sources, connected = _sources(content.get("source", {}), mistakes)
     policy = _policy(content.get("policy", {}), mistakes)
     accept = sections["accept"]
     if isinstance(accept, Accept) and accept.source and accept.source not in sources:
@@ -201,7 +207,7 @@ def parse_settings(content: Mapping[str, Any], folder: Path) -> Settings:
     if mistakes.problems:
         raise SiteError(WRONG, mistakes.problems)
     whole: dict[str, Any] = dict(sections)
-    return Settings(**whole, sources=sources, policy=policy, folder=folder)
+    return Settings(**whole, sources=sources, policy=policy, folder=folder, connected=connected)
 
 
 def write_template(path: Path) -> None:
@@ -223,17 +229,31 @@ def write_template(path: Path) -> None:
         raise MachineError("The site's configuration cannot be written.", [problem]) from None
 
 
-def _sources(content: Any, mistakes: Mistakes) -> dict[str, SourceSection]:
+def _sources(content: Any, mistakes: Mistakes) -> tuple[dict[str, SourceSection], dict[str, Options]]:
     if not isinstance(content, Mapping):
         mistakes.add("source", f"a {type(content).__name__}", "tables such as [source.lung]")
-        return {}
-    found = {}
+        return {}, {}
+    found: dict[str, SourceSection] = {}
+    connected: dict[str, Options] = {}
     for alias, table in content.items():
         if not is_name(alias):
             mistakes.add("source", repr(alias)[:80], NAME_RULE)
+        elif isinstance(table, Mapping) and "kind" in table:
+            model, before = OPTIONS.get(str(table["kind"])), len(mistakes.problems)
+            if model is None:
+                mistakes.add(f"source.{alias}.kind", repr(table["kind"])[:80], f"one of: {', '.join(OPTIONS)}")
+            elif (options := check_section(model, table, f"source.{alias}", mistakes)) is not None:
+                connected[alias] = options
+            mistakes.problems[before:] = [_without_secrets(problem) for problem in mistakes.problems[before:]]
         elif (source := check_section(SourceSection, table, f"source.{alias}", mistakes)) is not None:
             found[alias] = source
-    return found
+    return found, connected
+
+
+def _without_secrets(problem: Problem) -> Problem:
+    """A URL that cannot be used may hold a password."""
+    is_url = problem.where.endswith(".url")
+    return Problem(problem.where, "a URL that is not shown here", problem.expected, problem.remedy) if is_url else problem
 
 
 def _policy(content: Any, mistakes: Mistakes) -> DisclosurePolicy:

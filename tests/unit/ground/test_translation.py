@@ -49,10 +49,15 @@ CODE = re.compile(
     r"PRAGMA|BEGIN|VARCHAR|cast\(|select |array_agg|trim\(|isnan|isinf|is not null|is null|count_if)"
     r"| WHERE \w+ = \?| ORDER BY "
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
+    r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
+    r"|\('new'"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
 NOT_SENTENCES = {
     "left out",  # the kind of an event
+    "RxNorm Extension", "CMS Place of Service",  # names of vocabularies
+    "Bearer {}",  # a header
+    "a file ", "an archive", "too large",  # what a reason begins with, or holds
     "all accepted", "enough accepted",  # values of the study file
     "any enabled", "4 GB",  # values of a site's configuration
     "10 min",  # a value of the study file
