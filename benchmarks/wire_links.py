@@ -1,7 +1,7 @@
 """A round of a network of 4 MB over lines of 100 Mbit/s: plain float32, masked in 16 bits, and plain in the same 16 bits.
 
-    sudo PYTHONPATH=src:tests python benchmarks/wire_links.py             both directions at 100 Mbit/s
-    sudo PYTHONPATH=src:tests python benchmarks/wire_links.py 1gbit       down to the sites at 1 Gbit/s
+    sudo PYTHONPATH=src:tests:benchmarks python benchmarks/wire_links.py             both directions at 100 Mbit/s
+    sudo PYTHONPATH=src:tests:benchmarks python benchmarks/wire_links.py 1gbit       down to the sites at 1 Gbit/s
 
 Hub, five sites and a researcher are programs of their own, with TLS and keys; every site has a namespace and a line that
 is shaped. Beside the seconds stand the bytes that went over a line in a round, which do not depend on how busy the machine is.
