@@ -64,7 +64,7 @@ def _figures(took: Took, before: tuple[int, int], after: tuple[int, int]) -> dic
 def measure(down: str) -> Mapping[str, Mapping[str, float]]:
     """Seconds of a round, and megabytes of the whole study down and up a line, by way."""
     names = [f"site-{place}" for place in range(SITES)]
-    told = {**os.environ, "HZ_LINKS": PREFIX, "OMP_NUM_THREADS": "1"}
+    told = {**os.environ, "HZ_LINKS": PREFIX, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryDirectory() as root, links(names, RATE, down):
         again = in_namespace("hub", [sys.executable, __file__, root, *names])
         done = subprocess.run(again, stdout=subprocess.PIPE, env=told, check=True)
