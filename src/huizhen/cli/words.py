@@ -115,6 +115,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "events": ("events", "事件"),
     "synced": ("last sync", "上次同步"),
     "never": ("never", "从未"),
+    "criteria ok": ("{path} is sound: {title}, {count} criteria", "{path} 无误：{title}，{count} 条标准"),
+    "criterion": ("criterion", "标准"),
+    "patients": ("patients", "患者"),
+    "all sites": ("all sites", "所有站点"),
+    "index event": ("index event: {kind}", "起点事件：{kind}"),
+    "withheld": ("withheld", "不予公布"),
     "site ok": ("The site in {path} is ready.", "{path} 中的站点已就绪。"),
     "inbox empty": ("No suggestion waits for a decision.", "没有等待决定的研究建议。"),
     "accepted": (

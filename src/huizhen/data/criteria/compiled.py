@@ -1,7 +1,7 @@
 """Criteria as one SQL statement over the view ``events``; all that a person wrote is bound, nothing of it becomes SQL.
 
-The statement asks for each kind of event once, within the patients who have the index event, so that DuckDB reads only those groups of
-rows whose kind, system and codes fit.
+Each criterion asks for its own events, within the patients who have the index event, so that DuckDB reads only those groups of rows
+whose kind, system and codes fit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Statement:
 
 
 def members(criteria: Criteria) -> Statement:
-    """Rows of `patient`, `index_date` and `reached`: how many criteria, in their order, the patient meets before the first one not met.
+    """Rows of `patient`, `index_date` and `reached`: how many criteria, in their order, come before the first that is not met.
 
     The cohort is where `reached` equals the number of criteria.
     """
@@ -132,7 +132,9 @@ class _Writer:
         return " and ".join(chosen)
 
     def _person(self) -> None:
-        person = "select e.patient, min(e.begins) as born, max(e.text) as sex from events e where e.kind = 'person' group by e.patient"
+        person = (
+            "select e.patient, min(e.begins) as born, max(e.text) as sex from events e where e.kind = 'person' group by e.patient"
+        )
         self._tables.append(f"person as ({person})")
         self._joins.append("left join person on person.patient = s.patient")
 

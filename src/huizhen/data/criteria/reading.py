@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,6 +24,7 @@ from huizhen.errors import CallerError, MachineError, Problem, closest
 
 __all__ = ["Criteria", "Criterion", "parse_criteria", "read_criteria"]
 
+Checked = TypeVar("Checked", bound=BaseModel)
 WRONG = "The criteria cannot be used."
 LONGEST = 10_000_000  # characters of a file
 TABLES = ("cohort", "index", "include", "exclude", "hierarchy")
@@ -90,9 +91,7 @@ def parse_criteria(content: Mapping[str, Any], folder: Path) -> Criteria:
     about = _checked(About, content.get("cohort", {}), "cohort", problems)
     index = _checked(Index, content.get("index", {}), "index", problems)
     criteria = [
-        Criterion(rule, key == "include")
-        for key in ("include", "exclude")
-        for rule in _rules(content.get(key, []), key, problems)
+        Criterion(rule, key == "include") for key in ("include", "exclude") for rule in _rules(content.get(key, []), key, problems)
     ]
     hierarchy = _hierarchies(content.get("hierarchy", {}), folder, problems)
     coded = [("index", index), *((each.rule.name, each.rule) for each in criteria)]
@@ -147,7 +146,7 @@ def _rules(content: Any, key: str, problems: list[Problem]) -> list[Rule]:
     return found
 
 
-def _checked[T: BaseModel](model: type[T], content: Any, where: str, problems: list[Problem]) -> T | None:
+def _checked(model: type[Checked], content: Any, where: str, problems: list[Problem]) -> Checked | None:
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -215,7 +214,9 @@ def _lacks(coded: Coded, hierarchy: Mapping[str, Any]) -> bool:
 
 
 def _no_hierarchy(where: str, coded: Coded) -> Problem:
-    expected = f"a file of parents under [hierarchy], or a system whose codes begin with their parents: {', '.join(sorted(BY_PREFIX))}"
+    expected = (
+        f"a file of parents under [hierarchy], or a system whose codes begin with their parents: {', '.join(sorted(BY_PREFIX))}"
+    )
     return Problem(where, f"descendants in {coded.system}, whose codes do not say what is above them", expected)
 
 

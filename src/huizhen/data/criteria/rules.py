@@ -68,16 +68,25 @@ class Rule(Section):
     rule: str
 
 
-class Age(Rule):
+class Bounded(Rule):
+    """A number with bounds, at least one of them."""
+
+    at_least: int | None = Field(None, ge=0, le=10_000)
+    at_most: int | None = Field(None, ge=0, le=10_000)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Bounded:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least or at_most")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError("at_least that is no more than at_most")
+        return self
+
+
+class Age(Bounded):
     """``age``: completed years at the index date."""
 
     rule: Literal["age"]
-    at_least: int | None = Field(None, ge=0, le=150)
-    at_most: int | None = Field(None, ge=0, le=150)
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Age:
-        return _some_bound(self)
 
 
 class Sex(Rule):
@@ -167,21 +176,14 @@ class Imaged(Rule):
     at_least: int = Field(1, ge=1, le=10_000)
 
 
-class Visits(Rule):
+class Visits(Bounded):
     """``visits``: how many visits, of some classes or of any."""
 
     rule: Literal["visits"]
     classes: list[Code] = []
-    at_least: int | None = Field(None, ge=0, le=10_000)
-    at_most: int | None = Field(None, ge=0, le=10_000)
     days: Window = "until index"
 
-    @model_validator(mode="after")
-    def _bounded(self) -> Visits:
-        return _some_bound(self)
 
-
-Bounded = Age | Visits
 RULES: Mapping[str, type[Rule]] = {
     "age": Age,
     "sex": Sex,
@@ -193,11 +195,3 @@ RULES: Mapping[str, type[Rule]] = {
     "image": Imaged,
     "visits": Visits,
 }
-
-
-def _some_bound[T: Bounded](rule: T) -> T:
-    if rule.at_least is None and rule.at_most is None:
-        raise ValueError("at_least or at_most")
-    if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
-        raise ValueError("at_least that is no more than at_most")
-    return rule

@@ -1,8 +1,8 @@
 """Whether two cohorts differ by few patients, told by a few kilobytes each, in which no patient stands.
 
-The hashes of a cohort's patients are dealt into buckets by their lowest bits, and those of a bucket are mixed by exclusive or. Patients who are in
-both cohorts leave the same traces; so at most as many buckets differ as patients do. Fewer different buckets than the minimum
-therefore never escape notice; that two different patients meet in one bucket only makes the rule a little stricter.
+The hashes of a cohort's patients are dealt into buckets by their lowest bits, and those of a bucket are mixed by exclusive or.
+Patients who are in both cohorts leave the same traces, so at most as many buckets differ as patients do: cohorts that differ by
+fewer than the minimum never escape notice. That two of them meet in one bucket only makes the rule a little stricter.
 """
 
 from __future__ import annotations
@@ -53,4 +53,5 @@ def near(one: NDArray[np.uint64], other: NDArray[np.uint64], minimum: int) -> ND
 
 def _folded(mixed: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
     """The same sketch with fewer buckets: those that share their lowest bits are mixed."""
-    return np.bitwise_xor.reduce(mixed.reshape(len(mixed), -1, size), axis=1)
+    folded: NDArray[np.uint64] = np.bitwise_xor.reduce(mixed.reshape(len(mixed), -1, size), axis=1)
+    return folded
