@@ -78,7 +78,7 @@ def _table(found: Attrition, spoken: Language) -> Table:
         table.add_column(Text(head), justify="right")
     columns = [*found.sites.values(), found.patients]
     for place, step in enumerate(found.steps):
-        first = say("index event", spoken, kind=translate(step, spoken)) if place == 0 else step
+        first = say("index event", spoken, kind=say(f"kind {step}", spoken)) if place == 0 else step
         table.add_row(Text(first), *(_shown(column[place], spoken) for column in columns))
     return table
 

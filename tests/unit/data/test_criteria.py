@@ -210,7 +210,9 @@ def test_an_image_is_of_a_modality_and_a_part_of_the_body(registry, tmp_path):
 
 
 def test_visits_are_counted_none_of_them_too(registry, tmp_path):
-    held(registry, *(on(0, p) for p in "abc"), *(on(-i, "abc"[i], "visit", "IMP", visit=f"{i}{n}") for i in (1, 2) for n in range(i)))
+    held(
+        registry, *(on(0, p) for p in "abc"), *(on(-i, "abc"[i], "visit", "IMP", visit=f"{i}{n}") for i in (1, 2) for n in range(i))
+    )
     assert cohort(registry, criteria(tmp_path, {"rule": "visits", "at_least": 2})) == {"c"}
     assert cohort(registry, criteria(tmp_path, {"rule": "visits", "at_most": 0})) == {"a"}
     assert cohort(registry, criteria(tmp_path, {"rule": "visits", "at_least": 1, "classes": ["AMB"]})) == set()

@@ -29,6 +29,7 @@ FOR_PROGRAMMERS = {
     "__init__.py",
     "canonical.py",
     "clock.py",
+    "data/criteria/compiled.py",
     "federation/wire/subjects.py",
     "methods/training/export.py",
     "privacy/masking/shamir.py",
@@ -51,6 +52,8 @@ CODE = re.compile(
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
 NOT_SENTENCES = {
     "left out",  # the kind of an event
+    "until index",  # a value of a file of criteria
+    "cohort refused",  # the kind of an entry
     "RxNorm Extension", "CMS Place of Service",  # names of vocabularies
     "Bearer {}",  # a header
     "a file ", "an archive", "too large",  # what a reason begins with, or holds
