@@ -49,8 +49,8 @@ with starts as (select patient, min(begins) as day from events
 select s.patient from starts s
 where exists (select 1 from events p where p.kind = 'person' and p.patient = s.patient
         and date_sub('year', cast(p.begins as date), cast(s.day as date)) >= 18)
-  and exists (select 1 from events m where m.kind = 'measurement' and m.system = 'LOINC' and m.code = '4548-4' and m.patient = s.patient
-        and m.unit = '%' and m.number >= 6.5 and m.begins >= date_trunc('day', s.day) - interval 365 day
+  and exists (select 1 from events m where m.kind = 'measurement' and m.system = 'LOINC' and m.code = '4548-4'
+        and m.patient = s.patient and m.unit = '%' and m.number >= 6.5 and m.begins >= date_trunc('day', s.day) - interval 365 day
         and m.begins < date_trunc('day', s.day) + interval 1 day)
   and exists (select 1 from events d where d.kind = 'drug' and d.system = 'ATC' and d.code like 'A10BA%' and d.patient = s.patient
         and coalesce(d.ends, d.begins) >= date_trunc('day', s.day) and d.begins < date_trunc('day', s.day) + interval 91 day)
@@ -61,9 +61,39 @@ where exists (select 1 from events p where p.kind = 'person' and p.patient = s.p
 """
 
 
+# By frequency as they come in hospitals: few codes are common, many rare. Some 40 patients are in the cohort.
+EVENT = f"""
+    select i, kind, case when kind = 'person' then i else cast(floor(u3 * {PATIENTS}) as bigint) end as who,
+        case kind when 'condition' then 'ICD10' when 'measurement' then 'LOINC' when 'drug' then 'ATC'
+                  when 'visit' then 'ActCode' end as system,
+        case when kind = 'condition' and u1 < 0.05 then 'E11.' || cast(floor(u2 * 10) as integer)
+             when kind = 'condition' and u1 < 0.06 then 'E10.1'
+             when kind = 'condition' then chr(65 + cast(floor(u1 * 20) as integer)) || (10 + cast(floor(u2 * u2 * 90) as integer))
+             when kind = 'measurement' and u1 < 0.1 then '4548-4'
+             when kind = 'measurement' then cast(floor(u2 * 500) as integer) || '-0'
+             when kind = 'drug' and u1 < 0.3 then 'A10BA02'
+             when kind = 'drug' then 'B' || cast(floor(u2 * 300) as integer)
+             when kind = 'visit' then 'AMB' end as code
+    from (select i, random() as u1, random() as u2, random() as u3,
+          case when i < {PATIENTS} then 'person' when i % 10 < 5 then 'measurement' when i % 10 < 7 then 'condition'
+               when i % 10 < 9 then 'drug' else 'visit' end as kind from range($first, $last) t(i))
+"""
+EVENTS_SQL = f"""
+    select 'p' || lpad(cast(who as varchar), 8, '0') as patient, kind, system, code, cast(null as varchar) as display,
+        case when kind = 'measurement' then 4 + 6 * random() end as number,
+        case when kind = 'person' then 'female' end as text,
+        case when kind = 'measurement' then '%' end as unit,
+        case when kind = 'person' then timestamp '1935-01-01' + to_days(cast(25000 * random() as integer))
+             else timestamp '2015-01-01' + to_minutes(cast(3650 * 1440 * random() as integer)) end as begins,
+        cast(null as timestamp) as ends, case when kind = 'visit' then 'v' || i end as visit, 'a' as origin,
+        cast(i as varchar) as record, '1' as version
+    from ({EVENT}) order by {ORDER}
+"""
+
+
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory):
-    """Persons, visits, 2,000 diagnoses, 500 measurements, 300 drugs, by frequency as they come in hospitals: few common, many rare; some 40 patients are in the cohort."""
+    """Persons, measurements, diagnoses, drugs and visits in segments as a sync writes them."""
     folder = tmp_path_factory.mktemp("registry")
     (folder / "spill").mkdir()
     segments = []
@@ -72,27 +102,8 @@ def registry(tmp_path_factory):
         for number in range(SEGMENTS):
             first, last = number * EVENTS // SEGMENTS, (number + 1) * EVENTS // SEGMENTS
             name = f"a-1-{number}.parquet"
-            connection.execute(
-                f"""copy (select 'p' || lpad(cast(patient as varchar), 8, '0') as patient, kind, system, code, cast(null as varchar) as display,
-                case when kind = 'measurement' then 4 + 6 * random() end as number, case when kind = 'person' then 'female' end as text,
-                case when kind = 'measurement' then '%' end as unit,
-                case when kind = 'person' then timestamp '1935-01-01' + to_days(cast(25000 * random() as integer))
-                     else timestamp '2015-01-01' + to_minutes(cast(3650 * 1440 * random() as integer)) end as begins,
-                cast(null as timestamp) as ends, case when kind = 'visit' then 'v' || i end as visit, 'a' as origin,
-                cast(i as varchar) as record, '1' as version
-                from (select i, kind, case when kind = 'person' then i else cast(floor(u3 * {PATIENTS}) as bigint) end as patient,
-                    case kind when 'condition' then 'ICD10' when 'measurement' then 'LOINC' when 'drug' then 'ATC'
-                              when 'visit' then 'ActCode' end as system,
-                    case kind when 'condition' then case when u1 < 0.05 then 'E11.' || cast(cast(floor(u2 * 10) as integer) as varchar)
-                              when u1 < 0.06 then 'E10.1' else chr(65 + cast(floor(u1 * 20) as integer)) || lpad(cast(cast(floor(u2 * u2 * 100) as integer) as varchar), 2, '0') end
-                              when 'measurement' then case when u1 < 0.1 then '4548-4' else cast(cast(floor(u2 * 500) as integer) as varchar) || '-0' end
-                              when 'drug' then case when u1 < 0.3 then 'A10BA02' else 'B' || cast(cast(floor(u2 * 300) as integer) as varchar) end
-                              when 'visit' then 'AMB' end as code
-                  from (select i, random() as u1, random() as u2, random() as u3,
-                        case when i < {PATIENTS} then 'person' when i % 10 < 5 then 'measurement' when i % 10 < 7 then 'condition'
-                             when i % 10 < 9 then 'drug' else 'visit' end as kind from range({first}, {last}) t(i)))
-                order by {ORDER}) to '{folder / name}' {WRITTEN}"""
-            )
+            sql = EVENTS_SQL.replace("$first", str(first)).replace("$last", str(last))
+            connection.execute(f"copy ({sql}) to '{folder / name}' {WRITTEN}")
             segments.append(Segment(name, last - first))
     write_manifest(folder, Manifest(1, {"a": Origin(tuple(segments))}))
     return Registry(folder)

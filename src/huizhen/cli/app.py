@@ -25,6 +25,7 @@ from huizhen.cli import (
     running,
     site_inbox,
     sites,
+    standins,
     studies,
 )
 from huizhen.cli.help import in_chinese, mistake
@@ -57,6 +58,7 @@ app.add_typer(hubs.app, name="hub")
 app.add_typer(sites.app, name="site")
 app.add_typer(records.app, name="data")
 app.add_typer(cohorts.app, name="cohort")
+standins.add_to(records.app)
 asking.add_to(studies.app)
 hub_studies.add_to(hubs.app)
 hubs.app.command("run")(programs.run_hub)
