@@ -1,7 +1,7 @@
 """The card of a registry: what a site tells others of its events, never a row and no number of few patients.
 
-Numbers of patients are told if they, and all patients without them, are 0 or at least the minimum; numbers of events are told by two
-significant digits. Years and bounds of numbers are such that the minimum of patients lies beyond them, each patient counted once.
+Numbers of patients are told if they, and all patients without them, are 0 or at least the minimum; numbers of events are told by
+two significant digits. Years and bounds of numbers have at least the minimum of patients beyond them, each patient counted once.
 """
 
 from __future__ import annotations
@@ -123,8 +123,7 @@ def registry_card(name: str, facts: Facts, *, min_cell_count: int, min_rows: int
         return RegistryCard(name, None, note=f"fewer than {max(min_rows, least)} patients: nothing is told")
     spans = _spans(facts.years, least)
     kinds = [_kind(row, facts.patients, spans, least, round_to) for row in facts.kinds]
-    told = {one.kind for one in kinds if one.patients is not None}
-    codes = [_code(row, least, round_to) for row in facts.codes if row[0] in told and _may(row[5], facts.patients, least)]
+    codes = [_code(row, least, round_to) for row in facts.codes if _may(row[5], facts.patients, least)]
     modalities = tuple(dict.fromkeys(one.code for one in codes if one.kind == "image"))
     return RegistryCard(name, _rounded(facts.patients, least, round_to), tuple(kinds), tuple(codes[:MANY]), modalities)
 
@@ -139,12 +138,12 @@ def _rounded(count: int, least: int, step: int) -> int:
 
 def _kind(row: Sequence[Any], whole: int, spans: Mapping[str, tuple[int | None, int | None]], least: int, step: int) -> KindCard:
     kind, events, patients, timed, coded, numbers, with_unit, letters = row
-    if not _may(patients, whole, least):
+    if patients < least:
         return KindCard(kind)
     first, last = spans.get(kind, (None, None))
     return KindCard(
         kind,
-        _rounded(patients, least, step),
+        _rounded(patients, least, step) if _may(patients, whole, least) else None,
         int(_two_digits(events)),
         first,
         last,
@@ -161,7 +160,8 @@ def _spans(rows: Sequence[Sequence[Any]], least: int) -> dict[str, tuple[int | N
     for kind in {row[0] for row in rows}:
         firsts = sorted((row[1], row[3]) for row in rows if row[0] == kind)
         lasts = sorted(((row[2], row[3]) for row in rows if row[0] == kind), reverse=True)
-        found[kind] = (_reached(firsts, least), _reached(lasts, least))
+        first, last = _reached(firsts, least), _reached(lasts, least)
+        found[kind] = (None, None) if first is None or last is None or first > last else (first, last)
     return found
 
 

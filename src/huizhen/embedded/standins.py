@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -73,7 +75,11 @@ def write_standins(card: Mapping[str, Any], out: Path, wanted: Wanted) -> tuple[
     rng = np.random.default_rng(wanted.seed)
     try:
         out.mkdir(parents=True)
-        return tuple(_written(card, out, rows, wanted, rng))
+        with ExitStack() as stack:
+            stack.callback(rmtree, out, ignore_errors=True)  # whole, or nothing is there
+            written = tuple(_written(card, out, rows, wanted, rng))
+            stack.pop_all()
+        return written
     except FileExistsError:
         raise CallerError(
             "Nothing is written.", [Problem(str(out), "a folder that is there already", "a name that is free")]

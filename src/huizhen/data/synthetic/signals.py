@@ -1,7 +1,7 @@
 """Signals that look enough like an electrocardiogram to read, store and train on: a beat is a sum of bells.
 
-After the shape of the model of McSharry, Clifford, Tarassenko and Smith, A dynamical model for generating synthetic electrocardiogram
-signals, IEEE Transactions on Biomedical Engineering 50(3), 2003, table I: waves P, Q, R, S and T at fixed phases.
+After the shape of the model of McSharry, Clifford, Tarassenko and Smith, A dynamical model for generating synthetic
+electrocardiogram signals, IEEE Transactions on Biomedical Engineering 50(3), 2003, table I: waves P, Q, R, S and T at fixed phases.
 """
 
 from __future__ import annotations
