@@ -73,7 +73,9 @@ NOT_SENTENCES = {
     "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
     "bold red", "huizhen {}", "DejaVu Sans", "{} TB", "{} of {}", " of {}", " to ", "DejaVu Sans Mono", "g{}",
-    "--policy {}=", "--site {}",
+    "--policy {}=", "--site {}", "--site {}=",
+    "with time", "with code", "with unit",  # keys of words
+    "rare {}", "STAND-IN. {}",  # what stands in a stand-in
     "a {} has no text",  # a broken rule of the program
     "an entry of kind {} is written by releasing alone",  # the same
     "an entry needs an aware time, found one without time zone",  # the same
