@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told_together
@@ -43,12 +44,11 @@ def count_together(folders: Mapping[str, Path], criteria: Criteria, clock: Clock
         lane: Lane = "embedded" if all("embedded" in policy.lanes for policy in policies.values()) else "plain"
         terms = strictest(policies.values(), lane=lane, variables={}, roster=tuple(sites))
         counted = {name: site.count(criteria) for name, site in sites.items()}
-        every = np.ones(len(criteria.steps) + 1, dtype=bool)
         notes: list[str] = []
         refusals: list[Problem] = []
         for name, site in sites.items():
             try:
-                counted[name] = site.release(criteria, counted[name], every, lane=lane, roster=tuple(sites), run=run)
+                counted[name] = site.release(criteria, counted[name], _every, lane=lane, roster=tuple(sites), run=run)
                 notes += [counted[name].note] if counted[name].note else []
             except PolicyError as error:
                 refusals += error.problems
@@ -61,3 +61,8 @@ def count_together(folders: Mapping[str, Path], criteria: Criteria, clock: Clock
     total = np.sum([one.counts for one in counted.values()], axis=0)
     patients = rounded(total, of_sum, terms.min_cell_count, terms.round_to)
     return Attrition(criteria.title, (criteria.index.kind, *criteria.steps), patients, each, next(iter(notes), ""))
+
+
+def _every(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """All steps: each goes into the sum."""
+    return np.ones(len(counts), dtype=bool)

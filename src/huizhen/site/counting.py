@@ -1,7 +1,7 @@
 """A cohort counted in this site's registry, through the gate, and never so that two answers differ by few patients.
 
-What was answered is remembered in `cohorts/` of the site's folder, for this account alone: the counts, and of the patients only
-hashes mixed beyond recognition. The releases are on a ledger of their own there, signed with the site's key, so that cohorts can
+What was answered is remembered in `cohorts/` of the site's folder, for this account alone: the counts, and of the patients hashes of
+their pseudonyms, mixed bucket by bucket. The releases are on a ledger of their own there, signed with the site's key, so that cohorts can
 be counted while the agent runs.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,30 +120,40 @@ class CountingSite:
         return Counted(counts, mixed)
 
     def release(
-        self, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_], *, lane: str, roster: tuple[str, ...], run: str
+        self,
+        criteria: Criteria,
+        counted: Counted,
+        seen: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+        *,
+        lane: str,
+        roster: tuple[str, ...],
+        run: str,
     ) -> Counted:
         """The counts as they may be handed on; recorded before.
 
+        Where the same criteria were answered for nearly the same patients, it is that answer once more.
+
         Args:
-            shown: the steps that will be seen, or whose sum will be: bool (step,).
+            seen: which steps of some counts will be seen, or their sum: bool (step,).
 
         Raises:
             PolicyError: the policy refuses, or the cohort differs from an earlier one by few patients.
         """
         earlier = self._answered()
-        same = next((one for one in earlier if one.criteria == criteria.digest and one.shown == tuple(shown.tolist())), None)
-        if same is not None and len(same.counts) == len(counted.counts) and self._is_near(same, counted):
-            counted = Counted(np.array(same.counts, np.int64), same.mixed, AGAIN)
-        else:
-            problems = [problem for one in earlier if (problem := self._too_near(one, criteria, counted, shown))]
-            if problems:
-                self._refused(criteria, roster, run)
-                raise PolicyError("The policy does not answer this cohort.", problems)
+        same = [one for one in reversed(earlier) if one.criteria == criteria.digest and len(one.counts) == len(counted.counts)]
+        near_same = next((one for one in same if self._is_near(one, counted)), None)
+        if near_same is not None:
+            counted = Counted(np.array(near_same.counts, np.int64), near_same.mixed, AGAIN)
+        shown = seen(counted.counts)
+        problems = [problem for one in earlier if (problem := self._too_near(one, criteria, counted, shown))]
+        if problems:
+            self._refused(criteria, roster, run)
+            raise PolicyError("The policy does not answer this cohort.", problems)
         decision = self._decide(criteria, counted, shown, lane, roster, run)
         if not decision.allowed:
             problems = [Problem(f"site {self.name}", reason, "what its policy allows") for reason in decision.reasons]
             raise PolicyError("The policy does not answer this cohort.", problems)
-        if same is None or not np.array_equal(same.mixed, counted.mixed):
+        if not any(np.array_equal(one.mixed, counted.mixed) and one.shown == tuple(shown.tolist()) for one in same):
             self._remember(len(earlier), criteria, counted, shown)
         self.ledger.settle()
         return counted
@@ -227,12 +237,13 @@ def count_here(root: Path, criteria: Criteria, clock: Clock, *, run: str) -> Att
     """
     with CountingSite(root, clock) as site:
         policy = site.settings.policy
-        counted = site.count(criteria)
-        shown = told(counted.counts, policy.min_cell_count)
-        counted = site.release(
-            criteria, counted, shown, lane="plain" if "plain" in policy.lanes else "embedded", roster=(site.name,), run=run
-        )
-        shown = told(counted.counts, policy.min_cell_count)
+
+        def seen(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return told(counts, policy.min_cell_count)
+
+        lane = "plain" if "plain" in policy.lanes else "embedded"
+        counted = site.release(criteria, site.count(criteria), seen, lane=lane, roster=(site.name,), run=run)
+        shown = seen(counted.counts)
         patients = rounded(counted.counts, shown, policy.min_cell_count, policy.round_to)
     return Attrition(criteria.title, (criteria.index.kind, *criteria.steps), patients, {}, counted.note)
 

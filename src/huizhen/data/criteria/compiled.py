@@ -167,7 +167,7 @@ class _Writer:
         where = [f"e.kind = {self._bind('visit')}", *self._window(rule.days)]
         if rule.classes:
             where.append(f"e.code in ({self._list(rule.classes)})")
-        self._found(number, where, counted="count(distinct e.visit)")
+        self._found(number, where, counted="count(distinct coalesce(e.visit, split_part(e.record, '#', 1)))")
         bounds = [("at_least", ">="), ("at_most", "<=")]
         count = f"coalesce(k{number}.counted, 0)"
         chosen = [f"{count} {sign} {self._bind(value)}" for name, sign in bounds if (value := getattr(rule, name)) is not None]

@@ -1,4 +1,4 @@
-"""Whether two cohorts differ by few patients, told by a few kilobytes each, in which no patient stands.
+"""Whether two cohorts differ by few patients, told by some ten kilobytes for each, whatever their size; they stay at the site.
 
 The hashes of a cohort's patients are dealt into buckets by their lowest bits, and those of a bucket are mixed by exclusive or.
 Patients who are in both cohorts leave the same traces, so at most as many buckets differ as patients do: cohorts that differ by
