@@ -15,6 +15,7 @@ GROUPS = {
     "hub": "Set up and run a hub, and decide who takes part.",
     "site": "Take part as a hospital: configuration, suggestions, decisions.",
     "data": "Work on a site's own records.",
+    "cohort": "Cohorts: criteria over the registry's events, counted.",
 }
 
 
@@ -128,6 +129,18 @@ def _records(group: typer.Typer) -> None:
     records.add_to(group)
 
 
+def _standins(group: typer.Typer) -> None:
+    from huizhen.cli import standins
+
+    standins.add_to(group)
+
+
+def _cohorts(group: typer.Typer) -> None:
+    from huizhen.cli import cohorts
+
+    cohorts.add_to(group)
+
+
 def _site_run(group: typer.Typer) -> None:
     from huizhen.cli import programs
 
@@ -146,6 +159,8 @@ PARTS = (
     Part("site", ("run",), _site_run),
     Part("data", ("deidentify", "key"), _deidentifying),
     Part("data", ("sources", "sync"), _records),
+    Part("data", ("card", "synthesise"), _standins),
+    Part("cohort", ("check", "count"), _cohorts),
     Part("", ("run", "demo"), _runs),
     Part("", ("describe",), _describing),
     Part("", ("methods",), _methods),

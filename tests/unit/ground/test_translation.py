@@ -33,6 +33,7 @@ FOR_PROGRAMMERS = {
     "data/deidentify/names_en.py",
     "data/deidentify/names_zh.py",
     "data/deidentify/patterns.py",
+    "data/criteria/compiled.py",
     "federation/wire/subjects.py",
     "methods/training/export.py",
     "privacy/masking/shamir.py",
@@ -55,6 +56,8 @@ CODE = re.compile(
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
 NOT_SENTENCES = {
     "left out",  # the kind of an event
+    "until index",  # a value of a file of criteria
+    "cohort refused",  # the kind of an entry
     "RxNorm Extension", "CMS Place of Service",  # names of vocabularies
     "Bearer {}",  # a header
     "a file ", "an archive", "too large",  # what a reason begins with, or holds
@@ -74,7 +77,9 @@ NOT_SENTENCES = {
     "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
     "bold red", "huizhen {}", "DejaVu Sans", "{} TB", "{} of {}", " of {}", " to ", "DejaVu Sans Mono", "g{}",
-    "--policy {}=", "--site {}",
+    "--policy {}=", "--site {}", "--site {}=",
+    "with time", "with code", "with unit",  # keys of words
+    "rare {}", "STAND-IN. {}",  # what stands in a stand-in
     "a {} has no text",  # a broken rule of the program
     "an entry of kind {} is written by releasing alone",  # the same
     "an entry needs an aware time, found one without time zone",  # the same
