@@ -52,7 +52,7 @@ def conversion(found: str, wanted: str, molar_mass: float | None = None) -> Conv
     one, other = _unit(units, found), _unit(units, wanted)
     bridge, scale = _molar(units, one, other, molar_mass)
     try:
-        zero, at_one = (float(units.Quantity(x, one * bridge if bridge else one).to(other).magnitude) for x in (0.0, 1.0))
+        zero, at_one = (float(units.Quantity(x, one if bridge is None else one * bridge).to(other).magnitude) for x in (0.0, 1.0))
     except Exception:  # the package raises errors of its own and of others
         raise NoConversion("units of different quantities") from None
     return Conversion((at_one - zero) * scale, zero)
@@ -76,7 +76,7 @@ def _plain(code: str) -> str:
 def _molar(units: Any, found: Any, wanted: Any, molar_mass: float | None) -> tuple[Any, float]:
     """What a mass has to be multiplied with to become an amount of substance, or the other way round: a unit and a number."""
     if molar_mass is not None:
-        per_mole, per_gram = units.Unit("gram / mole"), units.Unit("mole / gram")
+        per_mole, per_gram = _unit(units, "g/mol"), _unit(units, "mol/g")
         ratio = (found / wanted).dimensionality
         if ratio == per_mole.dimensionality:
             return per_gram, 1 / molar_mass
@@ -87,7 +87,7 @@ def _molar(units: Any, found: Any, wanted: Any, molar_mass: float | None) -> tup
 
 def _unit(units: Any, code: str) -> Any:
     try:
-        return units.from_ucum(code).units if code != "1" else units.Unit("dimensionless")
+        return units.from_ucum(code if code != "1" else "m/m").units
     except Exception:  # the package raises errors of its own and of the parser that it uses
         raise NoConversion("a unit that UCUM does not know") from None
 
