@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from huizhen.cli import asking, describing, hub_studies, hubs, ledgers, programs, records, running, site_inbox, sites, studies
+from huizhen.cli import asking, describing, hub_studies, hubs, ledgers, programs, records, rows, running, site_inbox, sites, studies
 from huizhen.cli.help import in_chinese, mistake
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import colon, language, say
@@ -43,6 +43,7 @@ app.add_typer(ledgers.app, name="ledger")
 app.add_typer(hubs.app, name="hub")
 app.add_typer(sites.app, name="site")
 app.add_typer(records.app, name="data")
+rows.add_to(records.app)
 asking.add_to(studies.app)
 hub_studies.add_to(hubs.app)
 hubs.app.command("run")(programs.run_hub)

@@ -22,7 +22,17 @@ from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy, disclosure_policy
 
-__all__ = ["SECTIONS", "Accept", "Enabled", "Limits", "RegistrySection", "Settings", "SourceSection", "read_settings", "write_template"]
+__all__ = [
+    "SECTIONS",
+    "Accept",
+    "Enabled",
+    "Limits",
+    "RegistrySection",
+    "Settings",
+    "SourceSection",
+    "read_settings",
+    "write_template",
+]
 
 LONGEST = 1_000_000  # characters of a configuration
 BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*")

@@ -13,7 +13,7 @@ from typing import Any
 
 from huizhen.data.labels import normal_label
 from huizhen.data.mapping.codes import Hierarchy, codes_of
-from huizhen.data.mapping.mapfile import WRONG, Index, MapFile, Rule, offset_s
+from huizhen.data.mapping.mapfile import WRONG, MapFile, Rule, offset_s
 from huizhen.data.mapping.units import NoConversion, conversion
 from huizhen.errors import DataError, Problem
 
@@ -81,7 +81,7 @@ def rows_statement(found: MapFile, names: Sequence[str], hierarchy: Hierarchy) -
 
 
 def told_statement(found: MapFile, names: Sequence[str], hierarchy: Hierarchy) -> Statement:
-    """What is told of each variable: its number, the reason (null: used), events, rows, units; and of each what no order could tell."""
+    """What is told of each variable: its number, the reason (null: used; -1: no order), events, rows, units."""
     last = """
     select variable, doubt, count(*), count(distinct row), list(distinct unit) from found group by variable, doubt
     union all select variable, -1, sum(events), count(*), [] from taken where unordered group by variable
@@ -95,7 +95,8 @@ def quoted(name: str) -> str:
 
 
 def _statement(found: MapFile, names: Sequence[str], hierarchy: Hierarchy, last: str) -> Statement:
-    bound, problems = _Bound(), []
+    bound = _Bound()
+    problems: list[Problem] = []
     for at, name in enumerate(names):
         problems += _bind(bound, found, at, name, hierarchy)
     if problems:
@@ -172,7 +173,9 @@ def _anchors(found: MapFile, bound: _Bound, parameters: dict[str, Any], hierarch
         _bind_codes(bound, INDEX, index.kind, codes_of(found, index, None, hierarchy))
         chosen = f"""select patient, begins, ends, visit from hits
           where variable = {INDEX} and begins is not null group by all{_PICKS[index.pick]}"""
-    return f"""anchors as materialized (select *, row_number() over (order by patient, begins, visit, ends) as row from ({chosen}))"""
+    return (
+        f"""anchors as materialized (select *, row_number() over (order by patient, begins, visit, ends) as row from ({chosen}))"""
+    )
 
 
 _PICKS: Mapping[str, str] = {
@@ -185,7 +188,8 @@ _HITS = f"""wanted as (select * from listed union select p.variable, c.kind, c.s
     from (select distinct kind, system, code from events where kind in (select kind from prefixes)) c join prefixes p
       on c.kind = p.kind and c.system = p.system and starts_with(upper(replace(trim(c.code), '.', '')), p.prefix)),
 hits as (
-  select w.variable, e.* from events e join wanted w on e.kind = w.kind and e.system = w.system and e.code = w.code where {_OF_ORIGIN}
+  select w.variable, e.* from events e join wanted w on e.kind = w.kind and e.system = w.system and e.code = w.code
+  where {_OF_ORIGIN}
   union all
   select k.variable, e.* from events e join kinds k on e.kind = k.kind where {_OF_ORIGIN})"""
 
@@ -193,7 +197,8 @@ hits as (
 _FOUND = """placed as (
   select h.variable, a.row, h.begins, h.number, h.code, h.unit, r.read, r.take, r.has_values,
     case when r.read = 'code' then h.code else h.text end as raw,
-    concat(h.origin, ' ', case when h.kind = 'value' then h.record else regexp_replace(h.record, '(#[0-9]*)c[0-9]+$', '\\1') end) as record,
+    concat(h.origin, ' ',
+      case when h.kind = 'value' then h.record else regexp_replace(h.record, '(#[0-9]*)c[0-9]+$', '\\1') end) as record,
     case when r.read = 'code' then h.code when h.text is not null then trim(h.text)
       when h.number = trunc(h.number) and abs(h.number) < 1e15 then cast(cast(h.number as bigint) as varchar)
       else cast(h.number as varchar) end as label,
@@ -206,7 +211,7 @@ within as (
     or ((since is null or epoch_us(begins) - epoch_us(anchor) >= since * 1e6)
       and (until is null or epoch_us(begins) - epoch_us(anchor) <= until * 1e6))),
 found as (
-  select w.*, 
+  select w.*,
     case when w.timed and (w.begins is null or w.anchor is null) then 0
       when m.text is not null then 1
       when w.read in ('age', 'days', 'any') then null

@@ -37,7 +37,7 @@ class Entry(Declaration):
 
     type: Literal["number", "category", "truth"]
     unit: Annotated[str, Field(max_length=100)] = ""
-    values: list[Annotated[str, Field(min_length=1, max_length=200)]] = []
+    values: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([])
     range: list[float] | None = None
     code: Annotated[str, Field(pattern=rf"{CODE}|^$")] = ""
     about: Text = ""

@@ -6,7 +6,6 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -38,8 +37,8 @@ class Place(Declaration):
 
     dictionary: Annotated[str, Field(min_length=1, max_length=4000)]
     registry: Annotated[str, Field(min_length=1, max_length=4000)] = "registry"
-    origins: list[Annotated[str, Field(min_length=1, max_length=64)]] = []
-    hierarchy: Mapping[str, Annotated[str, Field(min_length=1, max_length=4000)]] = {}
+    origins: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field([])
+    hierarchy: Mapping[str, Annotated[str, Field(min_length=1, max_length=4000)]] = Field({})
 
 
 class Chosen(Declaration):
@@ -52,7 +51,7 @@ class Chosen(Declaration):
     """
 
     kind: str = ""
-    codes: list[Code] = []
+    codes: list[Code] = Field([])
     value_set: Annotated[str, Field(max_length=200)] = ""
     descendants: bool = False
 
@@ -114,10 +113,10 @@ class Rule(Chosen):
     until: str = ""
     counted_from: Literal["begins", "ends"] = "begins"
     same_visit: bool = False
-    units: list[str] | Mapping[str, str] = []
+    units: list[str] | Mapping[str, str] = Field([])
     molar_mass: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    values: Mapping[str, Value] = {}
-    missing: list[Value] = []
+    values: Mapping[str, Value] = Field({})
+    missing: list[Value] = Field([])
     about: Text = ""
 
     @field_validator("since", "until")

@@ -76,7 +76,8 @@ def judge(rule: Rule, examples: Examples) -> Outcome:
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far values are from their median, in robust standard deviations; NaN where missing, and all where most are equal.
 
-    Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC 1993): 0.6745 (x - median) / MAD; they call 3.5 and more an outlier.
+    Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC 1993): 0.6745 (x - median) / MAD; above 3.5
+    is an outlier to them.
     """
     present = values[~np.isnan(values)]
     if not len(present):

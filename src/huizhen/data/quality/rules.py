@@ -190,7 +190,7 @@ class DuplicatesSection(Declaration):
 class Rules(Declaration):
     """A whole file of rules."""
 
-    rule: list[Annotated[Rule, Field(discriminator="kind")]] = []
+    rule: list[Annotated[Rule, Field(discriminator="kind")]] = Field([])
     duplicates: DuplicatesSection | None = None
 
     @property
