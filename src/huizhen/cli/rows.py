@@ -79,13 +79,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _show_mapping(report: MappingReport, spoken: Language) -> None:
-    table = _table(("variable", "events", "used", "rows with value"), spoken)
+    table = _table(("variable", "events", "used", "filled"), spoken)
     for each in report.variables:
         table.add_row(harmless(each.name), *(f"{count:,}" for count in (each.events, each.used, each.rows)))
     Terminal().print(table)
     for each in report.variables:
-        _show_reasons("left out of", each.name, each.left_out, spoken)
-        _show_reasons("to look at in", each.name, each.notes, spoken)
+        _show_reasons("unsaid", each.name, each.left_out, spoken)
+        _show_reasons("doubtful", each.name, each.notes, spoken)
 
 
 def _show_reasons(key: str, name: str, reasons: Mapping[str, int], spoken: Language) -> None:

@@ -23,7 +23,7 @@ from huizhen.site.registering import REGISTRY
 
 __all__ = ["check_rows", "map_rows", "write_review", "write_shared"]
 
-REVIEW = ("one", "other", "likeness", "same person")
+REVIEW = ("one", "other", "likeness", "same")
 
 
 def map_rows(mapping: Path, root: Path, out: Path) -> MappingReport:

@@ -45,7 +45,7 @@ class _Bound:
 
     rows: dict[str, list[list[Any]]] = field(default_factory=lambda: {name: [[] for _ in types] for name, types in TABLES.items()})
 
-    def add(self, table: str, *values: Any) -> None:
+    def bind(self, table: str, *values: Any) -> None:
         for column, value in zip(self.rows[table], values, strict=True):
             column.append(value)
 
@@ -121,20 +121,20 @@ def _bind(bound: _Bound, found: MapFile, at: int, name: str, hierarchy: Hierarch
     read, take = found.read_as(name), found.taken(name)
     since, until = (offset_s(text) if text else None for text in (rule.since, rule.until))
     judged = "any" if take in ("exists", "count") else read  # what is only counted may say anything
-    bound.add(
+    bound.bind(
         "rules", at, judged, take, since, until, rule.counted_from == "ends", rule.same_visit, bool(rule.values or entry.values)
     )
     if rule.column:
-        bound.add("listed", at, "value", "local", rule.column)
+        bound.bind("listed", at, "value", "local", rule.column)
     else:
         _bind_codes(bound, at, rule.kind, codes_of(found, rule, entry, hierarchy))
     for value in rule.missing:
-        bound.add("missing_table", at, _label(value))
+        bound.bind("missing_table", at, _label(value))
     texts: dict[str, Any] = dict(rule.values) or {value: value for value in entry.values}
     for text, meant in texts.items():
         is_text = isinstance(meant, str)
-        bound.add("value_table", at, normal_label(text), None if is_text else float(meant), meant if is_text else None)
-    return _bind_units(bound, at, f"{found.path.name}: variable.{name}.units", rule, entry.unit) if judged == "number" else ()
+        bound.bind("value_table", at, normal_label(text), None if is_text else float(meant), meant if is_text else None)
+    return _bind_units(bound, at, f"variable.{name}.units", rule, entry.unit) if judged == "number" else ()
 
 
 def _label(value: Any) -> str:
@@ -144,11 +144,11 @@ def _label(value: Any) -> str:
 def _bind_codes(bound: _Bound, at: int, kind: str, codes: tuple[list[tuple[str, str]], list[tuple[str, str]]]) -> None:
     exact, beginnings = codes
     for system, code in exact:
-        bound.add("listed", at, kind, system, code)
+        bound.bind("listed", at, kind, system, code)
     for system, prefix in beginnings:
-        bound.add("prefixes", at, kind, system, prefix)
+        bound.bind("prefixes", at, kind, system, prefix)
     if not exact and not beginnings:
-        bound.add("kinds", at, kind)
+        bound.bind("kinds", at, kind)
 
 
 def _bind_units(bound: _Bound, at: int, where: str, rule: Rule, wanted: str) -> Iterable[Problem]:
@@ -160,7 +160,7 @@ def _bind_units(bound: _Bound, at: int, where: str, rule: Rule, wanted: str) -> 
         except NoConversion as reason:
             yield Problem(where, f"{unit!r}: {reason}", f"a unit that becomes {wanted!r}")
         else:
-            bound.add("unit_table", at, stands, how.factor, how.offset)
+            bound.bind("unit_table", at, stands, how.factor, how.offset)
 
 
 def _anchors(found: MapFile, bound: _Bound, parameters: dict[str, Any], hierarchy: Hierarchy) -> str:

@@ -68,7 +68,7 @@ def report_of(
         else:
             found[at].left_out[DOUBTS[doubt]] = events
     reports = [_report(name, found[at], *filled[name]) for at, name in enumerate(names)]
-    return MappingReport(rows, (*reports, *(VariableReport(name, notes={NOT_MAPPED: 0}) for name in unmapped)))
+    return MappingReport(rows, (*reports, *(VariableReport(name, notes={NOT_MAPPED: 1}) for name in unmapped)))
 
 
 @dataclass(slots=True)
