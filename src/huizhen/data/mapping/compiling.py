@@ -171,8 +171,9 @@ def _anchors(found: MapFile, bound: _Bound, parameters: dict[str, Any], hierarch
           cast(null as varchar) as visit from events where {of_origin} group by patient"""
     else:
         _bind_codes(bound, INDEX, index.kind, codes_of(found, index, None, hierarchy))
+        timed = "" if index.pick == "each" else " and begins is not null"  # of events without a time none is the first or the last
         chosen = f"""select * from (select distinct patient, begins, ends, visit from hits
-          where variable = {INDEX} and begins is not null){_PICKS[index.pick]}"""
+          where variable = {INDEX}{timed}){_PICKS[index.pick]}"""
     return (
         f"""anchors as materialized (select *, row_number() over (order by patient, begins, visit, ends) as row from ({chosen}))"""
     )

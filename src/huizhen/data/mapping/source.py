@@ -157,7 +157,7 @@ class MappedSource:
         asked = []
         for name in self.names:
             column, limits = quoted(name), self.mapping.entry(name).range
-            outside = f"count_if({column} < {limits[0]!r} or {column} > {limits[1]!r})" if limits else "0"
+            outside = f"coalesce(count_if({column} < {limits[0]!r} or {column} > {limits[1]!r}), 0)" if limits else "0"
             asked += [f"count({column})", outside]
         sql = f"select {', '.join(asked)} from made"
         ((*counts,),) = self._asked(self.names, lambda made: made.execute(sql).fetchall())
