@@ -180,7 +180,9 @@ def test_values_without_a_time_that_differ_are_not_chosen_from(mapped):
 def test_labels_become_the_values_of_the_dictionary_and_others_are_told(mapped):
     rows = [("p", "M", None), ("q", None, 2.0), ("r", SECRET, None)]
     events = [Event(who, "value", f"{who}#sex", "local", "sex", "sex", number, text) for who, text, number in rows]
-    source = mapped(events, 'column = "sex"\nvalues = { M = "male", 2 = "female" }', 'type = "category"\nvalues = ["female", "male"]')
+    source = mapped(
+        events, 'column = "sex"\nvalues = { M = "male", 2 = "female" }', 'type = "category"\nvalues = ["female", "male"]'
+    )
     assert values(source, "category") == ["male", "female", None]
     assert told(source) == {"a value that is not declared": 1}
 
@@ -263,7 +265,12 @@ def test_a_study_that_reads_another_kind_or_unit_is_refused(mapped):
         ('kind = "drug"\nvalue_set = "acei"', 'type = "number"', "", r"a table \[value_set.NAME\]"),
         ('kind = "drug"\nsince = "-3 d"', 'type = "number"', "", r"a table \[index\]"),
         ('kind = "drug"\nsince = "3 weeks"', 'type = "number"', "", "a duration is a positive number"),
-        ('kind = "drug"\nsince = "3 d"\nuntil = "0 d"', 'type = "number"', "[index]\ndate = 2020-01-01", "since no later than until"),
+        (
+            'kind = "drug"\nsince = "3 d"\nuntil = "0 d"',
+            'type = "number"',
+            "[index]\ndate = 2020-01-01",
+            "since no later than until",
+        ),
         ('kind = "drug"\nsame_visit = true', 'type = "number"', "[index]\ndate = 2020-01-01", "an .index. that is an event"),
         ('kind = "drug"\ntake = "mean"', 'type = "category"', "", "text or code, first or last"),
         ('kind = "drug"\nvalues = { a = "b" }', 'type = "category"\nvalues = ["c"]', "", "found 'b', expected one of: c"),
