@@ -1,4 +1,4 @@
-"""Hospitals turn their records into registries, map them to the same variables and answer together; plain counts confirm the rows."""
+"""Hospitals turn records into registries, map them to the same variables and answer together; plain counts confirm the rows."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def plain_patient(bundle):
     year, month, day = map(int, person["birthDate"].split("-"))
     return {
         "id": person["id"],
-        "age": 2021 - year - ((10, 1) < (month, day)),
+        "age": 2021 - year - ((month, day) > (10, 1)),
         "female": person["gender"] == "female",
         "height": measured[HEIGHT][0][1],
         "weight": measured[WEIGHT][0][1],
@@ -136,7 +136,9 @@ def test_three_hospitals_answer_from_fhir_bundles_as_a_plain_count_has_it(tmp_pa
         assert coefficients[term] == pytest.approx(there, rel=1e-6), term
 
 
-HEART_COLUMNS = "age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,slope,ca,thal,num".split(",")
+HEART_COLUMNS = (
+    *("age", "sex", "cp", "trestbps", "chol", "fbs", "restecg", "thalach", "exang", "oldpeak", "slope", "ca", "thal", "num"),
+)
 HEART = """
 [mapping]
 dictionary = "../dictionary.toml"

@@ -64,9 +64,13 @@ DATES = {
         ({"x": numbers(1, 1, 1, 100)}, {"kind": "plausible", "variable": "x"}, (0, 0, 4)),
         (DATES, {"kind": "order", "first": "admitted", "then": "discharged"}, (3, 2, 2)),
         ({"a": numbers(1, 3, None), "b": numbers(2, 2, 2)}, {"kind": "order", "first": "a", "then": "b"}, (2, 1, 1)),
-        ({"a": numbers(1, 5, None, 5), "s": labels("f", "m", "m", "m")}, {"kind": "condition", "holds": "a < 4", "when": "s == 'm'"}, (2, 2, 2)),
+        (
+            {"a": numbers(1, 5, None, 5), "s": labels("f", "m", "m", "m")},
+            {"kind": "condition", "holds": "a < 4", "when": "s == 'm'"},
+            (2, 2, 2),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rule_counts_the_rows_that_break_it_and_says_nothing_of_missing_values(columns, rule, expected):
     assert judged(columns, **rule) == expected
 
@@ -87,8 +91,13 @@ def test_robust_z_is_that_of_its_formula():
 # Winkler's own examples, as W. E. Winkler lists them in his papers.
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
-    [("SHACKLEFORD", "SHACKELFORD", 0.982), ("DUNNINGHAM", "CUNNIGHAM", 0.896), ("NICHLESON", "NICHULSON", 0.956), ("JONES", "JOHNSON", 0.832)],
-)  # fmt: skip
+    [
+        ("SHACKLEFORD", "SHACKELFORD", 0.982),
+        ("DUNNINGHAM", "CUNNIGHAM", 0.896),
+        ("NICHLESON", "NICHULSON", 0.956),
+        ("JONES", "JOHNSON", 0.832),
+    ],
+)
 def test_likeness_is_that_of_jaro_and_winkler(one, other, expected):
     assert likeness(one, other) == pytest.approx(expected, abs=6e-4)
 

@@ -84,7 +84,7 @@ def told_statement(found: MapFile, names: Sequence[str], hierarchy: Hierarchy) -
     """What is told of each variable: its number, the reason (null: used; -1: no order), events, rows, units."""
     last = """
     select variable, doubt, count(*), count(distinct row), list(distinct unit) from found group by variable, doubt
-    union all select variable, -1, sum(events), count(*), [] from taken where unordered group by variable
+    union all select variable, -1, 0, count(*), [] from taken where unordered group by variable
     union all select -1, null, 0, count(*), [] from anchors"""
     return _statement(found, names, hierarchy, last)
 
@@ -198,8 +198,8 @@ hits as (
 _FOUND = """placed as (
   select h.variable, a.row, h.begins, h.number, h.code, h.unit, r.read, r.take, r.has_values,
     case when r.read = 'code' then h.code else h.text end as raw,
-    concat(h.origin, ' ',
-      case when h.kind = 'value' then h.record else regexp_replace(h.record, '(#[0-9]*)c[0-9]+$', '\\1') end) as record,
+    h.record, case when r.take = 'count' then concat(h.origin, ' ',
+      case when h.kind = 'value' then h.record else regexp_replace(h.record, '(#[0-9]*)c[0-9]+$', '\\1') end) end as counted,
     case when r.read = 'code' then h.code when h.text is not null then trim(h.text)
       when h.number = trunc(h.number) and abs(h.number) < 1e15 then cast(cast(h.number as bigint) as varchar)
       else cast(h.number as varchar) end as label,
@@ -233,14 +233,16 @@ found as (
   left join unit_table u on u.variable = w.variable and u.unit = coalesce(w.unit, ''))"""
 # Of several events none of which has a time, no one is the first or the last.
 _TAKEN = """taken as materialized (
-  select row, variable, any_value(take) as take, count(distinct record) as events,
-    arg_min(number_value, (coalesce(begins, timestamp '9999-01-01'), record)) as first_number,
-    arg_max(number_value, (coalesce(begins, timestamp '0001-01-01'), record)) as last_number,
-    arg_min(text_value, (coalesce(begins, timestamp '9999-01-01'), record)) as first_text,
-    arg_max(text_value, (coalesce(begins, timestamp '0001-01-01'), record)) as last_text,
-    min(number_value) as least, max(number_value) as most, avg(number_value) as mean,
-    count(begins) = 0 and (count(distinct number_value) > 1 or count(distinct text_value) > 1)
-      and any_value(take) in ('first', 'last') as unordered
+  select row, variable, count(distinct counted) filter (where take = 'count') as events,
+    arg_min(number_value, (coalesce(begins, timestamp '9999-01-01'), record)) filter (where take = 'first') as first_number,
+    arg_max(number_value, (coalesce(begins, timestamp '0001-01-01'), record)) filter (where take = 'last') as last_number,
+    arg_min(text_value, (coalesce(begins, timestamp '9999-01-01'), record))
+      filter (where take = 'first' and text_value is not null) as first_text,
+    arg_max(text_value, (coalesce(begins, timestamp '0001-01-01'), record))
+      filter (where take = 'last' and text_value is not null) as last_text,
+    min(number_value) as least, max(number_value) as most, avg(number_value) filter (where take = 'mean') as mean,
+    any_value(take) in ('first', 'last') and count(begins) = 0
+      and (min(number_value) < max(number_value) or min(text_value) < max(text_value)) is true as unordered
   from found where doubt is null group by row, variable)"""
 
 
