@@ -141,6 +141,12 @@ def _cohorts(group: typer.Typer) -> None:
     cohorts.add_to(group)
 
 
+def _rows(group: typer.Typer) -> None:
+    from huizhen.cli import rows
+
+    rows.add_to(group)
+
+
 def _site_run(group: typer.Typer) -> None:
     from huizhen.cli import programs
 
@@ -160,6 +166,7 @@ PARTS = (
     Part("data", ("deidentify", "key"), _deidentifying),
     Part("data", ("sources", "sync"), _records),
     Part("data", ("card", "synthesise"), _standins),
+    Part("data", ("map", "check"), _rows),
     Part("cohort", ("check", "count"), _cohorts),
     Part("", ("run", "demo"), _runs),
     Part("", ("describe",), _describing),

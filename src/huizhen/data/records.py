@@ -6,6 +6,7 @@
 
 A CSV file is UTF-8, delimited by comma, semicolon, tab or |, with a header; a folder holds files with the same columns. What
 counts as missing stands in `huizhen.data.labels.MISSING`; labels are written as `huizhen.data.labels.normal_label` writes them.
+A ``.toml`` file is a mapping, and what is read are the rows that it makes of a registry (`huizhen.data.mapping`).
 How an ``.npz`` archive or a folder of images becomes columns stands in `huizhen.data.imagearchive` and `huizhen.data.imagefolder`.
 """
 
@@ -20,6 +21,7 @@ from huizhen.data.delimited import repeated, sniff, unreadable_bytes
 from huizhen.data.frames import table
 from huizhen.data.imagearchive import ImageArchive, open_archive
 from huizhen.data.imagefolder import FILE, ImageFolder, image_paths, with_classes, with_labels
+from huizhen.data.mapping.source import MappedSource, open_mapped
 from huizhen.data.pixels import ENDINGS as IMAGES
 from huizhen.data.source import Source, damaged, place_of
 from huizhen.data.tablefile import TableFile, Unreadable, csv_file, parquet_file
@@ -29,11 +31,12 @@ __all__ = ["ColumnFacts", "Source", "open_source", "table"]
 
 LABELS = "labels.csv"  # the table beside images
 ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq")  # what is read from a folder
+MAPPING = ".toml"
 PARQUET = b"PAR1"  # the first and the last four bytes of a Parquet file
 
 
-def open_source(path: str | os.PathLike[str]) -> Source | ImageArchive | ImageFolder:
-    """A CSV or Parquet file, a folder of such files with the same columns, an ``.npz`` archive, or a folder of images.
+def open_source(path: str | os.PathLike[str]) -> Source | MappedSource | ImageArchive | ImageFolder:
+    """A CSV or Parquet file, a folder of such files with the same columns, an ``.npz`` archive, a folder of images, or a mapping.
 
     A folder is one of images where it holds images and no tables, or a table ``labels.csv``.
 
@@ -44,6 +47,8 @@ def open_source(path: str | os.PathLike[str]) -> Source | ImageArchive | ImageFo
     try:
         if place.suffix.lower() == ".npz" and place.is_file():
             return open_archive(place)
+        if place.suffix.lower() == MAPPING and place.is_file():
+            return open_mapped(place)
         if place.suffix.lower() in IMAGES and place.is_file():
             where = f"a file {place.suffix.lower()}"  # its name may be a patient's
             problem = Problem(where, "a single file of images", "a folder of images with their labels, or an .npz archive")

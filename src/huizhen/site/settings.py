@@ -22,7 +22,17 @@ from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy, disclosure_policy
 
-__all__ = ["SECTIONS", "Accept", "Enabled", "Limits", "Settings", "SourceSection", "read_settings", "write_template"]
+__all__ = [
+    "SECTIONS",
+    "Accept",
+    "Enabled",
+    "Limits",
+    "RegistrySection",
+    "Settings",
+    "SourceSection",
+    "read_settings",
+    "write_template",
+]
 
 LONGEST = 1_000_000  # characters of a configuration
 BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*")
@@ -58,6 +68,19 @@ class SourceSection(Section):
 
     path: str = Field(min_length=1, max_length=4000)
     about: str = Field("", max_length=2000)
+
+
+class RegistrySection(Section):
+    """``[source.ALIAS]`` with ``kind = "registry"``: rows that a mapping makes of the site's registry."""
+
+    kind: Literal["registry"]
+    mapping: str = Field(min_length=1, max_length=4000)
+    about: str = Field("", max_length=2000)
+
+    @property
+    def path(self) -> str:
+        """What is opened."""
+        return self.mapping
 
 
 class Enabled(Section):
@@ -134,7 +157,7 @@ class Settings:
     """
 
     site: About
-    sources: Mapping[str, SourceSection]
+    sources: Mapping[str, SourceSection | RegistrySection]
     enabled: Enabled
     policy: DisclosurePolicy
     accept: Accept
@@ -229,19 +252,22 @@ def write_template(path: Path) -> None:
         raise MachineError("The site's configuration cannot be written.", [problem]) from None
 
 
-def _sources(content: Any, mistakes: Mistakes) -> tuple[dict[str, SourceSection], dict[str, Options]]:
+def _sources(content: Any, mistakes: Mistakes) -> tuple[dict[str, SourceSection | RegistrySection], dict[str, Options]]:
     if not isinstance(content, Mapping):
         mistakes.add("source", f"a {type(content).__name__}", "tables such as [source.lung]")
         return {}, {}
-    found: dict[str, SourceSection] = {}
+    found: dict[str, SourceSection | RegistrySection] = {}
     connected: dict[str, Options] = {}
     for alias, table in content.items():
         if not is_name(alias):
             mistakes.add("source", repr(alias)[:80], NAME_RULE)
+        elif isinstance(table, Mapping) and table.get("kind") == "registry":
+            if (mapped := check_section(RegistrySection, table, f"source.{alias}", mistakes)) is not None:
+                found[alias] = mapped
         elif isinstance(table, Mapping) and "kind" in table:
             model, before = OPTIONS.get(str(table["kind"])), len(mistakes.problems)
             if model is None:
-                mistakes.add(f"source.{alias}.kind", repr(table["kind"])[:80], f"one of: {', '.join(OPTIONS)}")
+                mistakes.add(f"source.{alias}.kind", repr(table["kind"])[:80], f"one of: {', '.join((*OPTIONS, 'registry'))}")
             elif (options := check_section(model, table, f"source.{alias}", mistakes)) is not None:
                 connected[alias] = options
             mistakes.problems[before:] = [_without_secrets(problem) for problem in mistakes.problems[before:]]

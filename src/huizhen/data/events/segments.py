@@ -182,10 +182,13 @@ def opened(folder: Path, spill: Path) -> Iterator[Engine]:
         raise failed(folder, found)
 
 
-def view(segments: Sequence[Path], spill: Path, *, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """A connection in which ``events`` is what the segments hold, and no other file can be opened."""
+def view(
+    segments: Sequence[Path], spill: Path, *, memory: str, threads: int, writing: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection in which ``events`` is what the segments hold, and no other file can be opened, but one to be written."""
     connection = _connect(spill, memory, threads)
-    connection.execute("set allowed_paths = [" + ", ".join(_quoted(str(path)) for path in segments) + "]")
+    allowed = [*segments, *([] if writing is None else [writing])]
+    connection.execute("set allowed_paths = [" + ", ".join(_quoted(str(path)) for path in allowed) + "]")
     _lock(connection)
     empty = "select " + ", ".join(f"cast(null as {sql}) as {name}" for name, sql in COLUMNS.items()) + " where false"
     connection.execute(f"create view events as {f'select * from {_files(segments)}' if segments else empty}")
@@ -194,11 +197,14 @@ def view(segments: Sequence[Path], spill: Path, *, memory: str, threads: int) ->
 
 def guarded(folder: Path, act: Callable[[], T]) -> T:
     """Does something with DuckDB; its errors become ours, without what it says."""
+    found = "a segment that cannot be read"
     try:
         return act()
+    except duckdb.OutOfMemoryException:
+        found = "more than fits into memory"
     except duckdb.Error:
         pass
-    raise failed(folder, "a segment that cannot be read")
+    raise failed(folder, found)
 
 
 def failed(folder: Path, found: str) -> MachineError:

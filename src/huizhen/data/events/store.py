@@ -67,15 +67,18 @@ class Registry:
         """The registry as it is now."""
         return read_manifest(self.folder)
 
-    def connect(self, *, memory: str = "1GB", threads: int = 2) -> Any:
+    def connect(self, *, memory: str = "1GB", threads: int = 2, writing: Path | None = None) -> Any:
         """A DuckDB connection with the view ``events``; it sees the registry as it is now and can open no other file.
+
+        Args:
+            writing: a file that it may write besides.
 
         Raises:
             MachineError: the registry is damaged.
         """
         paths = [self.folder / segment.name for segment in self.manifest.segments]
         spill = self.folder / "spill"
-        return segments.guarded(self.folder, lambda: segments.view(paths, spill, memory=memory, threads=threads))
+        return segments.guarded(self.folder, lambda: segments.view(paths, spill, memory=memory, threads=threads, writing=writing))
 
 
 @dataclass
