@@ -1,8 +1,8 @@
 """A cohort counted in this site's registry, through the gate, and never so that two answers differ by few patients.
 
-What was answered is remembered in `cohorts/` of the site's folder, for this account alone: the counts, and of the patients hashes of
-their pseudonyms, mixed bucket by bucket. The releases are on a ledger of their own there, signed with the site's key, so that cohorts can
-be counted while the agent runs.
+What was answered is remembered in `cohorts/` of the site's folder, for this account alone: the counts, and of the patients hashes
+of their pseudonyms, mixed bucket by bucket. The releases are on a ledger of their own there, signed with the site's key, so that
+cohorts can be counted while the agent runs.
 """
 
 from __future__ import annotations
