@@ -63,7 +63,8 @@ def _slice(
     except ImportError:
         problem = Problem("pydicom", "a package that is not installed", "pydicom", "pip install 'huizhen[registry]'")
         raise MachineError("DICOM files cannot be written.", [problem]) from None
-    found, meta = Dataset(), FileMetaDataset()
+    found: Any = Dataset()
+    meta: Any = FileMetaDataset()
     instance = UID_ROOT + str(int(rng.integers(1 << 62)))
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID = CT_IMAGE, instance, EXPLICIT
     found.file_meta = meta
