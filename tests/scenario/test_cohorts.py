@@ -140,8 +140,30 @@ def test_sites_count_together_and_no_site_follows_from_the_sum(tmp_path):
     for name, young in (("a", 3), ("b", 10), ("c", 12)):
         diabetics(folders[name], [10] * young + [30] * 40, prefix=name)
     found = count_together(folders, adults(tmp_path), CLOCK, run="count-1")
-    assert found.patients == (145, 120)
-    assert found.sites == {"a": (43, None), "b": (50, None), "c": (52, None)}  # a lost 3: no site's second number is told
+    assert found.patients == (145, None)
+    assert found.sites == {"a": (43, None), "b": (50, None), "c": (52, None)}  # a lost 3: nobody's second number is told
+
+
+def test_three_sites_that_withhold_their_numbers_have_a_sum_that_may_be_told(tmp_path):
+    folders = {name: site(tmp_path, name) for name in "abc"}
+    for name in folders:
+        diabetics(folders[name], [10] * 2 + [30] * 40, prefix=name)
+    found = count_together(folders, adults(tmp_path), CLOCK, run="count-1")
+    assert found.patients == (126, 120)
+    assert set(found.sites.values()) == {(42, None)}
+
+
+def test_sums_of_rosters_that_differ_by_few_sites_are_refused(tmp_path):
+    folders = {name: site(tmp_path, name) for name in "abcd"}
+    for name in folders:
+        diabetics(folders[name], [10] * 2 + [30] * 40, prefix=name)
+    assert count_together(folders, adults(tmp_path), CLOCK, run="count-1").patients == (168, 160)
+    longer = adults(tmp_path, 18, {"name": "65 or more", "rule": "age", "at_least": 65})
+    assert count_together(folders, longer, CLOCK, run="count-2").patients == (168, 160, 0)  # what was told may be built on
+    fewer = {name: folders[name] for name in "abc"}
+    with pytest.raises(PolicyError, match="other sites"):
+        count_together(fewer, adults(tmp_path), CLOCK, run="count-2")
+    assert count_together(folders, adults(tmp_path), CLOCK, run="count-3").patients == (168, 160)
 
 
 def test_a_site_that_refuses_keeps_the_others_from_nothing_but_the_answer(tmp_path):

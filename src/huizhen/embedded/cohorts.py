@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told_together
 from huizhen.data.criteria.reading import Criteria
 from huizhen.errors import CallerError, PolicyError, Problem
 from huizhen.policy.disclosure import Lane, strictest
-from huizhen.site.counting import CountingSite
+from huizhen.site.counting import Counted, CountingSite
 
 __all__ = ["count_together"]
 
@@ -43,26 +43,33 @@ def count_together(folders: Mapping[str, Path], criteria: Criteria, clock: Clock
         policies = {name: site.settings.policy for name, site in sites.items()}
         lane: Lane = "embedded" if all("embedded" in policy.lanes for policy in policies.values()) else "plain"
         terms = strictest(policies.values(), lane=lane, variables={}, roster=tuple(sites))
+        minima = {name: policy.min_cell_count for name, policy in policies.items()}
+        about: dict[str, Any] = {"lane": lane, "roster": tuple(sites), "run": run}
         counted = {name: site.count(criteria) for name, site in sites.items()}
-        notes: list[str] = []
+        first, _ = told_together(_counts(counted), minima)
         refusals: list[Problem] = []
         for name, site in sites.items():
             try:
-                counted[name] = site.release(criteria, counted[name], _every, lane=lane, roster=tuple(sites), run=run)
-                notes += [counted[name].note] if counted[name].note else []
+                counted[name] = site.judge(criteria, counted[name], lambda _: first, **about)
             except PolicyError as error:
                 refusals += error.problems
-        if refusals:
+        if refusals:  # before any site has released anything
             raise PolicyError("The policy does not answer this cohort.", refusals)
-    minima = {name: policy.min_cell_count for name, policy in policies.items()}
-    counts = {name: one.counts.tolist() for name, one in counted.items()}
-    of_sum, of_sites = told_together(counts, minima)
+        of_sum, of_sites = (mask & first for mask in told_together(_counts(counted), minima))
+        for name, site in sites.items():
+            site.release(criteria, counted[name], lambda _: of_sum, **about)
+    counts = _counts(counted)
     each = {name: rounded(counts[name], of_sites, minima[name], policies[name].round_to) for name in sites}
     total = np.sum([one.counts for one in counted.values()], axis=0)
     patients = rounded(total, of_sum, terms.min_cell_count, terms.round_to)
-    return Attrition(criteria.title, (criteria.index.kind, *criteria.steps), patients, each, next(iter(notes), ""))
+    return Attrition(
+        criteria.title,
+        (criteria.index.kind, *criteria.steps),
+        patients,
+        each,
+        next((one.note for one in counted.values() if one.note), ""),
+    )
 
 
-def _every(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """All steps: each goes into the sum."""
-    return np.ones(len(counts), dtype=bool)
+def _counts(counted: Mapping[str, Counted]) -> dict[str, list[int]]:
+    return {name: one.counts.tolist() for name, one in counted.items()}

@@ -24,7 +24,7 @@ from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told
 from huizhen.data.criteria.compiled import sketched
 from huizhen.data.criteria.reading import Criteria
-from huizhen.data.criteria.sketch import buckets_for, near, stacked
+from huizhen.data.criteria.sketch import buckets_for, differing, near, stacked
 from huizhen.data.events.segments import guarded
 from huizhen.data.events.store import Registry
 from huizhen.errors import MachineError, PolicyError, Problem
@@ -36,9 +36,12 @@ from huizhen.privacy.release import Answer, Part, Question
 from huizhen.site.registering import REGISTRY
 from huizhen.site.settings import Settings, read_settings
 
-__all__ = ["METHOD", "CountingSite", "count_here"]
+__all__ = ["METHOD", "Counted", "CountingSite", "count_here"]
 
 METHOD = "attrition"
+SITES_APART = 3  # as for masked sums: of two totals, or a total and one's own number, no fewer sites' numbers may be left
+REFUSED = "The policy does not answer this cohort."
+Seen = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 FOLDER, CONFIGURATION, IDENTITY = "cohorts", "site.toml", "identity/identity.pem"
 AGAIN = "the patients have changed by fewer than the minimum since this was answered: the earlier numbers stand"
 
@@ -49,6 +52,7 @@ class _Answered:
 
     Attributes:
         shown: the steps whose numbers, or whose part of a sum, were seen: bool (step,).
+        roster: the sites of the sum, this one alone where it was none.
     """
 
     criteria: str
@@ -56,6 +60,7 @@ class _Answered:
     steps: tuple[str, ...]
     counts: tuple[int, ...]
     shown: tuple[bool, ...]
+    roster: tuple[str, ...]
     mixed: NDArray[np.uint64]
 
 
@@ -119,17 +124,8 @@ class CountingSite:
         counts, mixed = stacked(guarded(registry.folder, asked), len(criteria.steps), buckets)
         return Counted(counts, mixed)
 
-    def release(
-        self,
-        criteria: Criteria,
-        counted: Counted,
-        seen: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
-        *,
-        lane: str,
-        roster: tuple[str, ...],
-        run: str,
-    ) -> Counted:
-        """The counts as they may be handed on; recorded before.
+    def judge(self, criteria: Criteria, counted: Counted, seen: Seen, *, lane: str, roster: tuple[str, ...], run: str) -> Counted:
+        """The counts that may be released, as far as is known before; nothing is released yet.
 
         Where the same criteria were answered for nearly the same patients, it is that answer once more.
 
@@ -137,26 +133,43 @@ class CountingSite:
             seen: which steps of some counts will be seen, or their sum: bool (step,).
 
         Raises:
-            PolicyError: the policy refuses, or the cohort differs from an earlier one by few patients.
+            PolicyError: the policy refuses, or the cohort or the sites differ too little from what was answered.
         """
         earlier = self._answered()
         same = [one for one in reversed(earlier) if one.criteria == criteria.digest and len(one.counts) == len(counted.counts)]
         near_same = next((one for one in same if self._is_near(one, counted)), None)
         if near_same is not None:
             counted = Counted(np.array(near_same.counts, np.int64), near_same.mixed, AGAIN)
-        shown = seen(counted.counts)
-        problems = [problem for one in earlier if (problem := self._too_near(one, criteria, counted, shown))]
+        # A number that was told for these sites before tells nothing new.
+        shown = seen(counted.counts) & ~self._known(earlier, counted, roster)
+        found = [
+            self._other_sites(one, criteria, counted, roster) or self._too_near(one, criteria, counted, shown) for one in earlier
+        ]
+        problems = [problem for problem in found if problem is not None]
         if problems:
             self._refused(criteria, roster, run)
-            raise PolicyError("The policy does not answer this cohort.", problems)
-        decision = self._decide(criteria, counted, shown, lane, roster, run)
+            raise PolicyError(REFUSED, list(dict.fromkeys(problems)))
+        self._allowed(self.gate.admits(method=METHOD, lane=lane, variables=(), rows=int(counted.counts[0])))
+        return counted
+
+    def release(self, criteria: Criteria, counted: Counted, seen: Seen, *, lane: str, roster: tuple[str, ...], run: str) -> None:
+        """Records that counts which were judged are handed on, and remembers them; only then may they be.
+
+        Raises:
+            PolicyError: the policy refuses.
+        """
+        shown = seen(counted.counts)
+        self._allowed(self._decide(criteria, counted, shown, lane, roster, run))
+        known = (criteria.digest, tuple(shown.tolist()), tuple(sorted(roster)))
+        alike = (one for one in self._answered() if (one.criteria, one.shown, one.roster) == known)
+        if not any(np.array_equal(one.mixed, counted.mixed) for one in alike):
+            self._remember(criteria, counted, shown, roster)
+        self.ledger.settle()
+
+    def _allowed(self, decision: Decision) -> None:
         if not decision.allowed:
             problems = [Problem(f"site {self.name}", reason, "what its policy allows") for reason in decision.reasons]
-            raise PolicyError("The policy does not answer this cohort.", problems)
-        if not any(np.array_equal(one.mixed, counted.mixed) and one.shown == tuple(shown.tolist()) for one in same):
-            self._remember(len(earlier), criteria, counted, shown)
-        self.ledger.settle()
-        return counted
+            raise PolicyError(REFUSED, problems)
 
     def _decide(
         self, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_], lane: str, roster: tuple[str, ...], run: str
@@ -195,6 +208,27 @@ class CountingSite:
             "Ask again as before, or change the criteria further",
         )
 
+    def _known(self, earlier: Sequence[_Answered], counted: Counted, roster: tuple[str, ...]) -> NDArray[np.bool_]:
+        """The steps with the very patients of a step that was told for the same sites: bool (step,)."""
+        known = np.zeros(len(counted.counts), dtype=bool)
+        for one in earlier:
+            if one.roster == tuple(sorted(roster)):
+                known |= ((differing(counted.mixed, one.mixed) == 0) & np.array(one.shown, dtype=bool)[None, :]).any(axis=1)
+        return known
+
+    def _other_sites(self, one: _Answered, criteria: Criteria, counted: Counted, roster: tuple[str, ...]) -> Problem | None:
+        """Whether the sums of two rosters could be subtracted to the numbers of one or two sites."""
+        together = len(roster) > 1 and len(one.roster) > 1
+        if not together or not 0 < len(set(roster) ^ set(one.roster)) < SITES_APART:
+            return None
+        alike = differing(counted.mixed, one.mixed) < self.settings.policy.min_cell_count
+        alike &= (counted.counts[:, None] > 0) & (np.array(one.counts)[None, :] > 0)
+        if one.criteria != criteria.digest and not alike.any():
+            return None
+        found = f"other sites than those for which {one.title!r} was answered: {', '.join(one.roster)}"
+        expected = f"the same sites, or at least {SITES_APART} others"
+        return Problem(f"site {self.name}", found, expected, "Ask the same sites again, or change the criteria further")
+
     def _refused(self, criteria: Criteria, roster: tuple[str, ...], run: str) -> None:
         fact = {"criteria": criteria.digest, "run": run, "roster": list(roster), "clauses": ["differencing"]}
         self.gate.record("cohort refused", fact)
@@ -210,7 +244,8 @@ class CountingSite:
     def _answered(self) -> list[_Answered]:
         return [_read(path) for path in sorted((self.root / FOLDER).glob("answered-*.json"))]
 
-    def _remember(self, number: int, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_]) -> None:
+    def _remember(self, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_], roster: tuple[str, ...]) -> None:
+        number = len(self._answered())
         path = self.root / FOLDER / f"answered-{number:06d}.json"
         facts = {
             "criteria": criteria.digest,
@@ -218,6 +253,7 @@ class CountingSite:
             "steps": [criteria.index.kind, *criteria.steps],
             "counts": counted.counts.tolist(),
             "shown": shown.tolist(),
+            "roster": sorted(roster),
         }
         with path.with_suffix(".npy").open("wb") as file:
             np.save(file, counted.mixed, allow_pickle=False)
@@ -242,7 +278,9 @@ def count_here(root: Path, criteria: Criteria, clock: Clock, *, run: str) -> Att
             return told(counts, policy.min_cell_count)
 
         lane = "plain" if "plain" in policy.lanes else "embedded"
-        counted = site.release(criteria, site.count(criteria), seen, lane=lane, roster=(site.name,), run=run)
+        about: dict[str, Any] = {"lane": lane, "roster": (site.name,), "run": run}
+        counted = site.judge(criteria, site.count(criteria), seen, **about)
+        site.release(criteria, counted, seen, **about)
         shown = seen(counted.counts)
         patients = rounded(counted.counts, shown, policy.min_cell_count, policy.round_to)
     return Attrition(criteria.title, (criteria.index.kind, *criteria.steps), patients, {}, counted.note)
@@ -256,7 +294,15 @@ def _read(path: Path) -> _Answered:
         steps: Sequence[str] = facts["steps"]
         if mixed.dtype != np.uint64 or mixed.ndim != 2 or len(mixed) != len(steps):
             raise ValueError
-        return _Answered(facts["criteria"], facts["title"], tuple(steps), tuple(facts["counts"]), tuple(facts["shown"]), mixed)
+        return _Answered(
+            facts["criteria"],
+            facts["title"],
+            tuple(steps),
+            tuple(facts["counts"]),
+            tuple(facts["shown"]),
+            tuple(facts["roster"]),
+            mixed,
+        )
     except (OSError, ValueError, KeyError, TypeError):
         pass
     problem = Problem(

@@ -2,7 +2,7 @@
 
 A number is told if it is 0 or at least the minimum, and if the patients lost since the last number told are 0 or at least the
 minimum: what cannot be had by subtraction is not there. Where several sites stand beside their sum, a step of the sites is told for
-all of them or for none, so that the sum never gives one site's number away.
+all of them or for none, and the sum only where no site or at least three withhold their own number: so it never gives one away.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Attrition", "rounded", "told", "told_together"]
+
+FEWEST = 3  # sites that withhold their number, for of two each would know the other's
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,15 @@ def told_together(sites: Mapping[str, Sequence[int]], minima: Mapping[str, int])
     counts = np.array([sites[site] for site in sites], np.int64)
     least, strictest = [minima[site] for site in sites], max(minima.values())
     total = counts.sum(axis=0)
+    withheld = np.sum([~told(counts, minimum) for counts, minimum in zip(sites.values(), least)], axis=0)
     of_sum, of_sites = [], []
     last_sum: int | None = None
     last_sites: NDArray[np.int64] | None = None
     for step in range(counts.shape[1]):
         now = int(total[step])
         may = _enough(now, strictest) and (last_sum is None or _enough(last_sum - now, strictest))
+        # The others may tell their own numbers elsewhere: the sum less those must be of no site, or of several.
+        may = may and (withheld[step] == 0 or withheld[step] >= FEWEST)
         column = counts[:, step]
         lost = column if last_sites is None else last_sites - column
         each = may and all(_enough(a, m) and _enough(b, m) for a, b, m in zip(column.tolist(), lost.tolist(), least))
