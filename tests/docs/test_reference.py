@@ -191,7 +191,7 @@ def test_every_complete_policy_in_the_book_is_valid_and_the_first_is_the_default
 
 
 def test_the_rules_for_deidentification_in_the_book_are_valid_and_use_every_rule(book):
-    ((_, block),) = book.marked("complete rules")
+    ((_, block),) = book.marked("complete rules of de-identification")
     content = tomllib.loads(block.code)
     assert {rule.kind for rule in plan_of(content).rules.values()} == set(RULES)
     assert profile_of(content).options

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from huizhen.cli.app import app
+from huizhen.cli.app import commands
 from huizhen.errors import SiteError
 from huizhen.site.check import checked_settings
 from huizhen.site.settings import parse_settings
@@ -46,7 +46,7 @@ def test_a_source_with_a_kind_feeds_the_registry_and_answers_no_study(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["--lang", "en", "data", *map(str, arguments)])
+    return CliRunner().invoke(commands(), ["--lang", "en", "data", *map(str, arguments)])
 
 
 def test_a_person_syncs_and_sees_what_the_registry_holds(tmp_path):
@@ -58,7 +58,7 @@ def test_a_person_syncs_and_sees_what_the_registry_holds(tmp_path):
     assert "left out (1): a row without a patient" in said
     assert "marked" not in said
     assert json.loads(run("sources", "--dir", tmp_path, "--json").output)[0]["events"] == 1
-    chinese = CliRunner().invoke(app, ["--lang", "zh", "data", "sync", "--dir", str(tmp_path)]).output
+    chinese = CliRunner().invoke(commands(), ["--lang", "zh", "data", "sync", "--dir", str(tmp_path)]).output
     assert "读取 0 条记录" in chinese
 
 
