@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -186,8 +185,3 @@ class SiteProgram:
             if told.get("state") == "admitted":
                 self._folder.keep_token(str(told.get("token")), now)
                 self._bus.renew()
-
-
-def site_files(root: Path) -> tuple[Path, ...]:
-    """The private keys that the agent needs."""
-    return (root / "identity" / "identity.pem",)

@@ -154,6 +154,15 @@ class SiteStore:
         found = self._ask(f"{SUGGESTION} WHERE digest = ?", (digest,))
         return _kept(found[0]) if found else None
 
+    def standing(self, digest: str) -> Standing | None:
+        """What became here of the suggestion of this very digest, or None; its content is not read."""
+        found = self._ask("SELECT standing FROM suggestion WHERE digest = ?", (digest,))
+        return found[0][0] if found else None
+
+    def expiries(self) -> tuple[tuple[str, str], ...]:
+        """Digest and expiry of the suggestions that are open, the oldest first; their content is not read."""
+        return tuple(self._ask("SELECT digest, expires FROM suggestion WHERE standing = 'open' ORDER BY place"))
+
     def stands(self, digest: str, standing: Standing) -> None:
         """Note what became of a suggestion here."""
         self._change("UPDATE suggestion SET standing = ? WHERE digest = ?", (standing, digest))

@@ -206,7 +206,7 @@ class Inbox:
     def expire(self) -> tuple[str, ...]:
         """Closes the suggestions that nobody decided on in time; their digests."""
         now = self.clock.now()
-        old = [one.digest for one in self.entries() if one.standing == "open" and moment(one.expires) <= now]
+        old = [digest for digest, expires in self.store.expiries() if moment(expires) <= now]
         for digest in old:
             self.store.stands(digest, "expired")
         return tuple(old)

@@ -239,11 +239,9 @@ class Runs:
             self._running.pop(old).workplace.close()
 
     def _still_accepted(self, digest: str) -> None:
-        kept = self.inbox.store.suggestion(digest)
-        if kept is None or kept.standing != "accepted":
-            raise CallerError(
-                "this site has withdrawn" if kept and kept.standing == "withdrawn" else "the study is over at this site"
-            )
+        standing = self.inbox.store.standing(digest)
+        if standing != "accepted":
+            raise CallerError("this site has withdrawn" if standing == "withdrawn" else "the study is over at this site")
 
     def _made(self, accepted: Accepted, wanted: Preparation) -> _Running:
         proposal = accepted.proposal

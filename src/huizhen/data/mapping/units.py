@@ -13,7 +13,7 @@ from typing import Any
 
 from huizhen.errors import MachineError, Problem
 
-__all__ = ["Conversion", "NoConversion", "conversion", "is_unit"]
+__all__ = ["Conversion", "NoConversion", "conversion"]
 
 ANNOTATION = re.compile(r"\{[^{}]*\}")
 EQUIVALENT, ARBITRARY = re.compile(r"(?<![A-Za-z])[mukn]?eq(?![A-Za-z])"), re.compile(r"\[[Ii][Uu]\]|\[arb'U\]")
@@ -56,15 +56,6 @@ def conversion(found: str, wanted: str, molar_mass: float | None = None) -> Conv
     except Exception:  # the package raises errors of its own and of others
         raise NoConversion("units of different quantities") from None
     return Conversion((at_one - zero) * scale, zero)
-
-
-def is_unit(code: str) -> bool:
-    """Whether UCUM knows a unit."""
-    try:
-        _unit(_registry(), _plain(code))
-    except NoConversion:
-        return False
-    return True
 
 
 def _plain(code: str) -> str:

@@ -10,7 +10,7 @@ from huizhen.errors import FederationError, Problem
 from huizhen.ids import is_name
 from huizhen.privacy.release import Variable
 
-__all__ = ["Preparation"]
+__all__ = ["Preparation", "variable_from", "variable_to"]
 
 KINDS = ("number", "category", "image")
 MOST = 100_000  # variables, levels, sites
@@ -35,7 +35,7 @@ class Preparation:
     @property
     def content(self) -> dict[str, Any]:
         """As canonical values."""
-        variables = [[name, _variable_to(variable)] for name, variable in self.variables.items()]
+        variables = [[name, variable_to(variable)] for name, variable in self.variables.items()]
         return {"proposal": self.proposal, "run": self.run, "roster": list(self.roster), "variables": variables}
 
     @classmethod
@@ -50,18 +50,24 @@ class Preparation:
             sound = all(isinstance(text, str) for text in (proposal, run, *roster)) and is_name(run)
             if not sound or not all(map(is_name, roster)) or max(len(roster), len(variables)) > MOST:
                 raise ValueError
-            return cls(proposal, run, tuple(roster), {str(name): _variable_from(said) for name, said in variables})
+            return cls(proposal, run, tuple(roster), {str(name): variable_from(said) for name, said in variables})
         except (TypeError, KeyError, ValueError):
             problem = Problem("prepare", "nothing that fits", "a proposal, a run, a roster and variables")
             raise FederationError("A message cannot be read.", [problem]) from None
 
 
-def _variable_to(variable: Variable) -> list[Any]:
+def variable_to(variable: Variable) -> list[Any]:
+    """A variable as canonical values."""
     bounds = None if variable.range is None else list(variable.range)
     return [variable.kind, list(variable.levels), variable.unit, bounds, list(variable.shape)]
 
 
-def _variable_from(told: Any) -> Variable:
+def variable_from(told: Any) -> Variable:
+    """The variable behind canonical values.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
     kind, levels, unit, bounds, shape = told
     texts = [kind, unit, *levels]
     if kind not in KINDS or len(levels) > MOST or not all(isinstance(text, str) for text in texts):

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Confinement", "NotConfined", "confine", "confine_to_loop", "filter_of", "is_confined"]
+__all__ = ["Confinement", "NotConfined", "confine", "confine_to_loop", "filter_of"]
 
 Confinement = Literal["none", "open"]
 
 # linux/prctl.h, linux/seccomp.h, linux/audit.h, linux/filter.h, linux/bpf_common.h
-PR_SET_NO_NEW_PRIVS, PR_GET_SECCOMP = 38, 21
-SET_MODE_FILTER, FLAG_TSYNC, MODE_FILTER = 1, 1, 2
+PR_SET_NO_NEW_PRIVS = 38
+SET_MODE_FILTER, FLAG_TSYNC = 1, 1
 ALLOW, FAIL, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
 NUMBER_AT, ARCHITECTURE_AT, FAMILY_AT = 0, 4, 16  # in struct seccomp_data; of socket, the first argument
@@ -125,8 +125,3 @@ def _bind(content: bytes) -> None:
     call = MACHINES[platform.machine()].seccomp
     if libc.syscall(call, SET_MODE_FILTER, FLAG_TSYNC, ctypes.byref(program)):
         raise NotConfined(f"the kernel takes no filter of system calls ({os.strerror(ctypes.get_errno())})")
-
-
-def is_confined() -> bool:
-    """Whether a filter binds this thread."""
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == MODE_FILTER)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from huizhen.federation.replies import is_answer
+from huizhen.federation.wire.agreements import variable_from, variable_to
 from huizhen.federation.workplace import DRAW_BYTES
 from huizhen.privacy.release import Answer, Part, Question, Sensitivity, Variable
 
@@ -47,7 +48,7 @@ class Order:
             "content": self.content,
             "digest": self.digest,
             "source": self.source,
-            "variables": [[name, _variable_to(variable)] for name, variable in self.variables.items()],
+            "variables": [[name, variable_to(variable)] for name, variable in self.variables.items()],
             "methods": list(self.methods),
             "networks": list(self.networks),
         }
@@ -62,7 +63,10 @@ class Order:
         site, content, digest, source, variables, methods, networks = taken(
             body, site=str, content=dict, digest=str, source=str, variables=list, methods=list, networks=list
         )
-        read = {str(name): _variable_from(said) for name, said in variables}
+        try:
+            read = {str(name): variable_from(said) for name, said in variables}
+        except TypeError:
+            raise ValueError("variables") from None
         return cls(site, content, digest, source, read, _texts(methods), _texts(networks))
 
 
@@ -177,27 +181,6 @@ def _one_sensitivity(said: Any) -> Sensitivity:
     if type(l1) is not float or type(l2) is not float or type(entries) is not int or not (l1 >= 0 and l2 >= 0 and entries >= 0):
         raise ValueError("sensitivity")
     return Sensitivity(l1, l2, entries)
-
-
-def _variable_to(variable: Variable) -> dict[str, Any]:
-    return {
-        "kind": variable.kind,
-        "levels": list(variable.levels),
-        "unit": variable.unit,
-        "range": None if variable.range is None else list(variable.range),
-        "shape": list(variable.shape),
-    }
-
-
-def _variable_from(body: Any) -> Variable:
-    kinds: dict[str, Any] = {"range": object}
-    kind, levels, unit, bounds, shape = taken(body, kind=str, levels=list, unit=str, **kinds, shape=list)
-    if kind not in ("number", "category", "image"):
-        raise ValueError("kind")
-    if bounds is not None:
-        low, high = bounds
-        bounds = (float(low), float(high))
-    return Variable(kind, _texts(levels), unit, bounds, tuple(map(int, shape)))
 
 
 def _texts(said: Any) -> tuple[str, ...]:
