@@ -26,13 +26,18 @@ YEARS_SQL = """
           group by kind, patient)
     group by all"""
 CODES_SQL = """
-    with people as (select kind, system, code, any_value(display order by display) as display, unit, patient, count(*) as events,
+    with people as (select kind, system, code, unit, patient, count(*) as events,
             avg(number) as mean, count(number) as numbers, min(number = floor(number)) as whole
-        from events where code is not null and kind <> 'value' group by kind, system, code, unit, patient)
+        from events where code is not null and kind <> 'value' group by kind, system, code, unit, patient),
+    words as (select kind as of_kind, system as of_system, code as of_code, arg_max(display, (patients, display)) as display
+        from (select kind, system, code, display, count(distinct patient) as patients from events
+            where code is not null and display is not null and kind <> 'value' group by kind, system, code, display)
+        where patients >= $least group by kind, system, code)
     select kind, system, code, max(display) as display, unit, count(*) as patients, sum(events) as events,
         count(mean) as with_number, min(whole) as whole,
         quantile_cont(mean, [0.05, 0.25, 0.75, 0.95]) as bounds
-    from people group by kind, system, code, unit having count(*) >= $least order by patients desc, kind, system, code, unit"""
+    from people left join words on kind = of_kind and code = of_code and system is not distinct from of_system
+    group by kind, system, code, unit having count(*) >= $least order by patients desc, kind, system, code, unit"""
 
 
 @dataclass(frozen=True, slots=True)

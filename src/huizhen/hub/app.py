@@ -19,7 +19,7 @@ from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.eventlines import EventLines
 from huizhen.federation.wire.bus import Bus
 from huizhen.federation.wire.ways import HubWay
-from huizhen.hub import running, usecases
+from huizhen.hub import cards, running, usecases
 from huizhen.hub.actor import Actor
 from huizhen.hub.actorsdb import ActorStore
 from huizhen.hub.conducting import Conducted, Stopped, lead
@@ -53,6 +53,9 @@ USE_CASES: Mapping[str, Callable[[Hub, Actor, Any], Mapping[str, Any]]] = {
     "result": usecases.result,
     "inbox": usecases.inbox_of,
     "consent": usecases.consent,
+    "publish": cards.publish,
+    "search": cards.search,
+    "card": cards.card,
 }
 MOVES = frozenset({"submit", "propose", "cancel", "consent"})  # after which something may start, or must be told
 

@@ -1,4 +1,4 @@
-"""What the hub keeps, in one SQLite file: studies, the events of their lives, proposals, consents, results.
+"""What the hub keeps, in one SQLite file: studies, the events of their lives, proposals, consents, results, cards.
 
 Rules of the file, each with what it stops:
 - whatever belongs together is one transaction, committed with a full sync (write-ahead log): a hub that is killed, or whose disk is
@@ -24,7 +24,7 @@ from typing import Any, Self
 from huizhen import canonical
 from huizhen.errors import CallerError, FederationError, MachineError, Problem
 
-__all__ = ["Drafted", "HubStore"]
+__all__ = ["Drafted", "HubStore", "KeptCard"]
 
 FORMAT = 1_213_876_273  # SQLite's application_id, the letters HZH1 as a number
 BUSY_S = 5.0  # a reader may hold a page; nobody else writes
@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS consent (
   UNIQUE (proposal, site, choice)
 );
 CREATE TABLE IF NOT EXISTS result (study TEXT PRIMARY KEY, digest TEXT NOT NULL, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS card (
+  site TEXT NOT NULL, identity TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, content BLOB NOT NULL,
+  PRIMARY KEY (site, identity)
+);
 COMMIT;
 """
 DRAFT = "INSERT OR REPLACE INTO study (id, initiator, key, priority, expires_s, content) VALUES (?, ?, ?, ?, ?, ?)"
@@ -67,6 +71,22 @@ class Drafted:
     priority: int
     expires_s: float
     content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCard:
+    """A card as it is kept.
+
+    Attributes:
+        identity: public key of the site under which it was published.
+        encoded: the signed card, in its canonical encoding.
+    """
+
+    site: str
+    identity: str
+    number: int
+    digest: str
+    encoded: bytes
 
 
 class HubStore:
@@ -196,6 +216,20 @@ class HubStore:
     def result(self, study: str) -> Any | None:
         """What a study found, as plain values, or None."""
         return self._one("SELECT content FROM result WHERE study = ?", (study,))
+
+    def keep_card(self, site: str, identity: str, number: int, digest: str, content: Mapping[str, Any]) -> None:
+        """Keep what a site has published under a key, in the place of what it published before."""
+        row = (site, identity, number, digest, canonical.encode(content))
+        self._change("INSERT OR REPLACE INTO card VALUES (?, ?, ?, ?, ?)", row)
+
+    def card(self, site: str, identity: str) -> KeptCard | None:
+        """What a site has published last under a key, or None."""
+        found = self._ask("SELECT site, identity, number, digest, content FROM card WHERE site = ? AND identity = ?", (site, identity))
+        return KeptCard(*found[0]) if found else None
+
+    def cards(self) -> tuple[KeptCard, ...]:
+        """What all sites have published last, by name; those, too, that are no members any more."""
+        return tuple(KeptCard(*row) for row in self._ask("SELECT site, identity, number, digest, content FROM card ORDER BY site"))
 
     def close(self) -> None:
         with self._lock:

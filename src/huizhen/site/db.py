@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 from huizhen import canonical
 from huizhen.errors import CallerError, MachineError, Problem, SiteError
 
-__all__ = ["Decided", "Kept", "SiteStore"]
+__all__ = ["Decided", "Kept", "Publication", "SiteStore"]
 
 FORMAT = 1_213_879_089  # SQLite's application_id, the letters HZS1 as a number
 BUSY_S = 5.0  # a person's command may write just now
@@ -36,9 +36,13 @@ CREATE TABLE IF NOT EXISTS decision (
   delivered INTEGER NOT NULL, consent BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS prepared (digest TEXT NOT NULL, run TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (digest, run));
+CREATE TABLE IF NOT EXISTS publication (
+  number INTEGER PRIMARY KEY, delivered INTEGER NOT NULL, refused TEXT NOT NULL, content BLOB NOT NULL, memory BLOB NOT NULL
+);
 COMMIT;
 """
 SUGGESTION = "SELECT digest, study, received, expires, standing, state, notes, content FROM suggestion"
+PUBLICATION = "SELECT number, delivered, refused, content FROM publication"
 DECISION = "SELECT place, digest, choice, source, decider, delivered, consent FROM decision"
 
 
@@ -81,6 +85,22 @@ class Decided:
     decider: str
     delivered: bool
     consent: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A card that was published here, or taken back.
+
+    Attributes:
+        delivered: whether the hub has confirmed it, or will never take it.
+        refused: why the hub did not take it, or "".
+        content: the signed card, plain values.
+    """
+
+    number: int
+    delivered: bool
+    refused: str
+    content: Any
 
 
 class SiteStore:
@@ -192,6 +212,29 @@ class SiteStore:
         """The hub has confirmed a decision, or will never take it."""
         self._change("UPDATE decision SET delivered = 1 WHERE place = ?", (place,))
 
+    def publish(self, number: int, content: Mapping[str, Any], memory: Any) -> None:
+        """Keep a card, to be delivered, with what must be remembered of what it tells."""
+        row = (number, canonical.encode(content), canonical.encode(memory))
+        self._change("INSERT INTO publication (number, delivered, refused, content, memory) VALUES (?, 0, '', ?, ?)", row)
+
+    def publication(self) -> Publication | None:
+        """The card that was published last, or None."""
+        found = self._ask(f"{PUBLICATION} ORDER BY number DESC LIMIT 1")
+        return _publication(found[0]) if found else None
+
+    def undelivered_card(self) -> Publication | None:
+        """The card that was published last, if the hub has not confirmed it."""
+        found = self._ask(f"{PUBLICATION} WHERE number = (SELECT max(number) FROM publication) AND delivered = 0")
+        return _publication(found[0]) if found else None
+
+    def card_delivered(self, number: int, refused: str = "") -> None:
+        """The hub has confirmed a card, or will never take it."""
+        self._change("UPDATE publication SET delivered = 1, refused = ? WHERE number = ?", (refused, number))
+
+    def memories(self) -> tuple[Any, ...]:
+        """What must be remembered of all cards, the oldest first."""
+        return tuple(canonical.decode(memory) for (memory,) in self._ask("SELECT memory FROM publication ORDER BY number"))
+
     def prepare(self, digest: str, run: str, content: Any) -> None:
         """Keep what a run was prepared with, so that it can be gone on with after a restart."""
         self._change("INSERT OR REPLACE INTO prepared VALUES (?, ?, ?)", (digest, run, canonical.encode(content)))
@@ -248,6 +291,11 @@ class SiteStore:
 def _kept(row: tuple[Any, ...]) -> Kept:
     digest, study, received, expires, standing, state, notes, content = row
     return Kept(digest, study, received, expires, standing, state, tuple(canonical.decode(notes)), canonical.decode(content))
+
+
+def _publication(row: tuple[Any, ...]) -> Publication:
+    number, delivered, refused, content = row
+    return Publication(number, bool(delivered), refused, canonical.decode(content))
 
 
 def _decided(row: tuple[Any, ...]) -> Decided:

@@ -27,6 +27,7 @@ __all__ = [
     "Accept",
     "Enabled",
     "Limits",
+    "Publish",
     "RegistrySection",
     "Settings",
     "SourceSection",
@@ -108,6 +109,14 @@ class Accept(Section):
     source: str = ""
 
 
+class Publish(Section):
+    """``[publish]``: what other sites and researchers may find of this one; `huizhen site publish` sends it, nothing else does."""
+
+    after_sync: bool = False
+    about: str = Field("", max_length=2000)
+    rules: str = Field("", max_length=4000)
+
+
 class Limits(Section):
     """``[limits]``: what an answer may take of this machine; an answer that takes more fails, and only that answer."""
 
@@ -143,7 +152,7 @@ class Limits(Section):
         return units.seconds(self.wall)
 
 
-SECTIONS: Mapping[str, type[Section]] = {"site": About, "enabled": Enabled, "accept": Accept, "limits": Limits}
+SECTIONS: Mapping[str, type[Section]] = {"site": About, "enabled": Enabled, "accept": Accept, "publish": Publish, "limits": Limits}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,7 @@ class Settings:
     limits: Limits
     folder: Path
     connected: Mapping[str, Options] = field(default_factory=dict)
+    publish: Publish = Publish()
 
     @property
     def source(self) -> str:
