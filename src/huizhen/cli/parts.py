@@ -135,6 +135,18 @@ def _standins(group: typer.Typer) -> None:
     standins.add_to(group)
 
 
+def _site_cards(group: typer.Typer) -> None:
+    from huizhen.cli import cards
+
+    cards.add_to_site(group)
+
+
+def _found_cards(group: typer.Typer) -> None:
+    from huizhen.cli import cards
+
+    cards.add_to_data(group)
+
+
 def _cohorts(group: typer.Typer) -> None:
     from huizhen.cli import cohorts
 
@@ -162,11 +174,13 @@ PARTS = (
     Part("hub", ("run",), _hub_run),
     Part("site", ("join",), _join),
     Part("site", ("new", "check", "inbox", "show", "accept", "decline", "withdraw"), _site_inbox),
+    Part("site", ("publish", "unpublish"), _site_cards),
     Part("site", ("run",), _site_run),
     Part("data", ("deidentify", "key"), _deidentifying),
     Part("data", ("sources", "sync"), _records),
     Part("data", ("card", "synthesise"), _standins),
     Part("data", ("map", "check"), _rows),
+    Part("data", ("search", "show"), _found_cards),
     Part("cohort", ("check", "count"), _cohorts),
     Part("", ("run", "demo"), _runs),
     Part("", ("describe",), _describing),

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from huizhen.cli.cards import publish_after_sync
 from huizhen.cli.site_inbox import CONFIGURATION
 from huizhen.cli.terminal import Terminal, harmless
 from huizhen.cli.words import Language, say
@@ -60,6 +61,8 @@ def sync(
         raise failed[0]
     if failed:
         raise SiteError("Sources cannot be read.", [problem for error in failed for problem in _said(error)])
+    if settings.publish.after_sync:
+        publish_after_sync(dir, context.obj, quietly=as_json)
 
 
 def _said(error: HuizhenError) -> tuple[Problem, ...]:

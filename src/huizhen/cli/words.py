@@ -211,6 +211,36 @@ WORDS: dict[str, tuple[str, str]] = {
     "read and written": ("{read} read, {kept} kept.", "读取 {read}，保留 {kept}。"),
     "nothing written": ("Nothing was written.", "未写入任何内容。"),
     "deidentified": ("Written to {path}", "已写入 {path}"),
+    "published": (
+        "Card {number} is signed; the agent sends it to the hub while it runs.",
+        "第 {number} 号卡片已签名；代理程序运行时将其发送至中心。",
+    ),
+    "card stands": (
+        "Nothing has changed by enough patients: card {number} stands.",
+        "变化的患者不够多：第 {number} 号卡片保持不变。",
+    ),
+    "unpublished": (
+        "Taken back under number {number}; the agent tells the hub while it runs.",
+        "已以第 {number} 号收回；代理程序运行时将通知中心。",
+    ),
+    "card signed": (
+        "{name}, card {number} of {at}, signed by the key {by}",
+        "{name}，第 {number} 号卡片（{at}），由密钥 {by} 签名",
+    ),
+    "card left out": ("Left out: {why}", "未采用：{why}"),
+    "no card fits": ("No card fits, of {count} that are published.", "在已发布的 {count} 张卡片中没有符合的。"),
+    "more cards": ("{count} more cards fit; ask for more to see fewer.", "还有 {count} 张卡片符合；请增加条件以缩小范围。"),
+    "site": ("site", "站点"),
+    "key": ("key", "密钥"),
+    "modality": ("modality", "模态"),
+    "modalities": ("modalities", "模态"),
+    "about": ("about", "说明"),
+    "why it matched": ("why it matched", "符合的理由"),
+    "with a value": ("with a value", "有值"),
+    "completeness": ("completeness", "完整性"),
+    "validity": ("validity", "有效性"),
+    "uniqueness": ("uniqueness", "唯一性"),
+    "plausibility": ("plausibility", "合理性"),
     "usage": ("Error: {reason}", "错误：{reason}（可用 --help 查看说明）"),
 }
 

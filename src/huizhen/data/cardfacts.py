@@ -17,8 +17,19 @@ from numpy.typing import NDArray
 from huizhen.data.cardguard import Entry, Key, banded
 from huizhen.data.registrycard import RegistryCard
 
-__all__ = ["CODE_SKETCHES_SQL", "KIND_SKETCHES_SQL", "PATIENTS", "SHARES", "KindFacts", "kind_facts", "registry_entries", "rows_entry",
-           "share_entry", "sketch", "wanted_codes"]  # fmt: skip
+__all__ = [
+    "CODE_SKETCHES_SQL",
+    "KIND_SKETCHES_SQL",
+    "PATIENTS",
+    "SHARES",
+    "KindFacts",
+    "kind_facts",
+    "registry_entries",
+    "rows_entry",
+    "share_entry",
+    "sketch",
+    "wanted_codes",
+]
 
 PATIENTS: Key = ("patients",)
 SHARES = ("timed", "coded", "with_unit")
@@ -89,7 +100,7 @@ def kind_facts(rows: Sequence[Sequence[Any]], buckets: int) -> dict[str, KindFac
 
 def wanted_codes(card: RegistryCard, memory: Iterable[Key]) -> list[Key]:
     """Keys of the codes that are on a card, or were told earlier and might stand."""
-    now = [("code", one.kind, one.system, one.code, one.unit) for one in card.codes]
+    now: list[Key] = [("code", one.kind, one.system, one.code, one.unit) for one in card.codes]
     return list(dict.fromkeys([*now, *(key for key in memory if key[0] == "code")]))
 
 
@@ -109,8 +120,10 @@ def registry_entries(
         years = None if one.first is None else [one.first, one.last]
         entries.append(Entry(("years", one.kind), years, facts.sketches["years"]))
         for name in SHARES:
-            entries.append(share_entry((name, one.kind), *facts.shares[name], least=least, enough=least, basis=facts.sketches[name]))
-    told = {("code", one.kind, one.system, one.code, one.unit): one.patients for one in card.codes}
+            entries.append(
+                share_entry((name, one.kind), *facts.shares[name], least=least, enough=least, basis=facts.sketches[name])
+            )
+    told: dict[Key, int] = {("code", one.kind, one.system, one.code, one.unit): one.patients for one in card.codes}
     for key, basis in codes.items():
         entries.append(Entry(key, told.get(key), basis, (("kind", key[1]), PATIENTS)))
     return entries

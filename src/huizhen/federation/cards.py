@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from huizhen import canonical
 from huizhen.clock import moment
+from huizhen.data.events.schema import KINDS
 from huizhen.federation.bodies import Body, read_body
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.ledger.keys import public_hex, read_public_hex
@@ -55,6 +56,15 @@ Short = Annotated[str, Field(max_length=200)]
 Long = Annotated[str, Field(max_length=2000)]
 
 
+def _is_kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"one of: {', '.join(KINDS)}")
+    return kind
+
+
+Kind = Annotated[str, AfterValidator(_is_kind)]
+
+
 class Holder(Protocol):
     """Who signs: a key that can be used and not shown."""
 
@@ -72,7 +82,7 @@ class KindEntry(Body):
         timed, coded, with_unit: share of them all of whose events have a time, a code, of whose numbers have a unit.
     """
 
-    kind: Short
+    kind: Kind
     patients: Count | None = None
     first: Year | None = None
     last: Year | None = None
@@ -84,7 +94,7 @@ class KindEntry(Body):
 class CodeEntry(Body):
     """A code that enough patients have."""
 
-    kind: Short
+    kind: Kind
     system: Short
     code: Annotated[str, Field(max_length=800)]
     display: Long = ""

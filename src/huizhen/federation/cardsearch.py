@@ -1,8 +1,8 @@
 """What is looked for in cards, and whether and why a card fits: the same rule at the hub, with whoever asks, and in a folder.
 
-A card fits if everything asked is on it. Words are found in Chinese and English: a word of letters where one begins with it, Chinese
-characters anywhere. ``ICD10:C34`` finds ``C34.1`` too, in every edition of ICD-10; of terminologies whose codes do not say what is
-above them, the code itself is found.
+A card fits if everything asked is on it. Words are found in Chinese and English: a word of letters where one begins with it,
+Chinese characters anywhere. ``ICD10:C34`` finds ``C34.1`` too, in every edition of ICD-10; of terminologies whose codes do not say what
+is above them, the code itself is found.
 
 >>> wish = read_wish("lung diagnosis ICD10:C34", variables=["creatinine"], min_patients=500)
 >>> wish.words, [(one.kind, one.system, one.code) for one in wish.codes], wish.variables
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -119,7 +119,6 @@ class Searchable:
     """A signed card whose words are ready to be looked through."""
 
     signed: SignedCard
-    _texts: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def phrases(self) -> Sequence[tuple[str, str, str, int | None]]:
@@ -127,7 +126,10 @@ class Searchable:
         card = self.signed.card
         if card is None:
             return ()
-        found: list[tuple[str, str, int | None]] = [(self.signed.site, "source", card.patients), (card.about, "about", card.patients)]
+        found: list[tuple[str, str, int | None]] = [
+            (self.signed.site, "source", card.patients),
+            (card.about, "about", card.patients),
+        ]
         found += [(_shown(one), one.kind, one.patients) for one in card.codes]
         found += [(one.name, "modality", one.patients) for one in card.modalities]
         for source in card.sources:
@@ -146,7 +148,9 @@ class Searchable:
     def measured(self) -> Sequence[tuple[str, str, CodeEntry]]:
         """Measurements by their codes, which are variables for whoever maps them."""
         codes = () if self.signed.card is None else self.signed.card.codes
-        return tuple((normal(one.display), f"{one.system}:{one.code}".casefold(), one) for one in codes if one.kind == "measurement")
+        return tuple(
+            (normal(one.display), f"{one.system}:{one.code}".casefold(), one) for one in codes if one.kind == "measurement"
+        )
 
 
 def normal(text: str) -> str:
@@ -198,7 +202,7 @@ def found_in(card: Searchable, wish: Wish) -> Match | None:
         mine = _with_code(content.codes, code)
         if not mine:
             return None
-        least, most = _together(mine)
+        least, most = _together(mine, content.patients)
         counts.append((least, most))
         reasons += [Reason(f"{code.system}:{code.code}", _shown(one), one.kind, one.patients, one.patients) for one in mine[:SHOWN]]
     for name in wish.variables:
@@ -239,11 +243,13 @@ def _with_code(codes: Sequence[CodeEntry], wish: CodeWish) -> list[CodeEntry]:
     return [one for one in codes if is_meant(one)]
 
 
-def _together(codes: Sequence[CodeEntry]) -> tuple[int | None, int | None]:
-    """How many patients have at least one of the codes: no fewer than the commonest, no more than the sum."""
+def _together(codes: Sequence[CodeEntry], whole: int | None) -> tuple[int | None, int | None]:
+    """How many patients have at least one of the codes: no fewer than have the commonest, no more than the sum, or all."""
     counts = [one.patients for one in codes]
-    known = [count for count in counts if count is not None]
-    return (max(known), None if None in counts and not known else sum(known)) if known else (None, None)
+    least = max((count for count in counts if count is not None), default=None)
+    if whole is None:
+        return least, None
+    return least, min(whole, sum(whole if count is None else count for count in counts))
 
 
 def _variable(card: Searchable, name: str) -> Reason | None:
@@ -263,10 +269,10 @@ def _by_words(card: Searchable, words: Sequence[str]) -> tuple[int, list[Reason]
     if not words:
         return 0, []
     wanted = [normal(word) for word in words]
-    hits = [({at for at, word in enumerate(wanted) if _holds(text, word)}, phrase) for text, *phrase in card.phrases]
+    hits = [({at for at, word in enumerate(wanted) if _holds(one[0], word)}, one) for one in card.phrases]
     missing = set(range(len(wanted)))
     told: list[Reason] = []
-    for held, (text, kind, patients) in sorted(hits, key=lambda hit: -len(hit[0])):
+    for held, (_, text, kind, patients) in sorted(hits, key=lambda hit: -len(hit[0])):
         if (held & missing or len(held) == len(wanted)) and len(told) < SHOWN:
             told.append(Reason(" ".join(words[at] for at in sorted(held)), text, kind, patients, patients))
         missing -= held

@@ -74,8 +74,8 @@ def search(hub: Hub, actor: Actor, body: Any) -> Mapping[str, Any]:
         body: ``wish``: `Wish` as plain values.
 
     Returns:
-        ``cards``: signed cards, the best first; ``more``: how many others fit, for which one answer has no room; ``cards_read``: how many sites have
-        published one.
+        ``cards``: signed cards, the best first; ``more``: how many others fit, for which one answer has no room; ``cards_read``:
+        how many sites have published one.
     """
     authorise(actor, hub.members, *SEEKERS)
     wish = Wish.parse(read_body(_Asked, body, what="search").wish)

@@ -224,7 +224,9 @@ class HubStore:
 
     def card(self, site: str, identity: str) -> KeptCard | None:
         """What a site has published last under a key, or None."""
-        found = self._ask("SELECT site, identity, number, digest, content FROM card WHERE site = ? AND identity = ?", (site, identity))
+        found = self._ask(
+            "SELECT site, identity, number, digest, content FROM card WHERE site = ? AND identity = ?", (site, identity)
+        )
         return KeptCard(*found[0]) if found else None
 
     def cards(self) -> tuple[KeptCard, ...]:

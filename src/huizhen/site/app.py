@@ -65,7 +65,7 @@ class SiteProgram:
         root, clock = self._folder.root, self._clock
         self.settings = read_settings(root / CONFIGURATION)
         with ExitStack() as stack:
-            store = SiteStore(root / STORE)
+            store = self._store = SiteStore(root / STORE)
             stack.callback(store.close)
             stack.enter_context(store.alone())
             key = self._folder.identity
@@ -135,6 +135,7 @@ class SiteProgram:
                     self._has_news, looked_s = False, now_s
                     self._look()
                 self._deliver()
+                self._send_card()
                 self.inbox.expire()
                 if now_s - renewed_s >= RENEW_S:
                     renewed_s = now_s
@@ -176,6 +177,21 @@ class SiteProgram:
             except FederationError as error:
                 self._told(str(error))
             self.inbox.delivered(decided)
+
+    def _send_card(self) -> None:
+        """Sends the card that was published last, or takes it back; one that the hub will never take is told and put aside."""
+        waiting = self._store.undelivered_card()
+        if waiting is None:
+            return
+        refused = ""
+        try:
+            self._bus.ask("publish", waiting.content, timeout_s=ASK_S)
+        except NoReply:
+            raise
+        except FederationError as error:
+            refused = str(error)
+            self._told(refused)
+        self._store.card_delivered(waiting.number, refused)
 
     def _renew(self) -> None:
         """A fresh token long before the old one ends, and a new connection with it; no message is lost between."""

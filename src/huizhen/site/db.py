@@ -224,8 +224,8 @@ class SiteStore:
 
     def undelivered_card(self) -> Publication | None:
         """The card that was published last, if the hub has not confirmed it."""
-        found = self._ask(f"{PUBLICATION} WHERE number = (SELECT max(number) FROM publication) AND delivered = 0")
-        return _publication(found[0]) if found else None
+        last = self.publication()
+        return None if last is None or last.delivered else last
 
     def card_delivered(self, number: int, refused: str = "") -> None:
         """The hub has confirmed a card, or will never take it."""

@@ -242,7 +242,9 @@ def _codes(found: Described, told: dict[tuple[str, ...], Any], before: SignedCar
     now = () if found.card is None else found.card.codes
     earlier = () if before is None or before.card is None else before.card.codes
     names = {("code", one.kind, one.system, one.code, one.unit) for one in now}
-    words = {("code", one.kind, one.system, one.code, one.unit): one.display for one in (*now, *earlier)}
+    words: dict[tuple[str, ...], str] = {
+        ("code", one.kind, one.system, one.code, one.unit): one.display for one in (*now, *earlier)
+    }
     codes = [
         CodeEntry(kind=key[1], system=key[2], code=key[3], unit=key[4], display=words.get(key, "")[:LONGEST], patients=patients)
         for key, patients in told.items()

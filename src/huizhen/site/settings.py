@@ -173,7 +173,7 @@ class Settings:
     limits: Limits
     folder: Path
     connected: Mapping[str, Options] = field(default_factory=dict)
-    publish: Publish = Publish()
+    publish: Publish = field(default_factory=Publish)
 
     @property
     def source(self) -> str:

@@ -35,7 +35,7 @@ class Bus:
     Args:
         access: how to connect; called whenever a connection is made.
         way: the subjects.
-        verbs: what is answered: `(peer, body) -> body`, in a thread.
+        verbs: what is answered: `(peer, body) -> body`, in a thread; None: it only asks, beside another program of the same key.
         told: is told, in a sentence, when the hub cannot be reached, and when it can be again.
         back: is called, in a thread, whenever the connection stands, first included.
         besides: subscribes what is heard beside the post.
@@ -51,7 +51,7 @@ class Bus:
         self,
         access: Callable[[], Access],
         way: Way,
-        verbs: Mapping[str, Handler],
+        verbs: Mapping[str, Handler] | None,
         *,
         told: Callable[[str], None] | None = None,
         back: Callable[[], None] | None = None,

@@ -164,7 +164,8 @@ class Post:
     Args:
         connection: a NATS connection.
         way: the subjects.
-        verbs: what is answered, by the verb of a request: `(peer, body) -> body`, called in a thread of `workers`.
+        verbs: what is answered, by the verb of a request: `(peer, body) -> body`, called in a thread of `workers`. None:
+            it only asks, and may do so beside another program of the same key.
         largest: the most bytes of a message that is taken in.
         largest_ask: the most bytes of a request that is taken in.
     """
@@ -174,13 +175,14 @@ class Post:
         connection: Connection,
         way: Way,
         *,
-        verbs: Mapping[str, Handler],
+        verbs: Mapping[str, Handler] | None,
         workers: Executor,
         largest: int = LARGEST,
         largest_ask: int = LARGEST,
         patience: Patience = PATIENCE,
     ) -> None:
-        self._connection, self._way, self._verbs, self._workers = connection, way, verbs, workers
+        self._connection, self._way, self._workers = connection, way, workers
+        self._verbs, self._only_asks = verbs or {}, verbs is None
         self._largest: Mapping[Which, int] = {"ask": min(largest, largest_ask), "reply": largest}
         self._patience = patience
         self._waiting: dict[tuple[str, str], _Waiting] = {}
@@ -303,6 +305,8 @@ class Post:
     async def _on_message(self, message: Any) -> None:
         """Whatever comes: what is not of the protocol is dropped, for whoever sent it can do no better than ask again."""
         peer, tail = self._way.peer_and_tail(message.subject)
+        if self._is_anothers(peer, tail):
+            return
         with suppress(ValueError, FederationError):
             if tail[0] == "ask" and len(tail) == 2:
                 await self._on_ask(peer, tail[1], message.data)
@@ -322,6 +326,13 @@ class Post:
                 self._given[peer][tail[2]] = GONE
             elif tail[0] == "piece" and len(tail) == 4:
                 self._on_piece(peer, tail[1], tail[2], int(tail[3]), message.data)
+
+    def _is_anothers(self, peer: str, tail: tuple[str, ...]) -> bool:
+        """Whether a program that only asks hears what is meant for another of the same key: it must not answer in its place."""
+        if not self._only_asks:
+            return False
+        is_wanted_here = tail[0] == "want" and tail[1:2] == ("ask",) and (peer, "".join(tail[2:3])) in self._waiting
+        return tail[0] in ("ask", "still") or (tail[0] == "want" and not is_wanted_here)
 
     async def _on_ask(self, peer: str, nonce: str, data: bytes) -> None:
         if (given := self._given_to(peer, nonce)) is not None:
