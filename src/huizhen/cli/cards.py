@@ -77,7 +77,7 @@ def search(
 ) -> None:
     """Find sites by what they have published of their data. Every card is checked against its site's signature."""
     wish = read_wish(text, variables=variable, modalities=modality, min_patients=min_patients)
-    found = searching.search_hub(_identity(dir), wish) if cards is None else searching.cards_in(cards, wish, KnownSites(None))
+    found = searching.search_hub(_identity(dir), wish) if cards is None else searching.cards_in(cards, wish, _known(dir))
     if as_json:
         cards_found = [{**_fact(signed), "match": asdict(match)} for signed, match in found.cards]
         typer.echo(_json({"cards": cards_found, "left_out": [asdict(one) for one in found.left_out], "more": found.more}))
@@ -99,7 +99,7 @@ def show(
     if cards is None:
         signed = searching.card_at_hub(_identity(dir), site, anew=new_key)
     else:
-        signed = searching.card_in_file(cards, site, KnownSites(None))
+        signed = searching.card_in_file(cards, site, _known(dir))
     if as_json:
         typer.echo(_json(_fact(signed)))
         return
@@ -132,6 +132,10 @@ def _identity(dir: Path | None) -> Path:
     if dir is not None:
         return dir
     return RESEARCHER if RESEARCHER.is_dir() and not SITE.is_dir() else SITE
+
+
+def _known(dir: Path | None) -> KnownSites:
+    return KnownSites(None) if dir is None else searching.known_of(dir)
 
 
 def _tell(published: publishing.Published, spoken: Language) -> None:

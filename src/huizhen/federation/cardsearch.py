@@ -1,8 +1,8 @@
 """What is looked for in cards, and whether and why a card fits: the same rule at the hub, with whoever asks, and in a folder.
 
 A card fits if everything asked is on it. Words are found in Chinese and English: a word of letters where one begins with it,
-Chinese characters anywhere. ``ICD10:C34`` finds ``C34.1`` too, in every edition of ICD-10; of terminologies whose codes do not say what
-is above them, the code itself is found.
+Chinese characters anywhere. ``ICD10:C34`` finds ``C34.1`` too, in every edition of ICD-10; of terminologies whose codes do not
+say what is above them, the code itself is found.
 
 >>> wish = read_wish("lung diagnosis ICD10:C34", variables=["creatinine"], min_patients=500)
 >>> wish.words, [(one.kind, one.system, one.code) for one in wish.codes], wish.variables

@@ -21,8 +21,20 @@ from huizhen.federation.wire.folders import write_file
 from huizhen.federation.wire.ways import ActorWay
 from huizhen.ledger.keys import key_id, read_public_hex
 from huizhen.site.folder import open_identity
+from huizhen.site.settings import read_settings
 
-__all__ = ["Found", "KnownSites", "card_at_hub", "card_in_file", "cards_in", "read_card_file", "search_hub", "sifted", "write_card"]
+__all__ = [
+    "Found",
+    "KnownSites",
+    "card_at_hub",
+    "card_in_file",
+    "cards_in",
+    "known_of",
+    "read_card_file",
+    "search_hub",
+    "sifted",
+    "write_card",
+]
 
 ASK_S = 30.0
 LEFT_OUT = "A card is left out."
@@ -106,7 +118,7 @@ class KnownSites:
             write_file(self.path, json.dumps(self.seen, ensure_ascii=False, indent=1).encode("utf-8"))
 
 
-def search_hub(root: Path, wish: Wish, *, proxy: str = "") -> Found:
+def search_hub(root: Path, wish: Wish) -> Found:
     """Cards at the hub that fit a wish.
 
     Args:
@@ -115,8 +127,8 @@ def search_hub(root: Path, wish: Wish, *, proxy: str = "") -> Found:
     Raises:
         FederationError: the hub refuses, or cannot be reached. SiteError, MachineError: the folder cannot be used.
     """
-    known = _known(root)
-    told = _asked(root, "search", {"wish": wish.model_dump()}, proxy)
+    known = known_of(root)
+    told = _asked(root, "search", {"wish": wish.model_dump()})
     try:
         cards, more, looked_at = list(told["cards"]), int(told["more"]), int(told["cards_read"])
     except (KeyError, TypeError, ValueError):
@@ -126,7 +138,7 @@ def search_hub(root: Path, wish: Wish, *, proxy: str = "") -> Found:
     return Found(found.cards, found.left_out, more, looked_at)
 
 
-def card_at_hub(root: Path, site: str, *, anew: bool = False, proxy: str = "") -> SignedCard:
+def card_at_hub(root: Path, site: str, *, anew: bool = False) -> SignedCard:
     """The card of one site.
 
     Args:
@@ -135,8 +147,8 @@ def card_at_hub(root: Path, site: str, *, anew: bool = False, proxy: str = "") -
     Raises:
         FederationError: the hub has none, or it is not believed.
     """
-    known = _known(root)
-    told = _asked(root, "card", {"site": site}, proxy)
+    known = known_of(root)
+    told = _asked(root, "card", {"site": site})
     signed = SignedCard.parse(told.get("card"))
     if signed.site != site or signed.card is None:
         problem = Problem("card", "the card of another site, or none", f"the card of {site}", "Ask who runs the hub")
@@ -149,20 +161,30 @@ def card_at_hub(root: Path, site: str, *, anew: bool = False, proxy: str = "") -
 
 def sifted(contents: Iterable[Any], wish: Wish, known: KnownSites) -> Found:
     """Of cards as they came: those that are believed and fit, and why; whatever else came is left out, and told."""
-    found: list[tuple[SignedCard, Match]] = []
+    read: list[SignedCard] = []
     left_out: list[Problem] = []
     for number, content in enumerate(contents, 1):
         try:
-            signed = content if isinstance(content, SignedCard) else SignedCard.parse(content)
+            read.append(content if isinstance(content, SignedCard) else SignedCard.parse(content))
         except HuizhenError as error:
             left_out += error.problems or [Problem(f"card {number}", error.message, "a card")]
-            continue
-        if (doubt := known.doubt(signed)) is not None:
+    found: list[tuple[SignedCard, Match]] = []
+    for signed in read:
+        doubt = _ambiguous(signed, read, known) or known.doubt(signed)
+        if doubt is not None:
             left_out.append(doubt)
         elif (match := found_in(Searchable(signed), wish)) is not None:
             found.append((signed, match))
     found.sort(key=lambda pair: (pair[1].rank, pair[0].site))
-    return Found(tuple(found), tuple(left_out), 0, len(found) + len(left_out))
+    return Found(tuple(found), tuple(left_out), 0, len(read))
+
+
+def _ambiguous(signed: SignedCard, others: Iterable[SignedCard], known: KnownSites) -> Problem | None:
+    """Whether several keys claim one site of which none is known: then none of them is believed."""
+    if signed.site in known.seen or all(one.key == signed.key for one in others if one.site == signed.site):
+        return None
+    remedy = "Ask the site for the key that huizhen site publish shows, and take the other card away"
+    return Problem(f"card of {signed.site}", "cards under several keys", "cards under one key", remedy)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------------------
@@ -197,7 +219,7 @@ def cards_in(folder: Path, wish: Wish, known: KnownSites) -> Found:
     for signed in sorted(read, key=lambda one: one.number):
         newest[signed.site, signed.key] = signed
     found = sifted(newest.values(), wish, known)
-    return Found(found.cards, (*left_out, *found.left_out), 0, len(newest) + len(left_out))
+    return Found(found.cards, (*left_out, *found.left_out), 0, found.looked_at)
 
 
 def card_in_file(folder: Path, site: str, known: KnownSites) -> SignedCard:
@@ -243,13 +265,15 @@ def read_card_file(path: Path) -> SignedCard:
 # --- the hub ----------------------------------------------------------------------------------------------------------------------
 
 
-def _known(root: Path) -> KnownSites:
+def known_of(root: Path) -> KnownSites:
+    """What is known beside the keys of an identity."""
     return KnownSites.read(open_identity(root).root / "identity" / FILE)
 
 
-def _asked(root: Path, verb: str, body: Mapping[str, Any], proxy: str) -> Mapping[str, Any]:
+def _asked(root: Path, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the hub answers; the line only asks, so that an agent of the same folder goes on beside it."""
-    folder = open_identity(root)
+    folder, configuration = open_identity(root), root / "site.toml"
+    proxy = read_settings(configuration).site.proxy if configuration.is_file() else ""
     with Bus(lambda: folder.access(proxy), ActorWay(folder.pair.public), None) as bus:
         return bus.ask(verb, body, timeout_s=ASK_S)
 

@@ -57,7 +57,7 @@ CODE = re.compile(
 NOT_SENTENCES = {
     "left out",  # the kind of an event
     "until index",  # a value of a file of criteria
-    "cohort refused",  # the kind of an entry
+    "cohort refused", "card withdrawn",  # kinds of entries
     "RxNorm Extension", "CMS Place of Service",  # names of vocabularies
     "Bearer {}",  # a header
     "a file ", "an archive", "too large",  # what a reason begins with, or holds
@@ -78,7 +78,7 @@ NOT_SENTENCES = {
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
     "bold red", "huizhen {}", "DejaVu Sans", "{} TB", "{} of {}", " of {}", " to ", "DejaVu Sans Mono", "g{}",
     "--policy {}=", "--site {}", "--site {}=",
-    "with time", "with code", "with unit",  # keys of words
+    "with time", "with code", "with unit", "with a value", "why it matched",  # keys of words
     "rare {}", "STAND-IN. {}",  # what stands in a stand-in
     "a {} has no text",  # a broken rule of the program
     "an entry of kind {} is written by releasing alone",  # the same
