@@ -131,6 +131,11 @@ class Federation:
         folder = self.folders[name]
         return self._stack.enter_context(Bus(folder.access, ActorWay(folder.pair.public), verbs or {}))
 
+    def asking(self, name: str) -> Bus:
+        """A line that only asks, not opened yet; beside the program of that name."""
+        folder = self.folders[name]
+        return Bus(folder.access, ActorWay(folder.pair.public), None)
+
     def __getattr__(self, name: str) -> Researcher:
         if name in self.__dict__.get("people", ()):
             return self.people[name]

@@ -70,14 +70,12 @@ def test_the_card_that_arrives_is_the_one_that_was_signed(place):
 
 def test_a_search_takes_no_question_from_the_agent_of_its_folder(place):
     study = {"study": {"title": "Age"}, "participants": {"sites": ["east", "west"]}, "method": {"summary": {"variables": ["age"]}}}
-    id = place.li.submit({**study, "protection": {"sum": "plain"}})
-    for _ in range(10):
-        found(place, "east")
-    place.li.found(id)
+    with place.asking("east"):  # as a search has it open
+        place.li.found(place.li.submit({**study, "protection": {"sum": "plain"}}))
 
 
 def test_a_site_cannot_publish_for_another_over_the_wire(place):
-    bus = place.bus("wang", None)
+    bus = place.wang.bus
     with pytest.raises(FederationError, match="may not"):
         bus.ask("publish", signed("wang").content)
     east = place.sites["east"]._bus

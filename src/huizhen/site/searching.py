@@ -153,8 +153,8 @@ def card_at_hub(root: Path, site: str, *, anew: bool = False) -> SignedCard:
     if signed.site != site or signed.card is None:
         problem = Problem("card", "the card of another site, or none", f"the card of {site}", "Ask who runs the hub")
         raise FederationError("The hub tells something else than was asked for.", [problem])
-    if (problem := known.doubt(signed, anew=anew)) is not None:
-        raise FederationError(LEFT_OUT, [problem])
+    if (doubt := known.doubt(signed, anew=anew)) is not None:
+        raise FederationError(LEFT_OUT, [doubt])
     known.keep()
     return signed
 

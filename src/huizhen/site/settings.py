@@ -110,7 +110,10 @@ class Accept(Section):
 
 
 class Publish(Section):
-    """``[publish]``: what other sites and researchers may find of this one; `huizhen site publish` sends it, nothing else does."""
+    """``[publish]``: what the card of this site says besides its numbers, and whether a sync makes a new one.
+
+    Without `after_sync` nothing is published but by `huizhen site publish`.
+    """
 
     after_sync: bool = False
     about: str = Field("", max_length=2000)

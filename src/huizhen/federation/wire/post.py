@@ -165,7 +165,7 @@ class Post:
         connection: a NATS connection.
         way: the subjects.
         verbs: what is answered, by the verb of a request: `(peer, body) -> body`, called in a thread of `workers`. None:
-            it only asks, and may do so beside another program of the same key.
+            it only asks, and may do so beside another program of the same key, as long as what it asks fits into one piece.
         largest: the most bytes of a message that is taken in.
         largest_ask: the most bytes of a request that is taken in.
     """

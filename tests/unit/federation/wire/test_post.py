@@ -103,6 +103,29 @@ def test_a_network_that_loses_and_doubles_and_delays_changes_no_answer_and_does_
     assert sorted(turns) == list(range(5)), "each request was worked on once"
 
 
+def test_a_program_that_only_asks_leaves_what_is_asked_of_its_key_to_the_other_one():
+    """Each message of a hub reaches both: large requests are pulled from one, large answers given by one, none is refused."""
+
+    async def story(hub, site):
+        with ThreadPoolExecutor(1) as workers:
+            beside = Post(network, ActorWay("UA", "t"), verbs=None, workers=workers, patience=QUICK)
+            await beside.open()
+            asked = [hub.ask("UA", "work", {"values": np.arange(700.0), "round": number}, timeout_s=20) for number in range(8)]
+            answers = [await arrived.fetch(hub) for arrived in await asyncio.gather(*asked)]
+            own = await (await beside.ask(HUB, "double", {"round": 9}, timeout_s=20)).fetch(beside)
+            await beside.close()
+            return [*answers, own]
+
+    network = Network(1, lose=0.2, late=0.5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(posting, "PIECE", 1000)
+        work = {"work": lambda _, body: {"sum": body["values"] * 2, "round": body["round"]}}
+        double = {"double": lambda _, body: {"sum": np.arange(700.0) * 2, **body}}
+        told = play(story, network, work | double)
+    assert [each["round"] for each in told] == [*range(8), 9]
+    assert all((each["sum"] == np.arange(700.0) * 2).all() for each in told)
+
+
 def test_a_large_answer_stays_where_it_is_until_it_is_fetched():
     async def story(hub, site):
         arrived = await hub.ask("UA", "model", {}, timeout_s=5)
