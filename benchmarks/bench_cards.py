@@ -13,14 +13,18 @@ SITES, CODES = 300, 500
 BAR = 10.0
 
 
+WORDS = ("Malignant neoplasm", "肺恶性肿瘤", "Type 2 diabetes", "Creatinine", "高血压")
+
+
+def code(site, at):
+    written = f"{chr(65 + at % 26)}{(at + site) % 90:02}.{at % 9}"
+    return CodeEntry(kind="condition", system="ICD10", code=written, display=WORDS[at % 5], patients=900 - at)
+
+
 def cards():
-    words = ("Malignant neoplasm", "肺恶性肿瘤", "Type 2 diabetes", "Creatinine", "高血压")
     key = new_key()
     for site in range(SITES):
-        codes = [
-            CodeEntry(kind="condition", system="ICD10", code=f"{chr(65 + i % 26)}{(i + site) % 90:02}.{i % 9}", display=words[i % 5], patients=900 - i)
-            for i in range(CODES)
-        ]  # fmt: skip
+        codes = [code(site, at) for at in range(CODES)]
         content = Content(patients=1000 + site, codes=codes)
         yield SignedCard.of(content, site=f"site-{site}", number=1, at="2026-01-01T00:00:00+00:00", key=key)
 
@@ -35,8 +39,7 @@ def test_a_search_through_cards_that_are_read_already():
     start = time.process_time()
     again = sum(found_in(one, wish) is not None for one in read)
     warm_s = time.process_time() - start
-    print(
-        f"\n{SITES} cards of {CODES} codes, {sum(map(len, encoded)) / SITES / 1000:.0f} kB each: first {cold_s:.2f} s, then {warm_s:.3f} s"
-    )
+    size = sum(map(len, encoded)) / SITES / 1000
+    print(f"\n{SITES} cards of {CODES} codes, {size:.0f} kB each: first {cold_s:.2f} s, then {warm_s:.3f} s")
     assert first == again > 0
     assert cold_s / warm_s > BAR, "a card that is read once is kept read"

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from cards import RecordsOfASite
+from huizhen.cli.app import commands
 from huizhen.clock import ManualClock
 from huizhen.errors import CallerError, DataError, LedgerError, MachineError, PolicyError, SiteError
 from huizhen.federation.cards import SignedCard
@@ -248,3 +250,13 @@ def test_no_pseudonym_and_no_hash_of_one_is_on_a_card(place):
     text = publish(place.root, CLOCK).signed.model_dump_json(exclude={"signature"})
     assert not any(f'"p{number}"' in text for number in range(100))
     assert len(text) < 3000
+
+
+@pytest.mark.parametrize(("publish", "number"), [({"after_sync": True}, 1), ({}, None)])
+def test_a_sync_publishes_a_new_card_where_the_configuration_says_so(place, publish, number):
+    place.configure(publish=publish)
+    words = ["data", "sync", "--dir", str(place.root)]
+    assert CliRunner().invoke(commands(words), words, obj="en", catch_exceptions=False).exit_code == 0
+    with SiteStore(place.root / "site.sqlite") as store:
+        last = store.publication()
+        assert (None if last is None else last.number) == number
