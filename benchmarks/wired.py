@@ -20,7 +20,8 @@ from huizhen.federation.rounds import Ask
 from huizhen.federation.wire.access import connect
 from huizhen.federation.wire.engine import WireEngine
 from huizhen.federation.wire.loop import Loop
-from huizhen.federation.wire.post import PIECE, Post
+from huizhen.federation.wire.post import Post
+from huizhen.federation.wire.pulling import PIECE
 from huizhen.federation.wire.ways import HubWay
 from huizhen.privacy.release import Question
 from huizhen.site.folder import SiteFolder

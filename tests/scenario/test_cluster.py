@@ -20,7 +20,7 @@ from huizhen.federation.life import FINAL
 from huizhen.federation.study import Study
 from huizhen.federation.wire.accounts import push_account
 from huizhen.federation.wire.bus import Bus
-from huizhen.federation.wire.post import NoReply
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.federation.wire.ways import ActorWay
 from huizhen.hub.actorsdb import ActorStore
 from huizhen.hub.app import HubProgram

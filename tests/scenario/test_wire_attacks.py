@@ -29,7 +29,7 @@ from huizhen.federation.selection import MUSTER, muster, muster_question, scope_
 from huizhen.federation.study import Study
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.federation.wire.carried import ask_to, reply_from, reply_to
-from huizhen.federation.wire.post import NoReply
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.hub import usecases
 from huizhen.ledger.keys import public_hex
 from huizhen.policy.disclosure import DisclosurePolicy

@@ -25,7 +25,7 @@ from huizhen.federation.proposal import Proposal
 from huizhen.federation.schemes import lane_of, sum_at_hub, terms_of
 from huizhen.federation.wire.agreements import Preparation
 from huizhen.federation.wire.bus import Bus
-from huizhen.federation.wire.post import NoReply
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.hub import running
 from huizhen.hub.running import Hub
 from huizhen.policy.disclosure import disclosure_policy

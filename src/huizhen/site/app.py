@@ -19,7 +19,8 @@ from huizhen.errors import FederationError, HuizhenError
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.wire.access import Access
 from huizhen.federation.wire.bus import Bus
-from huizhen.federation.wire.post import Handler, NoReply
+from huizhen.federation.wire.post import Handler
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.federation.wire.serving import Serving
 from huizhen.federation.wire.ways import ActorWay
 from huizhen.ledger.keys import public_hex

@@ -18,7 +18,8 @@ from huizhen.errors import HuizhenError
 from huizhen.federation.wire.access import Access, connect, renewed, settled
 from huizhen.federation.wire.engine import WireEngine
 from huizhen.federation.wire.loop import Loop
-from huizhen.federation.wire.post import LARGEST, Handler, NoReply, Post
+from huizhen.federation.wire.post import LARGEST, Handler, Post
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.federation.wire.ways import HUB, Way
 
 __all__ = ["Bus"]

@@ -18,7 +18,8 @@ from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
 from huizhen.federation.wire.carried import UNTOLD, ask_to, reply_from
 from huizhen.federation.wire.loop import Loop
-from huizhen.federation.wire.post import Arrived, NoReply, Post
+from huizhen.federation.wire.post import Arrived, Post
+from huizhen.federation.wire.pulling import NoReply
 from huizhen.privacy.release import Question
 
 __all__ = ["WireEngine"]

@@ -7,7 +7,6 @@ no longer waited for are dropped unread.
 
 Rules, each with what it stops:
 
-- what is announced takes memory as it comes (a peer that announces gigabytes costs nothing before it has sent them);
 - a peer has so many requests worked on at once and so many replies kept, whatever others do (a flood harms whoever sends it);
 - requests are as large as this program expects them at most, which is not as large as a reply may be;
 - a reply that was announced in time must be here in time, too (a peer that sends a piece a minute holds up no study).
@@ -21,27 +20,23 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from nats.errors import Error as NatsError
-from numpy.typing import NDArray
 
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.wire.message import Packed, pack, unpack
+from huizhen.federation.wire.pulling import PIECE, NoReply, Patience, Pulls, Which
 from huizhen.federation.wire.ways import Way
 
-__all__ = ["Arrived", "Connection", "Handler", "NoReply", "Patience", "Post"]
+__all__ = ["Arrived", "Connection", "Handler", "Post"]
 
-PIECE = 1 << 20  # bytes that travel in one message; below what a NATS server lets through
-WINDOW = 4  # pieces asked for at once
 KEPT, KEPT_LARGE = 256, 8  # replies kept for a peer, and of those how many large ones that it has not pulled yet
 AT_ONCE = 64  # requests of a peer that are worked on; one more is dropped, and comes again
 LARGEST = 4 << 30
 Handler = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
-Which = Literal["ask", "reply"]
 
 
 class Connection(Protocol):
@@ -50,26 +45,6 @@ class Connection(Protocol):
     async def publish(self, subject: str, payload: bytes) -> None: ...
 
     async def subscribe(self, subject: str, *, cb: Callable[[Any], Any]) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """When things are asked for again, in seconds.
-
-    Attributes:
-        again_s: a request is repeated after this, then after twice that, up to `seldom_s`.
-        piece_s: a piece is asked for again after this, if no other piece of its message came meanwhile; without any for
-            `given_up_s` the message is given up.
-    """
-
-    again_s: float = 0.5
-    seldom_s: float = 5.0
-    piece_s: float = 2.0
-    given_up_s: float = 60.0
-
-
-class NoReply(FederationError):
-    """The other program has not replied in time."""
 
 
 PATIENCE = Patience()
@@ -118,7 +93,7 @@ class Arrived:
             return self.take()
         try:
             async with asyncio.timeout(within_s):
-                return _opened(await post.pulled(self._peer, "reply", self._nonce, self.size))
+                return _opened(await post.pulls.pulled(self._peer, "reply", self._nonce, self.size))
         except TimeoutError:
             expected = f"the whole of it within {within_s or 0:g} s"
             raise NoReply("no reply before the deadline", [Problem("an announced reply", "a part of it", expected)]) from None
@@ -149,15 +124,6 @@ class _Waiting:
             self._stirred = None
 
 
-@dataclass(slots=True)
-class _Pulling:
-    """A message that is pulled: what came of it last, so that a slow line is not asked again for what is on its way."""
-
-    whole: NDArray[np.uint8]
-    came_s: float
-    pieces: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
-
-
 class Post:
     """One program's post: it asks its peers and answers them.
 
@@ -183,12 +149,11 @@ class Post:
     ) -> None:
         self._connection, self._way, self._workers = connection, way, workers
         self._verbs, self._only_asks = verbs or {}, verbs is None
-        self._largest: Mapping[Which, int] = {"ask": min(largest, largest_ask), "reply": largest}
         self._patience = patience
         self._waiting: dict[tuple[str, str], _Waiting] = {}
         self._at_work: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._given: dict[str, OrderedDict[str, Packed]] = {}  # by peer, the oldest first
-        self._pulls: dict[tuple[str, str, str], _Pulling] = {}
+        self.pulls = Pulls(way, self._publish, {"ask": min(largest, largest_ask), "reply": largest}, patience)
 
     async def open(self) -> None:
         """Begins to listen."""
@@ -243,57 +208,6 @@ class Post:
                 return waiting.came
             interval = patience.seldom_s if waiting.is_worked_on else min(2 * interval, patience.seldom_s)
 
-    async def pulled(self, peer: str, which: Which, nonce: str, size: int) -> memoryview:
-        """All pieces of an announced message.
-
-        Raises:
-            FederationError: it is larger than is taken in here, or the peer has it no more.
-            NoReply: no piece came for long.
-        """
-        if size > (most := self._largest[which]):
-            raise FederationError(
-                "A message is too large.", [Problem("message", f"{size} bytes", f"at most {most} bytes, as set here")]
-            )
-        # Not cleared: every byte is written over, and pages that no piece has reached yet take no memory.
-        pulling = _Pulling(np.empty(size, np.uint8), asyncio.get_running_loop().time())
-        self._pulls[peer, which, nonce] = pulling
-        places = iter(range(0, size, PIECE))
-        some = [asyncio.create_task(self._pull_some(peer, which, nonce, places, pulling)) for _ in range(WINDOW)]
-        try:
-            await asyncio.gather(*some)
-        finally:
-            for each in some:
-                each.cancel()
-            await asyncio.gather(*some, return_exceptions=True)
-            del self._pulls[peer, which, nonce]
-        await self._publish(f"{self._way.out(peer)}.done.{which}.{nonce}", b"")
-        return pulling.whole.data
-
-    async def _pull_some(self, peer: str, which: Which, nonce: str, places: Any, pulling: _Pulling) -> None:
-        whole = pulling.whole.data
-        for first in places:
-            piece = await self._piece(peer, which, nonce, first, pulling)
-            if len(piece) != min(PIECE, len(whole) - first):
-                raise FederationError("A message cannot be read.", [Problem("piece", f"{len(piece)} bytes", "a whole piece")])
-            whole[first : first + len(piece)] = piece
-
-    async def _piece(self, peer: str, which: Which, nonce: str, first: int, pulling: _Pulling) -> bytes:
-        loop, patience = asyncio.get_running_loop(), self._patience
-        arriving: asyncio.Future[bytes] = loop.create_future()
-        pulling.pieces[first] = arriving
-        try:
-            while loop.time() - pulling.came_s < patience.given_up_s:
-                await self._publish(f"{self._way.out(peer)}.want.{which}.{nonce}.{first}", b"")
-                asked_s = loop.time()
-                # Pieces come in the order in which they were wanted: while others come, this one is on its way.
-                while (left_s := max(asked_s, pulling.came_s) + patience.piece_s - loop.time()) > 0:
-                    await asyncio.wait((arriving,), timeout=left_s)
-                    if arriving.done():
-                        return arriving.result()
-            raise NoReply("no reply before the deadline", [Problem("a piece of a message", "nothing", "the rest of it")])
-        finally:
-            del pulling.pieces[first]
-
     async def close(self) -> None:
         """Ends what is being answered."""
         for task in list(self._at_work.values()):
@@ -325,7 +239,7 @@ class Post:
             elif tail[0] == "done" and len(tail) == 3 and tail[2] in self._given.get(peer, ()) and tail[1] == "reply":
                 self._given[peer][tail[2]] = GONE
             elif tail[0] == "piece" and len(tail) == 4:
-                self._on_piece(peer, tail[1], tail[2], int(tail[3]), message.data)
+                self.pulls.on_piece(peer, tail[1], tail[2], int(tail[3]), message.data)
 
     def _is_anothers(self, peer: str, tail: tuple[str, ...]) -> bool:
         """Whether a program that only asks hears what is meant for another of the same key: it must not answer in its place."""
@@ -355,7 +269,7 @@ class Post:
     async def _answer(self, peer: str, nonce: str, told: dict[str, Any]) -> None:
         try:
             if (size := told.get("announced")) is not None:
-                told = _opened(await self.pulled(peer, "ask", nonce, _size(size)))
+                told = _opened(await self.pulls.pulled(peer, "ask", nonce, _size(size)))
             handler = self._verbs.get(str(told.get("verb")))
             if handler is None:
                 raise FederationError(
@@ -396,13 +310,6 @@ class Post:
         except FederationError as error:
             waiting.came = error
         waiting.stir()
-
-    def _on_piece(self, peer: str, which: str, nonce: str, first: int, piece: bytes) -> None:
-        pulling = self._pulls.get((peer, which, nonce))
-        arriving = None if pulling is None else pulling.pieces.get(first)
-        if pulling is not None and arriving is not None and not arriving.done():
-            pulling.came_s = asyncio.get_running_loop().time()
-            arriving.set_result(piece)
 
     async def _on_want(self, peer: str, which: str, nonce: str, first: int) -> None:
         waiting = self._waiting.get((peer, nonce))

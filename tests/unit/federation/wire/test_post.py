@@ -18,8 +18,10 @@ from nats.errors import ConnectionClosedError
 
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.wire import post as posting
+from huizhen.federation.wire import pulling
 from huizhen.federation.wire.message import pack
-from huizhen.federation.wire.post import NoReply, Patience, Post
+from huizhen.federation.wire.post import Post
+from huizhen.federation.wire.pulling import NoReply, Patience
 from huizhen.federation.wire.ways import HUB, ActorWay, HubWay
 
 QUICK = Patience(again_s=0.01, seldom_s=0.02, piece_s=0.01, given_up_s=2.0)
@@ -96,7 +98,8 @@ def test_a_network_that_loses_and_doubles_and_delays_changes_no_answer_and_does_
 
     network = Network(seed, lose=0.3, double=0.3, late=0.5)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(posting, "PIECE", 1000)
+        for module in (posting, pulling):
+            patched.setattr(module, "PIECE", 1000)
         told = play(story, network, {"work": work})
     assert [each["round"] for each in told] == list(range(5))
     assert all((each["sum"] == np.arange(700.0) * 2).all() for each in told)
@@ -118,7 +121,8 @@ def test_a_program_that_only_asks_leaves_what_is_asked_of_its_key_to_the_other_o
 
     network = Network(1, lose=0.2, late=0.5)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(posting, "PIECE", 1000)
+        for module in (posting, pulling):
+            patched.setattr(module, "PIECE", 1000)
         work = {"work": lambda _, body: {"sum": body["values"] * 2, "round": body["round"]}}
         double = {"double": lambda _, body: {"sum": np.arange(700.0) * 2, **body}}
         told = play(story, network, work | double)
