@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 __all__ = ["is_free", "is_identifying"]
 
@@ -51,7 +52,7 @@ def is_identifying(column: str) -> bool:
     if any(word in column for word in CHINESE):
         return True
     tokens = [token.lower() for token in TOKEN.findall(column)]
-    pairs = set(zip(tokens, tokens[1:]))
+    pairs = set(pairwise(tokens))
     named = tokens == ["name"] or any(first in WHOSE and second == "name" for first, second in pairs)
     return named or bool(WORDS.intersection(tokens)) or bool(PAIRS & pairs)
 
