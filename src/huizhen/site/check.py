@@ -89,7 +89,7 @@ def _connected(settings: Settings, alias: str) -> Iterator[Problem]:
 
 def _secret(settings: Settings) -> Iterator[Problem]:
     """Whether the key for de-identification, where there is one yet, can be used."""
-    path = settings.folder / settings.deidentify.key
+    path = settings.folder / settings.deidentify.key_file
     if settings.connected and not settings.deidentify.as_is and path.exists():
         try:
             load_secret(path)

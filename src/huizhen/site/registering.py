@@ -95,7 +95,7 @@ def made_key(settings: Settings, root: Path) -> Path | None:
 
 
 def _key(settings: Settings) -> Path:
-    return settings.folder / settings.deidentify.key
+    return settings.folder / settings.deidentify.key_file
 
 
 def _changes(settings: Settings, options: Options, alias: str, registry: Registry, secret: Secret | None) -> Changes:

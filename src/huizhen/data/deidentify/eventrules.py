@@ -42,7 +42,7 @@ class EventRules(BaseModel):
 
     Attributes:
         as_is: nothing is done: records are kept as they come.
-        key: the file of the site's key; the first sync makes it.
+        key_file: the file of the site's key; the first sync makes it.
         patients: by a pseudonym, or as they come.
         records: numbers of records and visits and the places of images: likewise.
         dates: as they are, or moved by days that are the patient's own.
@@ -58,7 +58,7 @@ class EventRules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     as_is: bool = False
-    key: str = Field("deidentify.key", min_length=1, max_length=4000)
+    key_file: str = Field("deidentify.key", min_length=1, max_length=4000)
     patients: Literal["pseudonym", "keep"] = "pseudonym"
     records: Literal["pseudonym", "keep"] = "pseudonym"
     dates: Literal["keep", "shift"] = "keep"
@@ -92,7 +92,7 @@ class EventRules(BaseModel):
         except SiteError as error:
             raise SiteError(error.message, [_renamed(problem) for problem in error.problems]) from None
         agreed = _digest({"key": key, **self.model_dump(include={"patients", "records", "dates", "most_days"})})
-        return EventPlan(self, fields, _digest({"key": key, **self.model_dump(exclude={"key"})}), agreed)
+        return EventPlan(self, fields, _digest({"key": key, **self.model_dump(exclude={"key_file"})}), agreed)
 
 
 def _renamed(problem: Problem) -> Problem:
