@@ -142,7 +142,14 @@ def fhir():
     about = {"identifier": [{"value": NUMBER}], "telecom": [{"value": PHONE}]}
     person = {"resourceType": "Patient", "id": PATIENT, "name": [{"family": SURNAME, "given": [NAME]}], "gender": "female", **about}
     value = {"resourceType": "Observation", "id": RECORD, "status": "final", "code": code, "subject": who, "valueString": RARE}
-    report = {"resourceType": "DiagnosticReport", "id": RECORD, "status": "final", "code": code, "subject": who, "conclusion": WRITTEN}
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": RECORD,
+        "status": "final",
+        "code": code,
+        "subject": who,
+        "conclusion": WRITTEN,
+    }
     broken = {**value, "id": "b1", "effectiveDateTime": f"2024-02-31 {SENTENCE}"}
     return {"resourceType": "Bundle", "entry": [{"resource": each} for each in (person, value, report, broken, {"id": RARE})]}
 

@@ -1,4 +1,4 @@
-"""One patient is marked in every source of a hospital; every path of its records is followed, and the marks are where they may be."""
+"""One patient is marked in every source of a hospital; every path of its records is followed for the marks."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_everything_that_is_said_of_the_registry_is_without_a_mark(huizhen, site
 
 DAMAGE = {
     "lab, without a header": ("lab.csv", csv_text({f"{PATIENT}": [1], "pid2": [SENTENCE], f"number-{RARE}": [RECORD]})),
-    "lab, a header of values near to names": ("lab.csv", csv_text({f"pid-{PATIENT}": [1], f"numbers{RECORD}": [2], "seen": [3]})),
+    "lab, a header of values near to names": ("lab.csv", csv_text({"pid4": [1], "number7": [2], "seen": [3]})),
     "lab, the same value twice in the header": ("lab.csv", f"pid,number,seen,{NAME},{NAME}\n1,2,2024-01-01,{RARE},{SENTENCE}\n"),
     "lab, other columns": ("lab.csv", csv_text({name: cells for name, cells in table().items() if name != "age"})),
     "lab, a quote that never ends": ("lab.csv", csv_text(table()) + f'"{PATIENT},{RECORD},{SENTENCE}'),
@@ -141,10 +141,11 @@ def test_no_message_log_line_or_trace_about_records_that_cannot_be_read_tells_on
     for language in ("en", "zh"):
         told(huizhen("--lang", language, "data", "sync", alias))
     (found,) = sync(read_settings(site / "site.toml"), site, [alias], ManualClock())
+    assert "pid4" not in repr(found)  # near to a name, and somebody's
     if isinstance(found, HuizhenError):
         trace = "".join(traceback.TracebackException.from_exception(found, capture_locals=False).format())
         chain = [found, found.__cause__, found.__context__]
-        assert found_in(trace + repr(chain) + repr([problem for problem in found.problems])) == []
+        assert found_in(trace + repr(chain) + repr(list(found.problems))) == []
     else:
         assert found_in(repr(found)) == []
     assert found_in(caplog.text) == []
@@ -166,9 +167,7 @@ def test_a_study_over_registries_sends_no_mark_whatever_becomes_of_it(tmp_path, 
     names = ("east", "north", "west")
     rows = {"source.rows": {"kind": "registry", "mapping": "map.toml"}}
     policy = {"min_cell_count": 5, "lanes": ["plain", "masked"]}
-    settings = {name: {**rows, "accept": {}} for name in names}
-    for name in names:
-        settings[name].pop("accept")
+    settings = dict.fromkeys(names, rows)
     with federation(tmp_path, dict.fromkeys(names), policies=dict.fromkeys(names, policy), settings=settings) as found:
         for name in names:
             place = marked_site(tmp_path / "made" / name)
@@ -181,9 +180,11 @@ def test_a_study_over_registries_sends_no_mark_whatever_becomes_of_it(tmp_path, 
         id = found.li.submit(content)
         assert found.li.ended(id)["state"] == "done", found.li.status(id)["reason"]
         broken = {**content, "method": {"summary": {"variables": ["remark"]}}}  # texts where numbers belong
-        ended = found.li.ended(found.li.submit(broken))
-        assert ended["state"] != "done"
-        assert found_in(json.dumps(ended)) == []
+        id = found.li.submit(broken)
+        ended = found.li.ended(id)
+        result = str(found.li.ask("result", id=id)) if ended["state"] == "done" else ""
+        assert "remark" in result + str(ended)
+        assert found_in(result + str(ended)) == []
         told_operators = "".join(found.said)
     assert len(sent) > 20
     assert found_in(b"".join(sent)) == []

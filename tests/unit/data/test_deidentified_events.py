@@ -71,12 +71,16 @@ def test_cells_of_columns_that_say_who_it_is_are_dropped_and_looked_for_in_the_t
     assert len(treated(cell("姓名", "Qzx Mark"), identifying="keep").events) == 1
 
 
-@pytest.mark.parametrize("column", ["patient_name", "PatientName", "name", "患者姓名", "mobile", "E-Mail", "id_card", "MRN", "住院号"])
+@pytest.mark.parametrize(
+    "column", ["patient_name", "PatientName", "name", "患者姓名", "mobile", "E-Mail", "id_card", "MRN", "住院号"]
+)
 def test_columns_that_say_who_it_is(column):
     assert is_identifying(column)
 
 
-@pytest.mark.parametrize("column", ["drug_name", "sex", "age", "hypertension", "number", "record", "诊断名称", "emailed_report_count_"])
+@pytest.mark.parametrize(
+    "column", ["drug_name", "sex", "age", "hypertension", "number", "record", "诊断名称", "emailed_report_count_"]
+)
 def test_columns_that_say_something_else(column):
     assert not is_identifying(column)
 

@@ -1,4 +1,4 @@
-"""What a site's configuration says of de-identification where records become events: ``[deidentify]``, safe where it says nothing."""
+"""What a site says of de-identification where records become events: ``[deidentify]``, safe where it says nothing."""
 
 from __future__ import annotations
 

@@ -30,7 +30,6 @@ BY_PLACE = "a place of images by a pseudonym"
 MOVED, COARSER = "dates moved by the patient's days", "a birth told by its month or year"
 IDENTIFYING = "a cell dropped: its column says that it tells who somebody is"
 UNNAMED = "a cell dropped: no rule names its column"
-REPORT = "a text dropped"
 BY_RULE = {
     "keep": "a value kept by a rule",
     "drop": "a value dropped by a rule",

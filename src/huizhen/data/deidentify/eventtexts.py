@@ -102,17 +102,21 @@ class Texts:
         """Words of a code are those of its terminology; words without a code are somebody's own."""
         if self.plan.said.texts == "keep":
             return
-        free = self.plan.fields.text
-        columns["display"] = [
-            display
-            if display is None or display == code
-            else self._replaced(display, free if code is None and is_free(display) else self._sure, "", (), counts)
-            for display, code in zip(columns["display"], columns["code"])
-        ]
+        free, told = self.plan.fields.text, columns["display"]
+        ours = [None if display == code else (display, code is None) for display, code in zip(told, columns["code"])]
+        changed: dict[tuple[str, bool], str] = {}
+        for (display, alone), events in Counter(each for each in ours if each is not None and each[0] is not None).items():
+            found: Counter[str] = Counter()
+            text = self._replaced(display, free if alone and is_free(display) else self._sure, "", (), found)
+            if text != display:
+                changed[display, alone] = text
+                counts.update({what: count * events for what, count in found.items()})
+        if changed:
+            columns["display"] = [changed.get(each, display) if each else display for each, display in zip(ours, told)]
 
     def _numbers(self, columns: dict[str, list[Any]], ruled: Sequence[bool], counts: Counter[str]) -> None:
         """Cells that were read as numbers and are somebody's."""
-        if self.plan.said.identifying == "keep":
+        if self.plan.said.identifying == "keep" or "value" not in columns["kind"]:
             return
         for at, number in enumerate(columns["number"]):
             if number is not None and number >= FIRST_PHONE and columns["kind"][at] == "value":
