@@ -24,8 +24,9 @@ def test_every_key_of_the_configuration_is_in_the_reference_with_its_default(tit
 
 
 def test_the_sources_in_the_how_to_can_be_read(book, tmp_path):
-    (block,) = [one for one in book.page("docs/how-to/connect-records.md").blocks if one.language == "toml"]
-    found = parse_settings({"site": {"name": "a"}, **tomllib.loads(block.code)}, tmp_path)
+    blocks = [one.code for one in book.page("docs/how-to/connect-records.md").blocks if one.language == "toml"]
+    found = parse_settings({"site": {"name": "a"}, **tomllib.loads("\n".join(blocks))}, tmp_path)
+    assert found.deidentify.dates == "shift"
     assert list(found.connected) == ["emr", "cdm", "lab", "pacs"]
 
 

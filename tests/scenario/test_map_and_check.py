@@ -27,7 +27,8 @@ def site(tmp_path, huizhen):
         csv.writer(file).writerows([list(columns), *zip(*columns.values())])
     (place / "site.toml").write_text(
         '[site]\nname = "east"\n[source.rows]\nkind = "registry"\nmapping = "map.toml"\n'
-        '[source.lab]\nkind = "table"\npath = "lab.csv"\npatient = "id"\nrecord = "id"\n',
+        '[source.lab]\nkind = "table"\npath = "lab.csv"\npatient = "id"\nrecord = "id"\n'
+        '[deidentify]\nidentifying = "keep"\n',
         encoding="utf-8",
     )
     (place / "dictionary.toml").write_text(

@@ -31,7 +31,7 @@ def place_of(name):
 
 def taken_over(tmp_path, **sources):
     """The registry of a site after one sync of its sources, and the reports."""
-    settings = parse_settings({"site": {"name": "west-lake"}, "source": sources}, tmp_path)
+    settings = parse_settings({"site": {"name": "west-lake"}, "deidentify": {"as_is": True}, "source": sources}, tmp_path)
     reports = list(sync(settings, tmp_path, [], ManualClock()))
     assert not [report for report in reports if isinstance(report, HuizhenError)], reports
     assert [each.events > 0 for each in connected(settings, tmp_path)] == [True] * len(sources)

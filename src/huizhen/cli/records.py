@@ -39,6 +39,10 @@ def sources(context: typer.Context, dir: Dir = Path("huizhen-site"), as_json: As
     for each in found:
         table.add_row(harmless(each.alias), each.kind, f"{each.events:,}", each.synced or say("never", context.obj))
     Terminal().print(table)
+    for each in found:
+        for what, count in _commonest(each.treated):
+            values = {"alias": harmless(each.alias), "count": f"{count:,}", "what": translate(what, context.obj)}
+            typer.echo(say("source treated", context.obj, **values))
 
 
 def sync(
@@ -50,6 +54,8 @@ def sync(
     """Read what changed since the last sync. It may be interrupted at any time: the next one goes on."""
     failed: list[HuizhenError] = []
     settings = read_settings(dir / CONFIGURATION)
+    if not as_json and (key := registering.made_key(settings, dir)) is not None:
+        typer.echo(say("key made", context.obj, path=key))
     for found in registering.sync(settings, dir, alias or [], WallClock()):
         if isinstance(found, HuizhenError):
             failed.append(found)
@@ -74,6 +80,8 @@ def _show(report: SyncReport, spoken: Language) -> None:
     typer.echo(say("sync done", spoken, alias=report.alias, **counts))
     for reason, count in _commonest(report.refused):
         typer.echo("  " + say("sync refused", spoken, count=f"{count:,}", reason=translate(reason, spoken)))
+    for what, count in _commonest(report.treated):
+        typer.echo("  " + say("sync treated", spoken, count=f"{count:,}", what=translate(what, spoken)))
     for reason, count in _commonest(report.notes):
         typer.echo("  " + say("sync doubtful", spoken, count=f"{count:,}", reason=translate(reason, spoken)))
 

@@ -122,6 +122,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{alias}：读取 {read} 条记录；新增 {new}，更改 {changed}，未变 {same}，比已有版本旧 {older}，已移除 {removed}",
     ),
     "sync refused": ("left out ({count}): {reason}", "未收入（{count}）：{reason}"),
+    "sync treated": ("de-identified ({count}): {what}", "去标识（{count}）：{what}"),
+    "source treated": ("{alias}: de-identified ({count}): {what}", "{alias}：去标识（{count}）：{what}"),
     "sync doubtful": ("to look at ({count}): {reason}", "请留意（{count}）：{reason}"),
     "source": ("source", "数据源"),
     "kind": ("kind", "类型"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from huizhen import extension
+from huizhen.data.deidentify.keyfile import load_secret
 from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, Problem, closest
 from huizhen.federation.study import METHODS
@@ -38,6 +39,7 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
     enabled, policy = settings.enabled, settings.policy
     sources = [problem for alias in settings.sources for problem in _source(settings, alias)]
     sources += [problem for alias in settings.connected for problem in _connected(settings, alias)]
+    sources += list(_secret(settings))
     named = (
         ("enabled.methods", METHODS, enabled.methods),
         ("enabled.networks", NETWORKS, enabled.networks),
@@ -83,6 +85,16 @@ def _connected(settings: Settings, alias: str) -> Iterator[Problem]:
     path = getattr(settings.connected[alias], "path", "")
     if path and not (settings.folder / path).exists():
         yield Problem(f"source.{alias}: {path}", "no such file or folder", "a source", "Look whether the disk is mounted")
+
+
+def _secret(settings: Settings) -> Iterator[Problem]:
+    """Whether the key for de-identification, where there is one yet, can be used."""
+    path = settings.folder / settings.deidentify.key_file
+    if settings.connected and not settings.deidentify.as_is and path.exists():
+        try:
+            load_secret(path)
+        except HuizhenError as error:
+            yield from error.problems
 
 
 def _installed(where: str, group: str, names: Iterable[str]) -> Iterator[Problem]:

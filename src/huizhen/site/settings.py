@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from huizhen import units
 from huizhen.data.connectors.options import OPTIONS, Options
+from huizhen.data.deidentify.eventrules import EventRules
 from huizhen.errors import CallerError, HuizhenError, MachineError, Problem, SiteError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.ids import NAME_RULE, is_name
@@ -155,7 +156,14 @@ class Limits(Section):
         return units.seconds(self.wall)
 
 
-SECTIONS: Mapping[str, type[Section]] = {"site": About, "enabled": Enabled, "accept": Accept, "publish": Publish, "limits": Limits}
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "site": About,
+    "deidentify": EventRules,
+    "enabled": Enabled,
+    "accept": Accept,
+    "publish": Publish,
+    "limits": Limits,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +173,7 @@ class Settings:
     Attributes:
         sources: that studies are answered from, by alias; `path_of` says where each is.
         connected: sources of the registry, by alias.
+        deidentify: what their records lose before they are kept.
         folder: of the configuration, from which relative paths start.
     """
 
@@ -177,6 +186,7 @@ class Settings:
     folder: Path
     connected: Mapping[str, Options] = field(default_factory=dict)
     publish: Publish = field(default_factory=Publish)
+    deidentify: EventRules = field(default_factory=EventRules)
 
     @property
     def source(self) -> str:
@@ -235,6 +245,8 @@ def parse_settings(content: Mapping[str, Any], folder: Path) -> Settings:
         if key not in known:
             mistakes.unknown(key, known)
     sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
+    if isinstance(rules := sections["deidentify"], EventRules):
+        _check_rules(rules, mistakes)
     sources, connected = _sources(content.get("source", {}), mistakes)
     policy = _policy(content.get("policy", {}), mistakes)
     accept = sections["accept"]
@@ -287,6 +299,13 @@ def _sources(content: Any, mistakes: Mistakes) -> tuple[dict[str, SourceSection 
         elif (source := check_section(SourceSection, table, f"source.{alias}", mistakes)) is not None:
             found[alias] = source
     return found, connected
+
+
+def _check_rules(rules: EventRules, mistakes: Mistakes) -> None:
+    try:
+        rules.plan("")
+    except SiteError as error:
+        mistakes.extend(error.problems)
 
 
 def _without_secrets(problem: Problem) -> Problem:

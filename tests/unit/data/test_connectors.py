@@ -317,7 +317,7 @@ def test_columns_that_disappear_remove_nothing_and_new_ones_are_read(registry, f
     ("content", "message"),
     [
         ("id,age\n1,61\n", "no column 'pid'"),
-        ("pid,id,age,age\n7,1,61,62\n", "more than one column 'age'"),
+        ("pid,id,age,age\n7,1,61,62\n", "columns 3, 4 with the same name"),
     ],
 )
 def test_a_table_without_the_columns_that_are_named_is_not_read(registry, folder, content, message):

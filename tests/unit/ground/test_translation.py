@@ -61,6 +61,8 @@ NOT_SENTENCES = {
     "RxNorm Extension", "CMS Place of Service",  # names of vocabularies
     "Bearer {}",  # a header
     "a file ", "an archive", "too large",  # what a reason begins with, or holds
+    "as dates",  # a value of a site's configuration
+    "record {}", "mark of the key",  # what a pseudonym is for
     "all accepted", "enough accepted",  # values of the study file
     "any enabled", "4 GB",  # values of a site's configuration
     "10 min",  # a value of the study file

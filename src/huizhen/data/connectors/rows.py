@@ -105,13 +105,13 @@ def fitting_columns(where: str, columns: Sequence[str], roles: Roles, before: Se
     """
     lacking = [name for name in roles.named if name not in columns]
     if lacking:
-        near = closest(lacking[0], list(columns))
+        near = closest(lacking[0], [name for name in columns if not _may_be_value(name, lacking[0])])
         raise unreadable_source(
             where, f"no column {_listed(lacking)}", "the columns that the configuration names", near and f"Did you mean {near}?"
         )
-    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
-    if twice:
-        raise unreadable_source(where, f"more than one column {_listed(twice)}", "columns with names of their own")
+    twice = [str(place) for place, name in enumerate(columns, 1) if name and columns.count(name) > 1]
+    if twice:  # by their places: of a file without a header, names are values
+        raise unreadable_source(where, f"columns {', '.join(twice[:10])} with the same name", "columns with names of their own")
     gone = [name for name in before if name not in columns]
     if gone and roles.row == "cells" and not roles.columns:
         remedy = "Nothing was removed: bring the columns back, or name those that are wanted as columns"
@@ -123,6 +123,11 @@ def chunks(rows: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
     running = iter(rows)
     while chunk := list(islice(running, size)):
         yield chunk
+
+
+def _may_be_value(name: str, asked: str) -> bool:
+    """Whether what stands in a header may be a patient's value: a file may have no header."""
+    return any(map(str.isdigit, name)) and not any(map(str.isdigit, asked))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from base64 import b32encode
+import json
+from base64 import b32encode, b64decode, b64encode
 from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 __all__ = ["KEY_BYTES", "Secret"]
 
@@ -48,6 +53,29 @@ class Secret:
         if uid.startswith(STANDARD_UIDS) or not uid:
             return uid
         return f"2.25.{int.from_bytes(self._digest('uid', uid)[:16], 'big')}"
+
+    @property
+    def mark(self) -> str:
+        """Tells one key from another, and nothing of either."""
+        return self.pseudonym("mark of the key", "")
+
+    def sealed(self, value: Any) -> str:
+        """A JSON value that only the key opens: AES-256-GCM (NIST SP 800-38D).
+
+        The nonce comes from the value itself, so that the same value gives the same text and no nonce serves two values.
+        """
+        plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        nonce = hmac.digest(self._digest("nonce", ""), plain, hashlib.sha256)[:12]
+        return b64encode(nonce + AESGCM(self._digest("seal", "")).encrypt(nonce, plain, None)).decode("ascii")
+
+    def opened(self, sealed: Any) -> Any:
+        """What was sealed; None where this key did not seal it."""
+        try:
+            whole = b64decode(sealed, validate=True)
+            plain = AESGCM(self._digest("seal", "")).decrypt(whole[:12], whole[12:], None)
+        except (InvalidTag, ValueError, TypeError):
+            return None
+        return json.loads(plain.decode("utf-8", "surrogatepass"))
 
     def _digest(self, purpose: str, value: str) -> bytes:
         message = purpose.encode() + b"\x00" + value.encode("utf-8", "surrogatepass")

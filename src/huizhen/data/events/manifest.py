@@ -40,12 +40,16 @@ class Origin:
         cursor: where its next sync goes on; None: from the beginning.
         settings: how it was read.
         synced: when its last sync ended, ISO 8601; "" while the first one has not.
+        agreed: how it was de-identified, as far as sources must agree on it to be asked together.
+        treated: what de-identification did since the source was last read whole, with its number.
     """
 
     segments: tuple[Segment, ...] = ()
     cursor: Any = None
     settings: str = ""
     synced: str = ""
+    agreed: str = ""
+    treated: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
             "cursor": origin.cursor,
             "settings": origin.settings,
             "synced": origin.synced,
+            "agreed": origin.agreed,
+            "treated": dict(origin.treated),
         }
         for alias, origin in manifest.origins.items()
     }

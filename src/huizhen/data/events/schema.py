@@ -17,13 +17,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-__all__ = ["COLUMNS", "KINDS", "PART", "Batch", "Changes", "Event", "SyncReport", "kept", "part_of", "record_of", "refusal"]
+__all__ = [
+    "COLUMNS",
+    "FIRST",
+    "KINDS",
+    "LAST",
+    "PART",
+    "Batch",
+    "Changes",
+    "Event",
+    "SyncReport",
+    "kept",
+    "part_of",
+    "record_of",
+    "refusal",
+]
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -95,6 +109,7 @@ class Batch:
         notes: what is doubtful about records or parts that were kept, with their number; fixed words.
         removed: records that are no longer in the source.
         cursor: where the next sync goes on once this batch is kept, JSON values; None: not a place to stop at.
+        treated: what de-identification did to the events, with its number; fixed words.
     """
 
     events: Sequence[Event] = ()
@@ -103,6 +118,12 @@ class Batch:
     notes: Mapping[str, int] = field(default_factory=lambda: NONE)
     removed: Sequence[str] = ()
     cursor: Any = None
+    treated: Mapping[str, int] = field(default_factory=lambda: NONE)
+
+
+def as_it_is(cursor: Any) -> Any:
+    """A cursor that names nobody."""
+    return cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +134,15 @@ class Changes:
         batches: read lazily; may raise a `huizhen.errors.SiteError` in the middle: what stood before the last cursor is kept.
         whole: these are all records of the source; what is not among them is gone. Becomes visible all at once, at the end.
         settings: how the source was read (its configuration, a digest of it): where that has changed, the old cursor is void.
+        agreed: how it was de-identified, as far as sources must agree on it to be asked together.
+        seal: how a cursor is written down, as it may name files after patients.
     """
 
     batches: Iterable[Batch]
     whole: bool = False
     settings: str = ""
+    agreed: str = ""
+    seal: Callable[[Any], Any] = as_it_is
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +156,7 @@ class SyncReport:
         removed: records that were gone from the source.
         refused: why records or parts of them were left out, with their number.
         notes: what is doubtful about what was kept, with its number.
+        treated: what de-identification did, with its number.
     """
 
     alias: str
@@ -142,6 +168,7 @@ class SyncReport:
     removed: int = 0
     refused: Mapping[str, int] = field(default_factory=lambda: NONE)
     notes: Mapping[str, int] = field(default_factory=lambda: NONE)
+    treated: Mapping[str, int] = field(default_factory=lambda: NONE)
 
 
 def refusal(event: Event) -> str:

@@ -74,9 +74,12 @@ class Registry:
             writing: a file that it may write besides.
 
         Raises:
+            SiteError: its sources were de-identified in different ways, so that their patients and dates do not fit together.
             MachineError: the registry is damaged.
         """
-        paths = [self.folder / segment.name for segment in self.manifest.segments]
+        manifest = self.manifest
+        _check_agreed(self.folder, manifest)
+        paths = [self.folder / segment.name for segment in manifest.segments]
         spill = self.folder / "spill"
         return segments.guarded(self.folder, lambda: segments.view(paths, spill, memory=memory, threads=threads, writing=writing))
 
@@ -91,6 +94,7 @@ class _Sync:
     now: datetime
     refused: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
+    treated: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
     read: int = 0
     _waiting: list[tuple[int, int, Event]] = field(default_factory=list)
@@ -99,7 +103,10 @@ class _Sync:
     _delivery: int = 0
     _made: int = 0
     _until: int = 0  # the last event before the last cursor
-    _cursor: Any = None
+    _cursor: Any = None  # as the manifest has it
+    _reached: Any = None  # the last cursor, not yet written down
+    _treated: Counter[str] = field(default_factory=Counter)  # before the last cursor, not yet written down
+    _since: Counter[str] = field(default_factory=Counter)  # after it
 
     def run(self) -> SyncReport:
         manifest = read_manifest(self.folder)
@@ -112,8 +119,11 @@ class _Sync:
             failure = self._take(engine, whole)
             if failure is None:
                 self._until = self._seq
+                self._settle()
                 self._commit(engine, whole, ended=True)
                 self._compact(engine)
+                if held is not None and held.settings != self.changes.settings:
+                    self._forget(held)
             elif not whole:
                 self._commit(engine, whole, ended=False)
         shutil.rmtree(self._work, ignore_errors=True)
@@ -130,6 +140,7 @@ class _Sync:
             found.gone,
             refused=dict(self.refused),
             notes=dict(self.notes),
+            treated=dict(self.treated),
         )
 
     @property
@@ -153,6 +164,7 @@ class _Sync:
         self.read += batch.read
         self.refused.update(batch.refused)
         self.notes.update(batch.notes)
+        self._since.update(batch.treated)
         last = None
         for event in kept(batch.events, self.refused):
             base = record_of(event.record)
@@ -165,7 +177,14 @@ class _Sync:
             self._delivery += 1
             self._waiting.append((self._seq, self._delivery, GONE._replace(record=record)))
         if batch.cursor is not None:
-            self._cursor, self._until = batch.cursor, self._seq
+            self._reached, self._until = batch.cursor, self._seq
+            self._settle()
+
+    def _settle(self) -> None:
+        """What was counted so far belongs to what will be kept."""
+        self._treated.update(self._since)
+        self.treated.update(self._since)
+        self._since.clear()
 
     def _stage(self, engine: Engine) -> None:
         if self._waiting:
@@ -179,15 +198,21 @@ class _Sync:
         self._stage(engine)
         manifest = read_manifest(self.folder)
         held = manifest.origins.get(self.alias, Origin())
-        found = self._taken_over(engine, manifest, held.segments, whole) if self._staged or whole else held.segments
+        found = self._taken_over(engine, manifest, held, whole) if self._staged or whole else held.segments
         synced = self.now.isoformat(timespec="seconds") if ended else held.synced
-        self._publish(manifest, Origin(found, self._cursor, self.changes.settings, synced))
+        if self._reached is not None:
+            self._cursor, self._reached = self.changes.seal(self._reached), None
+        treated = self._treated if whole else Counter(held.treated) + self._treated
+        settings, agreed = self.changes.settings, self.changes.agreed
+        self._publish(manifest, Origin(found, self._cursor, settings, synced, agreed, dict(treated)))
+        self._treated.clear()
         for staged in self._staged:
             staged.path.unlink()
         self._staged.clear()
 
-    def _taken_over(self, engine: Engine, manifest: Manifest, held: tuple[Segment, ...], whole: bool) -> tuple[Segment, ...]:
+    def _taken_over(self, engine: Engine, manifest: Manifest, origin: Origin, whole: bool) -> tuple[Segment, ...]:
         """The segments of the source once the staged events are among them; those that change are written beside the old ones."""
+        held = origin.segments
         if not self._staged and held:
             found, expected = "no record at all", f"records, as at the last sync ({len(held)} segments)"
             problem = Problem(f"source.{self.alias}", found, expected, "Nothing was removed: look whether the source is there")
@@ -197,7 +222,8 @@ class _Sync:
         paths = {self.folder.resolve() / segment.name: segment for segment in held}
         verdict = engine.compare(self._staged, list(paths), until=self._until, whole=whole)
         self.verdict = Verdict(*(getattr(self.verdict, name) + getattr(verdict, name) for name in Verdict.__slots__))
-        if not (verdict.new or verdict.changed or verdict.gone):
+        # Records of the same version are other events where they are read or de-identified in another way.
+        if not (verdict.new or verdict.changed or verdict.gone) and origin.settings == self.changes.settings:
             return held
         stem = f"{self.alias}-{manifest.generation + 1}"
         written = []
@@ -225,6 +251,13 @@ class _Sync:
         left = [segment for segment in held.segments if segment not in small]
         self._publish(manifest, replace(held, segments=(*left, *merged)))
 
+    def _forget(self, held: Origin) -> None:
+        """Deletes what other settings have made, at once: it may hold what is now to be kept nowhere."""
+        named = {segment.name for segment in read_manifest(self.folder).segments}
+        for segment in held.segments:
+            if segment.name not in named:
+                (self.folder / segment.name).unlink(missing_ok=True)
+
     def _publish(self, manifest: Manifest, origin: Origin) -> None:
         """Makes the segments durable, then names them: the one moment at which a sync becomes visible."""
         before = {segment.name for segment in manifest.segments}
@@ -243,6 +276,18 @@ class _Sync:
         for name in ("work", "spill"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
             (self.folder / name).mkdir(mode=0o700)
+
+
+def _check_agreed(folder: Path, manifest: Manifest) -> None:
+    ways: dict[str, list[str]] = {}
+    for alias, origin in manifest.origins.items():
+        if origin.segments:
+            ways.setdefault(origin.agreed, []).append(alias)
+    if len(ways) > 1:
+        found = "sources that were de-identified in different ways: " + " | ".join(map(", ".join, ways.values()))
+        remedy = "Sync all of them; where one is no longer configured, delete the folder first"
+        problem = Problem(str(folder), found, "one way for all, as [deidentify] says it now", remedy)
+        raise SiteError("The registry cannot be asked.", [problem])
 
 
 def _groups(small: Sequence[Segment]) -> Iterator[list[Segment]]:
