@@ -37,7 +37,7 @@ ELEMENTWISE: Mapping[str, Callable[[Floats], Floats]] = {
 
 def as_read(name: str) -> str:
     """The name under which a variable is kept where a feature has its name: no source has such a column."""
-    return f"{name}\0as read"
+    return f"{name}\0read"
 
 
 def made(features: Features, fitted: Fitted, examples: Examples, *, besides: Iterable[tuple[str, Call]] = ()) -> Examples:
@@ -228,7 +228,7 @@ def labels_of(call: Call) -> tuple[str, ...]:
     if call.function == "quantiles":
         return tuple(f"Q{place}" for place in range(1, int(call.numbers[0]) + 1))
     shown = list(map(show_number, call.numbers))
-    between = [f"{low} to <{high}" for low, high in pairwise(shown)]
+    between = [f"[{low}, {high})" for low, high in pairwise(shown)]
     return (f"<{shown[0]}", *between, f">={shown[-1]}")
 
 

@@ -34,7 +34,7 @@ __all__ = ["FITTED", "HELD_ASIDE", "OTHER", "PREFIX", "fit", "fit_steps", "varia
 FITTED, HELD_ASIDE = "fitted_features", "held_aside"  # facts of a question
 PREFIX = "features."  # of the steps by which features are fitted
 OTHER = "other"
-ROWS = "rows to fit features on"  # in the memo
+ROWS = "fit_rows"  # in the memo
 INNER, OUTER = 0.01, 0.99  # of all rows, what lies beyond the bounds of `minmax`: extremes are single patients' own
 # Where the knots of a restricted cubic spline lie: Harrell, Regression Modeling Strategies (2nd ed. 2015), table 2.3.
 KNOTS: Mapping[int, tuple[float, ...]] = {
