@@ -151,7 +151,7 @@ def _features(study: Study) -> Iterator[str]:
         yield f"the feature {name}: {text}"
     if len(study.features.texts) > SHOWN:
         yield f"and {len(study.features.texts) - SHOWN} features more, as the study declares them"
-    fitted = [name for name in study.features.expressions if study.features.keys_of(name)]
+    fitted = [name for name in study.features.texts if study.features.keys_of(name)]
     if fitted:
         yield f"Of all sites' rows together are found, published and kept with a model, the parameters of: {_listed(fitted)}"
 
