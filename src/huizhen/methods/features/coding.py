@@ -171,7 +171,7 @@ class _Coder:
             return left - right
         if expression.sign == "*":
             return left * right
-        return left / right if expression.sign == "/" else left**right
+        return np.where(right != 0, left / right, np.nan) if expression.sign == "/" else left**right
 
     def _called(self, name: str, call: Expression) -> Floats:
         assert isinstance(call, Call)

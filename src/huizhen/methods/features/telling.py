@@ -12,6 +12,7 @@ from huizhen.privacy.result import Table
 
 __all__ = ["FEATURES", "facts_of", "from_facts", "table_of"]
 
+NOTHING = "–"  # None would read as withheld
 FEATURES = "features"  # a fact and a table of a result
 
 
@@ -44,7 +45,7 @@ def _rows(features: Features, fitted: Fitted) -> Iterator[tuple[str, str, str, A
     for name in features.texts:
         found = [(key, one) for key, one in fitted.parameters.items() if features.fitted_calls[key][0] == name]
         if not found:
-            yield name, features.texts[name], "", None
+            yield name, features.texts[name], "", NOTHING
         for key, parameters in found:
             call = str(features.fitted_calls[key][1])
             for title, value in parameters.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from huizhen.data.examples import Categories, Examples, Images, Numbers
@@ -124,6 +124,7 @@ KNOWN = {
 SOME = st.sampled_from([NAN, 0.0, -1.0, 2.0, 3.5])
 
 
+@example([(0.0, 0.0, "a")], "standardise(x) / y")
 @given(st.lists(st.tuples(SOME, SOME, st.sampled_from(["a", "b", ""])), min_size=1, max_size=8), st.sampled_from(TEXTS))
 def test_which_rows_miss_a_feature_is_known_before_it_is_fitted(table, text):
     x, y, s = zip(*table)
