@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,16 @@ Column = Tabular | Images
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Columns of equal length; never edited."""
+    """Columns of equal length; never edited.
+
+    Attributes:
+        origins: of columns that were made of others, by name: those that a draw by content looks at instead. What was made may
+            differ in its last digit from run to run, and its rows must not fall elsewhere.
+    """
 
     columns: Mapping[str, Column]
     rows: int
+    origins: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def number(self, name: str) -> NDArray[np.float64]:
         """Values of a numeric variable, float64 (row,)."""
@@ -113,12 +119,12 @@ class Examples:
         if mask.all():
             return self
         chosen = _together(mask)
-        return Examples({name: _take(column, mask, chosen) for name, column in self.columns.items()}, int(mask.sum()))
+        return Examples({name: _take(column, mask, chosen) for name, column in self.columns.items()}, int(mask.sum()), self.origins)
 
     def without(self, names: Iterable[str]) -> Examples:
         """The same rows without some columns."""
         left_out = set(names)
-        return Examples({name: column for name, column in self.columns.items() if name not in left_out}, self.rows)
+        return Examples({name: column for name, column in self.columns.items() if name not in left_out}, self.rows, self.origins)
 
 
 def chunks(rows: int, size: int = CHUNK) -> Iterator[slice]:
@@ -131,7 +137,7 @@ def concatenate(tables: Sequence[Examples]) -> Examples:
     """The rows of several tables with the same variables, in order."""
     names = list(tables[0].columns)
     joined = {name: _join([table.columns[name] for table in tables]) for name in names}
-    return Examples(joined, sum(table.rows for table in tables))
+    return Examples(joined, sum(table.rows for table in tables), tables[0].origins)
 
 
 def show_number(value: float) -> str:

@@ -98,7 +98,8 @@ def content_hash(examples: Examples, names: Iterable[str]) -> Hashes:
     Not for secrets: see `mixing`.
     """
     total = np.zeros(examples.rows, np.uint64)
-    for name in sorted(set(names)):
+    looked_at = {origin for name in names for origin in examples.origins.get(name, (name,))}
+    for name in sorted(looked_at):
         total = _mix(total ^ _hashes(examples.columns[name], _seed(name)))
     return total
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from huizhen.data.cohort import choose
 from huizhen.data.examples import SITE, Examples, Images
 from huizhen.errors import DataError, Problem
 from huizhen.federation.study import Analysis, Study
+from huizhen.methods.features.coding import present
 from huizhen.privacy.release import Answer, Part, Question, Sensitivity
 
 __all__ = ["MUSTER", "Selected", "muster", "muster_question", "scope_of", "select"]
@@ -35,6 +37,8 @@ def select(study: Study, analysis: Analysis, examples: Examples) -> Selected:
     for condition in study.exclusions:
         chosen &= condition.evaluate(examples) != 1
     complete = examples.complete(study.needs(analysis))
+    if columns := study.needs_features(analysis):
+        complete &= present(study.features, columns, examples)
     if (chosen & ~complete).any() and study.missing.rule == "refuse":
         problem = Problem(
             "missing.rule", "rows with missing values", "none, since the rule is 'refuse'", "Use 'complete', or clean the source"
@@ -61,4 +65,9 @@ def muster(rows: int) -> Answer:
 
 def scope_of(study: Study, analysis: Analysis) -> str:
     """Digest of everything but the question that decides which rows answer it."""
-    return canonical.digest([study.cohort.model_dump(), study.missing.rule, list(study.needs(analysis))])
+    chosen: list[Any] = [study.cohort.model_dump(), study.missing.rule, list(study.needs(analysis))]
+    if columns := study.needs_features(analysis):
+        chosen.append([list(columns), sorted(study.features.only(columns).texts.items())])
+    if analysis.features:  # another feature of the same name is another question
+        chosen.append(sorted(analysis.features.texts.items()))
+    return canonical.digest(chosen)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,8 @@ from huizhen.federation.mistakes import Mistakes, check_section, no_text
 from huizhen.federation.noise import check_noise, of_settings, stated
 from huizhen.federation.sections import SECTIONS, About, Cohort, Missing, Participants, Protection, Start, VariableSection
 from huizhen.ids import NAME_RULE, is_name
+from huizhen.methods.features.declared import NO_FEATURES, Features
+from huizhen.methods.features.featured import featured, spelled_out
 from huizhen.methods.method import Method, Spec, Use
 from huizhen.privacy.compression import spec
 from huizhen.privacy.compression.combining import conflicts
@@ -46,11 +48,18 @@ LONGEST = 1_000_000  # characters of a study file; what is longer is another fil
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One method with its settings; `label` is unique within the study."""
+    """One method with its settings; `label` is unique within the study.
+
+    Attributes:
+        features: those that the method sees, with what they are made of; then `method` fits them first.
+        needs_features: the columns of features that a row must not miss to take part.
+    """
 
     label: str
     method: Method
     spec: Spec
+    features: Features = NO_FEATURES
+    needs_features: tuple[str, ...] = ()
 
     @property
     def uses(self) -> tuple[Use, ...]:
@@ -71,6 +80,7 @@ class Study:
     analyses: tuple[Analysis, ...]
     conditions: tuple[Condition, ...] = field(repr=False)
     exclusions: tuple[Condition, ...] = field(repr=False)
+    features: Features = NO_FEATURES
 
     @classmethod
     def read(cls, path: str | Path) -> Study:
@@ -108,18 +118,21 @@ class Study:
         mistakes = Mistakes()
         mistakes.extend(no_text(content))
         mistakes.stop(CANNOT_RUN)
-        known = [*SECTIONS, "variables", "method"]
+        known = [*SECTIONS, "variables", "features", "method"]
         for key in content:
             if key not in known:
                 mistakes.unknown(key, known)
         sections = {name: check_section(model, content.get(name, {}), name, mistakes) for name, model in SECTIONS.items()}
         variables = _variables(content.get("variables", {}), mistakes)
-        analyses = _analyses(content.get("method"), mistakes)
+        features = _features(content.get("features", {}), mistakes)
+        analyses = _analyses(content.get("method"), features or NO_FEATURES, mistakes)
         cohort_section = sections["cohort"] or Cohort()
         assert isinstance(cohort_section, Cohort)
         include = _conditions(cohort_section.include, "cohort.include", mistakes)
         exclude = _conditions(cohort_section.exclude, "cohort.exclude", mistakes)
         _check_kinds(variables, analyses, [*include, *exclude], mistakes)
+        if features is not None:
+            _check_features(features, analyses, [*include, *exclude], mistakes)
         _check_protection(content.get("protection"), sections["protection"], sections["participants"], analyses, mistakes)
         _check_start(sections["start"], sections["participants"], mistakes)
         mistakes.stop(CANNOT_RUN)
@@ -135,7 +148,14 @@ class Study:
                 of_settings(analysis.method, analysis.spec, analysis.label, mistakes)
         mistakes.stop(CANNOT_RUN)
         whole: dict[str, Any] = {("about" if name == "study" else name): section for name, section in sections.items()}
-        return cls(**whole, variables=variables, analyses=tuple(analyses), conditions=tuple(include), exclusions=tuple(exclude))
+        return cls(
+            **whole,
+            variables=variables,
+            analyses=tuple(analyses),
+            conditions=tuple(include),
+            exclusions=tuple(exclude),
+            features=features or NO_FEATURES,
+        )
 
     @property
     def title(self) -> str:
@@ -151,6 +171,7 @@ class Study:
         return {
             **{name: section.model_dump(mode="json") for name, section in sections.items()},
             "variables": {name: variable.model_dump(mode="json") for name, variable in self.variables.items()},
+            **({"features": dict(self.features.texts)} if self.features else {}),
             "method": methods,
         }
 
@@ -185,9 +206,15 @@ class Study:
 
     def needs(self, analysis: Analysis) -> tuple[str, ...]:
         """The variables that a row must not miss to take part in an analysis, by the study's rule for missing values."""
-        if self.missing.rule != "study":
-            return analysis.method.complete(analysis.spec)
-        return tuple(dict.fromkeys(name for each in self.analyses for name in each.method.complete(each.spec)))
+        return tuple(dict.fromkeys(name for each in self._together(analysis) for name in each.method.complete(each.spec)))
+
+    def needs_features(self, analysis: Analysis) -> tuple[str, ...]:
+        """The columns of features that it must not miss either."""
+        return tuple(dict.fromkeys(name for each in self._together(analysis) for name in each.needs_features))
+
+    def _together(self, analysis: Analysis) -> tuple[Analysis, ...]:
+        """The analyses that rest on the same patients."""
+        return self.analyses if self.missing.rule == "study" else (analysis,)
 
 
 def _declared(variables: Mapping[str, VariableSection]) -> dict[str, Variable]:
@@ -233,7 +260,37 @@ def _variables(content: Any, mistakes: Mistakes) -> dict[str, VariableSection]:
     return {name: variable for name, variable in checked.items() if variable is not None}
 
 
-def _analyses(content: Any, mistakes: Mistakes) -> list[Analysis]:
+def _features(content: Any, mistakes: Mistakes) -> Features | None:
+    """The features that a study declares, or None with every mistake noted."""
+    if not isinstance(content, Mapping):
+        mistakes.add("features", f"a {type(content).__name__}", 'lines such as age_z = "standardise(age)"')
+        return None
+    if wrong := [name for name, text in content.items() if not isinstance(text, str)]:
+        for name in wrong:
+            mistakes.add(f"features.{name}", f"a {type(content[name]).__name__}", 'text such as "standardise(age)"')
+        return None
+    try:
+        return Features.of(content)
+    except StudyError as error:
+        mistakes.extend(replace(each, where=f"features.{each.where}" if each.where else "features") for each in error.problems)
+        return None
+
+
+def _check_features(features: Features, analyses: list[Analysis], conditions: list[Condition], mistakes: Mistakes) -> None:
+    """Features that nothing sees; and conditions on features, where a cohort is chosen before any is made."""
+    for name in dict.fromkeys(name for condition in conditions for name in condition.variables):
+        if name in features.owner and name not in features.origins(name):
+            mistakes.add(f"features.{features.owner[name]}", "a feature in a condition of the cohort", "a variable")
+    whole = not any(each.where.startswith("method") for each in mistakes.problems)
+    seen = {name for analysis in analyses for name in analysis.features.texts}
+    for name in features.texts:
+        if whole and name not in seen:
+            mistakes.add(
+                f"features.{name}", "a feature that no method and no other feature uses", "a feature of the study, or no such line"
+            )
+
+
+def _analyses(content: Any, features: Features, mistakes: Mistakes) -> list[Analysis]:
     if not isinstance(content, Mapping) or not content:
         mistakes.add(
             "method", "nothing" if not content else f"a {type(content).__name__}", "at least one table such as [method.cox]"
@@ -247,7 +304,7 @@ def _analyses(content: Any, mistakes: Mistakes) -> list[Analysis]:
         several = settings if isinstance(settings, list) else [settings]
         for place, table in enumerate(several):
             where = f"method.{name}" if len(several) == 1 else f"method.{name}[{place + 1}]"
-            if (analysis := _analysis(name, table, where, place, mistakes)) is not None:
+            if (analysis := _analysis(name, table, where, place, features, mistakes)) is not None:
                 found.append(analysis)
     labels = [analysis.label for analysis in found]
     for label in sorted({label for label in labels if labels.count(label) > 1}):
@@ -255,7 +312,7 @@ def _analyses(content: Any, mistakes: Mistakes) -> list[Analysis]:
     return found
 
 
-def _analysis(name: str, table: Any, where: str, place: int, mistakes: Mistakes) -> Analysis | None:
+def _analysis(name: str, table: Any, where: str, place: int, features: Features, mistakes: Mistakes) -> Analysis | None:
     settings = dict(table) if isinstance(table, Mapping) else table
     label = settings.pop("label", name if place == 0 else f"{name}-{place + 1}") if isinstance(settings, dict) else name
     if not isinstance(label, str) or not is_name(label):
@@ -266,17 +323,30 @@ def _analysis(name: str, table: Any, where: str, place: int, mistakes: Mistakes)
     except MachineError as error:
         mistakes.extend(error.problems)
         return None
-    spec = check_section(method.spec, settings, where, mistakes)
+    spec = check_section(method.spec, spelled_out(settings, features), where, mistakes)
     if spec is None:
         return None
-    analysis = Analysis(label, method, spec)
     try:
-        method.uses(spec)
-        method.complete(spec)
+        analysis = _with_features(Analysis(label, method, spec), features)
+        analysis.method.complete(spec)
     except HuizhenError as error:  # a formula or condition inside the settings
         mistakes.extend(error.problems or [Problem(where, error.message, "settings that fit together")], where)
         return None
     return analysis
+
+
+def _with_features(analysis: Analysis, features: Features) -> Analysis:
+    """The analysis as it sees those features that its settings name.
+
+    Raises:
+        StudyError: they are none that the method can see.
+    """
+    method, spec = analysis.method, analysis.spec
+    seen = features.only(use.name for use in analysis.uses)
+    if not seen:
+        return analysis
+    needed = tuple(name for name in method.complete(spec) if name in seen.owner)
+    return replace(analysis, method=featured(method, spec, seen), features=seen, needs_features=needed)
 
 
 def _conditions(texts: list[str], where: str, mistakes: Mistakes) -> list[Condition]:

@@ -60,6 +60,7 @@ def suggestion(proposal: Proposal, site: str, here: Here) -> tuple[Passage, ...]
         ("Who takes part", _parties(proposal, site)),
         ("Which patients", _patients(proposal)),
         ("What is read", _variables(proposal)),
+        *([("What is made of it", _features(study))] if study.features else []),
         ("What leaves this site", _leaves(study)),
         ("How it is protected", _protected(proposal, site)),
         ("How often", _often(study)),
@@ -143,6 +144,16 @@ def _variables(proposal: Proposal) -> Iterator[str]:
         yield f"as they stand, numbers or categories: {names}"
     if names := _listed(kinds.get("image", [])):
         yield f"as images: {names}"
+
+
+def _features(study: Study) -> Iterator[str]:
+    for name, text in list(study.features.texts.items())[:SHOWN]:
+        yield f"the feature {name}: {text}"
+    if len(study.features.texts) > SHOWN:
+        yield f"and {len(study.features.texts) - SHOWN} features more, as the study declares them"
+    fitted = [name for name in study.features.texts if study.features.keys_of(name)]
+    if fitted:
+        yield f"Of all sites' rows together are found, published and kept with a model, the parameters of: {_listed(fitted)}"
 
 
 def _leaves(study: Study) -> Iterator[str]:

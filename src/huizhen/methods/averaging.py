@@ -348,4 +348,5 @@ AVERAGING = ScriptedMethod(
     noised=noised,
     noised_by_settings=noised_by_settings,
     individual=lambda spec: ("change",) if spec.order == "cyclic" else (),
+    drawn=lambda spec: (spec.aside, _variables(spec)),
 )

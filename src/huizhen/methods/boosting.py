@@ -254,4 +254,5 @@ BOOSTING = ScriptedMethod(
     appraise=appraise,
     export=to_files,
     telling=TELLING,
+    drawn=lambda spec: (spec.aside, tuple(drawn_from(spec))),
 )

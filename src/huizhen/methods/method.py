@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from huizhen.data.examples import Examples
+from huizhen.data.folds import Aside
 from huizhen.errors import MachineError, NotEstimable, Problem, StudyError
 from huizhen.privacy.noisysteps import NoisyStep
 from huizhen.privacy.release import EMPTY, Answer, Question, Terms, Total, Variable
@@ -226,6 +227,7 @@ class ScriptedMethod:
         noised_by_settings: the noisy steps that its own settings ask for, in a study that asks for no noise; () where they do not.
         telling: see `Method.telling`.
         individual: names of the parts that the hub sees as each site's own, from its spec; None: every part is only ever added up.
+        drawn: which rows no model learns from, and the variables whose content draws them, from its spec; for methods that learn.
     """
 
     name: str
@@ -242,6 +244,7 @@ class ScriptedMethod:
     noised_by_settings: Callable[[Any], tuple[NoisyStep, ...]] | None = None
     telling: frozenset[str] = frozenset()
     individual: Callable[[Any], tuple[str, ...]] | None = None
+    drawn: Callable[[Any], tuple[Aside, tuple[str, ...]]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

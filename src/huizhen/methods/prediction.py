@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from huizhen.data.examples import Examples
 from huizhen.errors import CallerError, Problem
 from huizhen.methods.design.columns import Design
+from huizhen.methods.features.coding import made
+from huizhen.methods.features.telling import FEATURES, from_facts
 from huizhen.methods.hazards.prediction import partial_hazard
 from huizhen.methods.linear.prediction import predict as mean
 from huizhen.methods.training import prediction as network
@@ -42,16 +44,27 @@ def predict(result: Result, examples: Examples) -> NDArray[np.float64]:
         CallerError: the method predicts nothing.
     """
     _must_predict(result)
+    if FEATURES in result.facts:
+        features, fitted, _ = from_facts(result.facts[FEATURES])
+        examples = made(features, fitted, examples)
     return PREDICTORS[result.method](result, examples)
 
 
 def variables_of(result: Result) -> dict[str, Variable]:
-    """What the model reads, and as what: a factor with levels is a category, any other a number.
+    """What the model reads, and as what: a factor with levels is a category, any other a number; of features their variables.
 
     Raises:
         CallerError: the method predicts nothing.
     """
     _must_predict(result)
+    seen = _seen_by_the_model(result)
+    if FEATURES not in result.facts:
+        return seen
+    features, _, reads = from_facts(result.facts[FEATURES])
+    return {**{name: variable for name, variable in seen.items() if name not in features.owner}, **reads}
+
+
+def _seen_by_the_model(result: Result) -> dict[str, Variable]:
     if result.method in READS:
         return READS[result.method](result)
     design = Design.from_facts(result.facts["design"])

@@ -65,6 +65,9 @@ NAMES: dict[str, tuple[str, str]] = {
     # Names of columns and facts
     "name.term": ("Term", "项"),
     "name.variable": ("Variable", "变量"),
+    "name.feature": ("Feature", "特征"),
+    "name.declared": ("Declared as", "声明为"),
+    "name.parameter": ("Parameter", "参数"),
     "name.level": ("Level", "水平"),
     "name.group": ("Group", "组"),
     "name.column": ("Column", "列"),
