@@ -11,7 +11,7 @@ import numpy as np
 
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told_together
-from huizhen.data.criteria.reading import Criteria
+from huizhen.data.criteria.declarations import Criteria
 from huizhen.errors import CallerError, PolicyError, Problem
 from huizhen.policy.disclosure import Lane, strictest
 from huizhen.site.counting import Counted, CountingSite

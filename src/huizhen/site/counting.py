@@ -23,7 +23,7 @@ from huizhen.canonical import digest
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told
 from huizhen.data.criteria.compiled import sketched
-from huizhen.data.criteria.reading import Criteria
+from huizhen.data.criteria.declarations import Criteria
 from huizhen.data.criteria.sketch import buckets_for, differing, near, stacked
 from huizhen.data.events.segments import guarded
 from huizhen.data.events.store import Registry
