@@ -226,6 +226,9 @@ class ScriptedMethod:
         noised_by_settings: the noisy steps that its own settings ask for, in a study that asks for no noise; () where they do not.
         telling: see `Method.telling`.
         individual: names of the parts that the hub sees as each site's own, from its spec; None: every part is only ever added up.
+        over: what it is answered from: a site's ``rows``, or the ``events`` of its registry, in which case the site answers the
+            steps itself (`site.counting`) and they have no function here.
+        patients: which patients it is about, from its spec, in sentences for whoever decides on a study; None: those of the study.
     """
 
     name: str
@@ -242,6 +245,8 @@ class ScriptedMethod:
     noised_by_settings: Callable[[Any], tuple[NoisyStep, ...]] | None = None
     telling: frozenset[str] = frozenset()
     individual: Callable[[Any], tuple[str, ...]] | None = None
+    over: Literal["rows", "events"] = "rows"
+    patients: Callable[[Any], tuple[str, ...]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -43,6 +43,7 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
         ("enabled.networks", NETWORKS, enabled.networks),
         ("policy.methods", METHODS, policy.methods),
         ("accept.methods", METHODS, settings.accept.methods),
+        ("accept.at_once", METHODS, settings.accept.at_once),
     )
     missing = [
         problem for where, group, names in named if not isinstance(names, str) for problem in _installed(where, group, names)

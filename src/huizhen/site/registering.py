@@ -11,11 +11,9 @@ from huizhen.data.connectors.opening import changes
 from huizhen.data.events.schema import SyncReport
 from huizhen.data.events.store import Registry
 from huizhen.errors import CallerError, HuizhenError, Problem
-from huizhen.site.settings import Settings
+from huizhen.site.settings import REGISTRY, Settings
 
 __all__ = ["REGISTRY", "Connected", "connected", "sync"]
-
-REGISTRY = "registry"  # in a site's folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A file of criteria, read with the hierarchies that stand beside it; every mistake is named at once.
 
-    criteria = read_criteria(Path("diabetes.toml"))
+criteria = read_criteria(Path("diabetes.toml"))
 """
 
 from __future__ import annotations

@@ -64,8 +64,11 @@ class Index(Coded):
     @field_validator("since", "until", mode="before")
     @classmethod
     def _written(cls, day: Any) -> Any:
-        """Where TOML has no say, a day is text."""
-        return date.fromisoformat(day) if isinstance(day, str) and DAY.fullmatch(day) else day
+        """Where a study carries the criteria, a day is text."""
+        try:
+            return date.fromisoformat(day) if isinstance(day, str) and DAY.fullmatch(day) else day
+        except ValueError:
+            return day  # such as 31 February: it is said with what was expected
 
 
 class Rule(Section):
