@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from huizhen.clock import ManualClock
 from huizhen.data.events.schema import Batch, Changes, Event
 from huizhen.data.events.store import Registry
+from huizhen.federation.conduct import Run, conduct
+from huizhen.federation.inprocess import InProcessEngine
+from huizhen.federation.participant import Participant
+from huizhen.federation.scheme import PlainSum
+from huizhen.federation.study import Study
+from huizhen.ids import new_id
+from huizhen.ledger.keys import new_key
+from huizhen.ledger.store import MemoryLedger
+from huizhen.policy.disclosure import disclosure_policy, strictest
+from huizhen.policy.gate import Gate
+from huizhen.site.answered import Answers
+from huizhen.site.cohortguard import CohortGuard
+from huizhen.site.worker.events import Events
 from registries import NOW
 
 DAY = datetime(2020, 1, 1)
@@ -42,3 +56,47 @@ def attrition(*include, exclude=(), title="adults", index=INDEX, sum="masked", s
         "protection": {"sum": sum},
         "start": {"when": "all accepted"},
     }
+
+
+class Hospitals:
+    """Sites in this process, each with registry, policy, gate and memory; the hub's side is played by `conduct`."""
+
+    def __init__(self, root, registries, policies=None):
+        self.folders = {name: root / name for name in registries}
+        self.policies = {name: disclosure_policy((policies or {}).get(name, {})) for name in registries}
+        self.ledgers = {name: MemoryLedger(new_key()) for name in registries}
+        for name, ages in registries.items():
+            diabetics(self.folders[name] / "registry", ages, prefix=name)
+
+    def participants(self, study, scheme):
+        return {name: self._participant(name, study, scheme) for name in self.folders}
+
+    def _participant(self, name, study, scheme):
+        gate = Gate(name, self.policies[name], self.ledgers[name], ManualClock())
+        events = Events(study, self.folders[name] / "registry")
+        guard = CohortGuard(name, study, events, gate, Answers(self.folders[name]))
+        return Participant(name, study, events, gate=gate, scheme=scheme, guard=guard)
+
+    def ask(self, content, *, lane="embedded", engine=InProcessEngine):
+        """What a study finds."""
+        study, scheme = Study.parse(content), PlainSum(lane)
+
+        def terms(roster):
+            return strictest([self.policies[site] for site in roster], lane=lane, variables={}, roster=roster)
+
+        run = Run(new_id("run"), study, engine(self.participants(study, scheme)), scheme, terms, ManualClock())
+        events = conduct(run)
+        while True:
+            try:
+                next(events)
+            except StopIteration as stop:
+                return stop.value[0].result
+
+    def kinds(self, name):
+        return [entry.kind for entry in self.ledgers[name].entries()]
+
+
+def patients(result):
+    """The joint column of an attrition table."""
+    assert not result.failure, result.failure
+    return tuple(result.tables["attrition"].columns["patients"])

@@ -64,26 +64,59 @@ def known(earlier: Sequence[Answered], counted: Counted, roster: Sequence[str], 
     return found
 
 
-def close(earlier: Sequence[Answered], counted: Counted, minimum: int, asked: NDArray[np.bool_]) -> Iterator[Close]:
+def close(
+    earlier: Sequence[Answered], counted: Counted, minimum: int, asked: NDArray[np.bool_], *, begins: bool = True
+) -> Iterator[Close]:
     """The asked steps that differ by too few patients from an answered cohort, or tell of too few with two cohorts; each once.
 
     Steps that come before count as told beside what was answered, for they are, unless they are too near themselves.
+
+    Args:
+        begins: whether this answer begins with the patients of the index event. Then whoever was lost since them is judged within
+            the answer, as in every first one, and they are no earlier cohort although many answers begin with the same.
     """
-    answered = _distinct(earlier)
+    answered, own = _distinct(earlier), list[Sketch]()
+    first = _sketch(counted, 0)
+    if begins:
+        answered = [each for each in answered if _differ(each[0], first)]
     sketches = [sketch for sketch, _ in answered]
-    own: list[Sketch] = []
-    for step in np.flatnonzero(asked).tolist():
-        this = Sketch(int(counted.counts[step]), counted.mixed[step])
-        alone = next((one for sketch, one in answered if near(this.mixed[None], sketch.mixed[None], minimum)[0, 0]), None)
-        if alone is not None:
-            yield Close(step, alone)
-        elif not this.patients:
-            continue  # that nobody is left is no number to be added or subtracted
-        elif (pair := nearly_two(this, sketches, own, minimum)) is not None:
-            first, second = pair
-            yield Close(step, answered[first][1], answered[second][1] if second < len(answered) else None, is_of_three=True)
-        else:
+    for step in range(len(asked)):
+        this = first if step == 0 else _sketch(counted, step)
+        if asked[step]:
+            found = _found(step, this, answered, sketches, own, minimum)
+            if found is not None:
+                yield found
+                continue
+        if this.patients and (asked[step] or (step == 0 and begins)):
             own.append(this)
+
+
+def _found(
+    step: int,
+    this: Sketch,
+    answered: Sequence[tuple[Sketch, tuple[Answered, int]]],
+    sketches: Sequence[Sketch],
+    own: Sequence[Sketch],
+    minimum: int,
+) -> Close | None:
+    for sketch, one in answered:
+        if near(this.mixed[None], sketch.mixed[None], minimum)[0, 0]:
+            return Close(step, one)
+    if not this.patients:  # that nobody is left is no number to be added or subtracted
+        return None
+    pair = nearly_two(this, sketches, own, minimum)
+    if pair is None:
+        return None
+    one, other = pair
+    return Close(step, answered[one][1], answered[other][1] if other < len(answered) else None, is_of_three=True)
+
+
+def _sketch(counted: Counted, step: int) -> Sketch:
+    return Sketch(int(counted.counts[step]), counted.mixed[step])
+
+
+def _differ(one: Sketch, other: Sketch) -> bool:
+    return bool(differing(one.mixed[None], other.mixed[None])[0, 0])
 
 
 def _distinct(earlier: Sequence[Answered]) -> list[tuple[Sketch, tuple[Answered, int]]]:

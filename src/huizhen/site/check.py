@@ -10,8 +10,9 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, Problem, closest
 from huizhen.federation.study import METHODS
 from huizhen.ledger.keys import load_key
+from huizhen.site.eventcounts import registry_of
 from huizhen.site.folder import open_identity
-from huizhen.site.settings import Settings, read_settings
+from huizhen.site.settings import RegistrySection, Settings, read_settings
 
 __all__ = ["check_site", "checked_settings"]
 
@@ -72,8 +73,12 @@ def _key(path: Path) -> Iterator[Problem]:
 
 
 def _source(settings: Settings, alias: str) -> Iterator[Problem]:
+    source = settings.sources[alias]
     try:
-        open_source(settings.path_of(alias))
+        if isinstance(source, RegistrySection) and not source.mapping:
+            registry_of(settings.path_of(alias))
+        else:
+            open_source(settings.path_of(alias))
     except HuizhenError as error:
         for problem in error.problems:
             yield Problem(f"source.{alias}: {problem.where}", problem.found, problem.expected, problem.remedy)

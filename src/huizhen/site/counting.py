@@ -92,7 +92,9 @@ class CountingSite:
         counted = as_answered(earlier, criteria.digest, counted, minimum)
         new = seen(counted.counts) & ~known(earlier, counted, roster, self.name)
         problems = [self._other_sites(one) for one in earlier if other_sites(one, criteria.digest, counted, roster, minimum)]
-        problems += [self._close(criteria, one) for one in close(earlier, counted, minimum, new)]
+        problems += [
+            self._close(criteria, one) for one in close(earlier, counted, minimum, new, begins=bool(seen(counted.counts)[0]))
+        ]
         if problems:
             self._refused(criteria, roster, run)
             raise PolicyError(REFUSED, list(dict.fromkeys(problems)))
