@@ -118,10 +118,9 @@ def _parties(proposal: Proposal, site: str) -> Iterator[str]:
 
 def _patients(proposal: Proposal, study: Study) -> Iterator[str]:
     conditions = proposal.conditions
-    own = [(one.label, told(one.spec)) for one in study.analyses if (told := getattr(one.method, "patients", None)) is not None]
-    for label, lines in own:
-        for line in lines:
-            yield f"{label}: {line}"
+    own = [told(one.spec) for one in study.analyses if (told := getattr(one.method, "patients", None)) is not None]
+    for lines in own:
+        yield from lines
     for condition in conditions.include:
         yield f"only patients for whom holds: {condition}"
     for condition in conditions.exclude:

@@ -100,8 +100,8 @@ def _patients(spec: AttritionSpec) -> tuple[str, ...]:
     criteria = criteria_of(spec.criteria)
     lines = [f"patients of the registry with an event {criteria.index.kind}: {_facts(criteria.index)}"]
     for each in criteria.criteria:
-        kept = "of them those for whom holds" if each.is_kept else "of them those for whom does not hold"
-        lines.append(f"{kept}: {each.rule.name} ({each.rule.rule}: {_facts(each.rule)})")
+        said = f"{each.rule.name} ({each.rule.rule}: {_facts(each.rule)})"
+        lines.append(f"of them those for whom holds: {said}" if each.is_kept else f"of them those for whom does not hold: {said}")
     return tuple(lines)
 
 
@@ -116,7 +116,7 @@ SHOWN = 20  # codes listed at most
 
 
 def _at_site(_question: Question, _examples: Examples, _local: Local, _rng: np.random.Generator) -> NoReturn:
-    problem = Problem("source", "rows", 'the events of a registry, a source of kind = "registry"')
+    problem = Problem("source", "rows of a table", 'the events of a registry, a source of kind = "registry"')
     raise FederationError("Cohorts are not counted in rows.", [problem])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attritions import ADULTS, DAY, INDEX, OLD, Hospitals, attrition, diabetics, patients
+from attritions import ADULTS, DAY, OLD, Hospitals, attrition, diabetics, patients
 from huizhen.data.events.schema import Batch, Changes, Event
 from huizhen.data.events.store import Registry
 from huizhen.errors import MachineError
@@ -81,7 +81,7 @@ def test_few_patients_are_withheld_where_the_hub_sees_the_sites_own_numbers_and_
 
 def test_each_sites_own_numbers_are_told_where_its_policy_lets_them_out(tmp_path):
     registries = {"a": [10] * 3 + [30] * 40, "b": AGES}
-    allowing = dict.fromkeys("ab", {"allow_individual": True})
+    allowing = {name: {"allow_individual": True} for name in "ab"}
     found = Hospitals(tmp_path / "1", registries, allowing).ask(attrition(ADULTS, OLD, sum="plain", by_site=True), lane="plain")
     assert patients(found) == (103, None, 20)
     own = found.tables["by_site"].columns

@@ -169,7 +169,7 @@ def _unknown(where: str, known: Sequence[str]) -> Problem:
 
 def _inlined(content: Any, problems: list[Problem]) -> Hierarchy:
     if not isinstance(content, Mapping):
-        problems.append(Problem("hierarchy", "another value", "a table such as [hierarchy] with SYSTEM = {code = [codes]}"))
+        problems.append(Problem("hierarchy", "another value", "a table such as [hierarchy.SYSTEM] with CODE = [CODES]"))
         return {}
     found: dict[str, Mapping[str, Sequence[str]]] = {}
     for system, parents in content.items():
