@@ -64,7 +64,7 @@ class Participant:
         counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
         entropy: of rows that are handed in, see `Here`; another workplace has its own.
-        guard: judges answers before the gate does, by what the site has answered in other studies, too; None: none of them needs it.
+        guard: judges answers before the gate does, by what the site has answered elsewhere; None: none needs it.
         ahead: where an answer is computed while the stages before it (keys, shares) go to and fro; None: when it is needed.
     """
 

@@ -37,14 +37,15 @@ __all__ = ["CohortGuard"]
 CLAUSE = "differencing"
 WITHHELD = "cohort refused"  # kind of the ledger's entries
 OTHER_SITES = (
-    "differencing: this cohort was answered for other sites, so that the sums could be subtracted; ask the same sites, or at least 3 "
-    "others"
+    "differencing: this cohort was answered for other sites, so that the sums could be subtracted; ask the same sites, or at least "
+    "3 others"
 )
 TOO_NEAR = (
-    "differencing: what is asked differs by too few patients from a cohort that this site has answered; ask as before, or change the "
-    "criteria further"
+    "differencing: what is asked differs by too few patients from a cohort that this site has answered; ask as before, or change "
+    "the criteria further"
 )
 TOO_FEW = "min_cell_count: too few patients are left after a criterion that is asked for, or too few are lost there"
+NOT_A_STEP = "form: expected one of the steps in which cohorts are counted"
 NOT_STEPS = "form: expected a 0 or 1 for each criterion"
 
 
@@ -81,7 +82,9 @@ class CohortGuard:
             few, near = self._flags(counted, earlier, ask.roster)
             if ask.question.step == AGREE:
                 return self._agreed(ask, criteria, counted, few, near)
-            return self._count(ask, criteria, counted, few, near)
+            if ask.question.step == COUNT:
+                return self._count(ask, criteria, counted, few, near)
+            return Decision.refuse("form", NOT_A_STEP)
 
     @property
     def _minimum(self) -> int:

@@ -1,7 +1,7 @@
-"""A cohort counted in this site's registry by its own people, through the gate, never so that answers together tell of few patients.
+"""A cohort counted in this site's registry by its own people, through the gate, beside all that was answered before.
 
-What was answered is remembered (`site.answered`), whoever asked. The releases are on a ledger of their own in the same folder, signed
-with the site's key, so that cohorts can be counted while the agent runs.
+What was answered is remembered (`site.answered`), whoever asked. The releases are on a ledger of their own in the same folder,
+signed with the site's key, so that cohorts can be counted while the agent runs.
 """
 
 from __future__ import annotations
@@ -141,11 +141,11 @@ class CountingSite:
         minimum = self.settings.policy.min_cell_count
         where = f"site {self.name}, {criteria.names[found.step]}"
         expected, remedy = f"the same patients, or at least {minimum} others", "Ask again as before, or change the criteria further"
-        one, place = found.one
-        if not found.is_of_three:
-            said = f"a cohort that differs by too few patients from {one.title!r} after {one.steps[place]!r}, which was answered"
-            return Problem(where, said, expected, remedy)
-        said = f"a cohort that with another and {one.title!r} after {one.steps[place]!r}, which was answered, tells of too few patients"
+        title, step = found.one[0].title, found.one[0].steps[found.one[1]]
+        if found.is_of_three:
+            said = f"a cohort that with another and {title!r} after {step!r}, which was answered, tells of too few patients"
+        else:
+            said = f"a cohort that differs by too few patients from {title!r} after {step!r}, which was answered"
         return Problem(where, said, expected, remedy)
 
     def _other_sites(self, one: Answered) -> Problem:

@@ -159,6 +159,16 @@ def test_a_question_with_other_steps_is_refused(tmp_path, told):
     assert "expected a 0 or 1 for each criterion" in found.failure
 
 
+def test_a_hub_that_asks_for_a_sketch_of_the_patients_gets_nothing(tmp_path):
+    made = Hospitals(tmp_path, {"a": AGES})
+
+    def curious(question):
+        return replace(question, step="sketch", facts={"buckets": 4096}) if question.facts else question
+
+    found = made.ask(attrition(ADULTS, sum="plain"), engine=asking(curious))
+    assert "expected one of the steps in which cohorts are counted" in found.failure
+
+
 def test_a_site_with_too_few_patients_is_left_out_and_remembers_nothing(tmp_path):
     made = Hospitals(tmp_path, {"a": AGES, "b": AGES, "c": AGES, "d": [30] * 4})
     content = attrition(ADULTS)

@@ -4,8 +4,8 @@ The hashes of a cohort's patients are dealt into buckets by their lowest bits, a
 Patients who are in both cohorts leave the same traces, so at most as many buckets differ as patients do: cohorts that differ by
 fewer than the minimum never escape notice. That two of them meet in one bucket only makes the rule a little stricter.
 
-Three cohorts mixed together leave the traces of whoever is in one or in all of them. Where two of them together are the third but for
-a few patients, as women and men are all but those of neither sex, only the few are left; and then their counts nearly add up, too.
+Three cohorts mixed together leave the traces of whoever is in one or in all of them. Where two of them together are the third but
+for a few patients, as women and men are all but those of neither sex, only the few are left; their counts then nearly add up, too.
 """
 
 from __future__ import annotations

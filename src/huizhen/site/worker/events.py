@@ -1,7 +1,6 @@
 """A workplace over the events of a registry: counts cohorts where the registry is, and tells them to the site's own agent alone.
 
-What it answers is judged there by `site.cohortguard`, which puts in its place what may leave; nothing of it leaves by itself, for its
-sketch is as long as no answer may be.
+What it answers never leaves: `site.cohortguard` judges it there, puts in its place what may, and knows no step that tells a sketch.
 """
 
 from __future__ import annotations
