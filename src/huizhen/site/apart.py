@@ -107,8 +107,9 @@ def _found(
     pair = nearly_two(this, sketches, own, minimum)
     if pair is None:
         return None
-    one, other = pair
-    return Close(step, answered[one][1], answered[other][1] if other < len(answered) else None, is_of_three=True)
+    first, second = pair
+    other = answered[second][1] if second < len(answered) else None
+    return Close(step, answered[first][1], other, is_of_three=True)
 
 
 def _sketch(counted: Counted, step: int) -> Sketch:
