@@ -26,7 +26,7 @@ from huizhen.ids import is_name
 from huizhen.site.folder import open_identity
 from huizhen.translation import translate
 
-__all__ = ["add_to"]
+__all__ = ["ASK_S", "EVERY_S", "HERE", "add_to", "kept", "line"]
 
 ASK_S = 30.0
 EVERY_S = 0.1  # how often whoever watches asks anew
@@ -58,10 +58,10 @@ def submit(
 ) -> None:
     """Suggest a study to its sites. Each decides for itself; it runs when as many have accepted as the study asks for."""
     study = Study.read(study_file)
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         body = {"study": study.content, "priority": priority, "expires": expires, "providers": provider}
         told = bus.ask("submit", body, timeout_s=ASK_S)
-        id = _kept(told, study)
+        id = kept(told, study)
         typer.echo(say("submitted", context.obj, id=id, digest=study.digest[:12]))
         if wait:
             _watch(bus, context.obj, id)
@@ -72,13 +72,13 @@ def submit(
 
 def status(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
     """Say how a study stands, and what each site has decided."""
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         _show(context.obj, bus.ask("status", {"id": id}, timeout_s=ASK_S))
 
 
 def watch(context: typer.Context, id: Id, dir: Dir = HERE) -> None:
     """Watch a study to its end."""
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         told = _watch(bus, context.obj, id)
     _show(context.obj, told)
     if told["state"] == "done":
@@ -92,7 +92,7 @@ def cancel(
     why: Annotated[str, typer.Option("--why", help="The reason, which the sites read.")] = "",
 ) -> None:
     """End a study of yours; nothing more is asked of any site."""
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         told = bus.ask("cancel", {"id": id, "reason": why}, timeout_s=ASK_S)
         typer.echo(say("study stands", context.obj, id=id, state=translate(str(told["state"]), context.obj)))
 
@@ -104,13 +104,13 @@ def result(
     out: Annotated[Path, typer.Option(help="Folder for the report and the models.")] = Path("huizhen-out"),
 ) -> None:
     """Fetch what a study found, show it, and write the report and the models."""
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         _take(bus, context.obj, id, out)
 
 
 def studies(context: typer.Context, dir: Dir = HERE) -> None:
     """List the studies that you have submitted."""
-    with _bus(dir) as bus:
+    with line(dir) as bus:
         told = bus.ask("studies", {}, timeout_s=ASK_S)["studies"]
     table = Table(*(translate(head, context.obj) for head in ("id", "title", "state")), box=None, pad_edge=False)
     for one in told:
@@ -136,7 +136,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 @contextmanager
-def _bus(dir: Path) -> Iterator[Bus]:
+def line(dir: Path) -> Iterator[Bus]:
+    """The line of whoever has joined in a folder to their hub."""
     folder = open_identity(dir)
     with Bus(folder.access, ActorWay(folder.pair.public), {}) as bus:
         yield bus
@@ -159,7 +160,7 @@ def _watch(bus: Bus, spoken: Language, id: str) -> Mapping[str, Any]:
             pause.wait(EVERY_S)
 
 
-def _kept(told: Mapping[str, Any], study: Study) -> str:
+def kept(told: Mapping[str, Any], study: Study) -> str:
     """The id under which the hub keeps a study; it becomes the name of a folder here.
 
     Raises:

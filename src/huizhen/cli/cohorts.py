@@ -12,6 +12,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from huizhen.cli.asking import HERE
+from huizhen.cli.counting import count_across, study_of
 from huizhen.cli.terminal import Terminal
 from huizhen.cli.words import Language, say
 from huizhen.clock import WallClock
@@ -25,6 +27,7 @@ from huizhen.translation import translate
 
 __all__ = ["add_to", "check", "count"]
 
+WITHIN_S = 60
 File = Annotated[Path, typer.Argument(metavar="CRITERIA", help="A file of criteria (TOML).")]
 
 
@@ -41,18 +44,31 @@ def count(
     site: Annotated[
         list[str], typer.Option("--site", metavar="NAME=DIR", help="A site's folder; several are counted one by one and together.")
     ] = [],  # noqa: B006  (typer reads the default and never edits it)
+    across: Annotated[
+        list[str], typer.Option("--across", metavar="SITE", help="A site of the hub that you have joined; may be repeated.")
+    ] = [],  # noqa: B006
+    identity: Annotated[Path, typer.Option("--identity", help="The folder of your identity, made by `huizhen study join`.")] = HERE,
+    by_site: Annotated[bool, typer.Option("--by-site", help="Ask each site for its own numbers, too.")] = False,
+    sum: Annotated[str, typer.Option("--sum", help="plain, masked or paillier; by default masked for 3 sites or more.")] = "",
+    within: Annotated[int, typer.Option("--within", help="How many seconds to wait for the sites.")] = WITHIN_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count the patients who are left after each criterion, as the sites' policies let it be seen."""
     wanted, run = read_criteria(criteria), new_id("count")
     clock = WallClock()
-    found = count_together(_folders(site), wanted, clock, run=run) if site else count_here(dir, wanted, clock, run=run)
+    if across and site:
+        problem = Problem("--site", "folders of this machine beside --across", "one of the two")
+        raise CallerError("Sites are counted here or across a hub.", [problem])
+    if across:
+        found = count_across(identity, study_of(wanted, across, by_site=by_site, sum=sum), within_s=within)
+    else:
+        found = count_together(_folders(site), wanted, clock, run=run) if site else count_here(dir, wanted, clock, run=run)
     if as_json:
         typer.echo(json.dumps(asdict(found), ensure_ascii=False))
         return
     Terminal().print(_table(found, context.obj))
-    if found.note:
-        typer.echo(translate(found.note, context.obj))
+    for note in found.note.splitlines():
+        typer.echo(translate(note, context.obj))
 
 
 def _folders(options: list[str]) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.declared import short
 from huizhen.data.delimited import repeated, sniff, unreadable_bytes
+from huizhen.data.events.manifest import read_manifest
 from huizhen.data.frames import table
 from huizhen.data.imagearchive import ImageArchive, open_archive
 from huizhen.data.imagefolder import FILE, ImageFolder, image_paths, with_classes, with_labels
@@ -25,7 +26,7 @@ from huizhen.data.mapping.source import MappedSource, open_mapped
 from huizhen.data.pixels import ENDINGS as IMAGES
 from huizhen.data.source import Source, damaged, place_of
 from huizhen.data.tablefile import TableFile, Unreadable, csv_file, parquet_file
-from huizhen.errors import DataError, Problem
+from huizhen.errors import DataError, MachineError, Problem
 
 __all__ = ["ColumnFacts", "Source", "open_source", "table"]
 
@@ -53,6 +54,8 @@ def open_source(path: str | os.PathLike[str]) -> Source | MappedSource | ImageAr
             where = f"a file {place.suffix.lower()}"  # its name may be a patient's
             problem = Problem(where, "a single file of images", "a folder of images with their labels, or an .npz archive")
             raise DataError(f"{where} cannot be opened as a table", [problem])
+        if place.is_dir() and _is_registry(place):
+            raise DataError(f"{place.name} cannot be opened as a table", [_registry(place)])
         if place.is_dir() and (images := _image_folder(place)) is not None:
             return images
     except PermissionError:
@@ -61,6 +64,19 @@ def open_source(path: str | os.PathLike[str]) -> Source | MappedSource | ImageAr
         )
         raise DataError(f"{place.name} cannot be opened as a table", [problem]) from None
     return _open_tables(place)
+
+
+def _is_registry(place: Path) -> bool:
+    try:
+        return bool(read_manifest(place).origins)
+    except MachineError:  # some other file of that name
+        return False
+
+
+def _registry(place: Path) -> Problem:
+    """A registry by itself has no rows: of its events alone cohorts are counted."""
+    remedy = "Write a mapping, or count cohorts in it"
+    return Problem(str(place), "a registry without a mapping", "a table, images, or a mapping that makes rows", remedy)
 
 
 def _image_folder(place: Path) -> ImageFolder | None:

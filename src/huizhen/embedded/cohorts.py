@@ -11,10 +11,11 @@ import numpy as np
 
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told_together
-from huizhen.data.criteria.reading import Criteria
+from huizhen.data.criteria.declarations import Criteria
 from huizhen.errors import CallerError, PolicyError, Problem
 from huizhen.policy.disclosure import Lane, strictest
-from huizhen.site.counting import Counted, CountingSite
+from huizhen.site.answered import Counted
+from huizhen.site.counting import CountingSite
 
 __all__ = ["count_together"]
 
@@ -64,7 +65,7 @@ def count_together(folders: Mapping[str, Path], criteria: Criteria, clock: Clock
     patients = rounded(total, of_sum, terms.min_cell_count, terms.round_to)
     return Attrition(
         criteria.title,
-        (criteria.index.kind, *criteria.steps),
+        criteria.names,
         patients,
         each,
         next((one.note for one in counted.values() if one.note), ""),

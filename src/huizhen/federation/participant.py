@@ -23,10 +23,13 @@ from huizhen.federation.scheme import Noisy, PlainSum, Scheme, SiteSide
 from huizhen.federation.selection import MUSTER, muster, muster_question, scope_of
 from huizhen.federation.study import Analysis, Study
 from huizhen.federation.workplace import Here, Worked, Workplace, draw_key
+from huizhen.policy.decision import Decision
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import EMPTY, Answer
 
-__all__ = ["Participant"]
+__all__ = ["Guard", "Participant"]
+
+Guard = Callable[[Ask, Answer], Answer | Decision]  # what may leave beside earlier answers, in an answer's place, or why nothing
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class Participant:
         counted: how the number of rows is told, which the hub sees by site, so that one with too few can be left out by name.
         checkpoints: where local state is kept.
         entropy: of rows that are handed in, see `Here`; another workplace has its own.
+        guard: judges answers before the gate does, by what the site has answered elsewhere; None: none needs it.
         ahead: where an answer is computed while the stages before it (keys, shares) go to and fro; None: when it is needed.
     """
 
@@ -75,6 +79,7 @@ class Participant:
         counted: Scheme | None = None,
         checkpoints: Checkpoints | None = None,
         entropy: Callable[[int], bytes] | None = None,
+        guard: Guard | None = None,
         ahead: Executor | None = None,
     ) -> None:
         self.site = site
@@ -84,6 +89,7 @@ class Participant:
         self._scheme = scheme
         self._counted = counted or PlainSum()
         self._checkpoints = checkpoints or MemoryCheckpoints()
+        self._guard = guard
         self._ahead = ahead
         self._work: dict[str, _Work] = {}
 
@@ -221,7 +227,8 @@ class Participant:
             identity = ask.identity
             assert identity is not None
             worked = self._compute(ask, work) if work.ahead is None else work.ahead.result()
-            answer, work.elsewhere_s = worked.answer, work.elsewhere_s + worked.elsewhere_s
+            work.elsewhere_s += worked.elsewhere_s
+            answer = self._guarded(ask, worked.answer)
             noisy = Noisy(answer) if noise is None else noise(answer)
             decision = self._gate.release(
                 ask.question,
@@ -247,6 +254,15 @@ class Participant:
             if ask.question.step == MUSTER and self._hides_patients:
                 work.counted = noisy.answer.rows
         return work.answer
+
+    def _guarded(self, ask: Ask, answer: Answer) -> Answer:
+        """An answer as it may be told beside those of other studies."""
+        if self._guard is None:
+            return answer
+        told = self._guard(ask, answer)
+        if isinstance(told, Decision):
+            raise _Withheld(Refused(told.reasons, told.clauses))
+        return told
 
     @property
     def _hides_patients(self) -> bool:

@@ -135,6 +135,7 @@ class Study:
             _check_features(features, analyses, [*include, *exclude], mistakes)
         _check_protection(content.get("protection"), sections["protection"], sections["participants"], analyses, mistakes)
         _check_start(sections["start"], sections["participants"], mistakes)
+        _check_events(analyses, [*include, *exclude], mistakes)
         mistakes.stop(CANNOT_RUN)
         protection, participants = sections["protection"], sections["participants"]
         assert isinstance(protection, Protection)
@@ -244,6 +245,14 @@ def _check_protection(content: Any, protection: Any, participants: Any, analyses
         )
     if named:
         mistakes.extend(protection.unmet_by(named))
+
+
+def _check_events(analyses: list[Analysis], conditions: list[Condition], mistakes: Mistakes) -> None:
+    """Conditions choose rows; what is answered from events has criteria of its own."""
+    labels = [one.label for one in analyses if getattr(one.method, "over", "rows") == "events"]
+    if labels and conditions:
+        remedy = f"Write them as criteria of {', '.join(labels)}, or ask in two studies"
+        mistakes.add("cohort", "conditions on rows beside criteria over events", "one of the two", remedy)
 
 
 def _check_start(start: Any, participants: Any, mistakes: Mistakes) -> None:

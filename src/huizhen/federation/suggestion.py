@@ -58,7 +58,7 @@ def suggestion(proposal: Proposal, site: str, here: Here) -> tuple[Passage, ...]
         ("Who asks", _who(proposal)),
         ("What is asked", _question(study)),
         ("Who takes part", _parties(proposal, site)),
-        ("Which patients", _patients(proposal)),
+        ("Which patients", _patients(proposal, study)),
         ("What is read", _variables(proposal)),
         *([("What is made of it", _features(study))] if study.features else []),
         ("What leaves this site", _leaves(study)),
@@ -117,13 +117,16 @@ def _parties(proposal: Proposal, site: str) -> Iterator[str]:
             yield f"{party.name}, with the key {print_}"
 
 
-def _patients(proposal: Proposal) -> Iterator[str]:
+def _patients(proposal: Proposal, study: Study) -> Iterator[str]:
     conditions = proposal.conditions
+    own = [told(one.spec) for one in study.analyses if (told := getattr(one.method, "patients", None)) is not None]
+    for lines in own:
+        yield from lines
     for condition in conditions.include:
         yield f"only patients for whom holds: {condition}"
     for condition in conditions.exclude:
         yield f"no patients for whom holds: {condition}"
-    if not conditions.include and not conditions.exclude:
+    if not conditions.include and not conditions.exclude and len(own) < len(study.analyses):
         yield "All patients of the source."
     if conditions.min_rows:
         yield f"This site takes part only with at least {conditions.min_rows} of them."

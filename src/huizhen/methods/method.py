@@ -228,6 +228,9 @@ class ScriptedMethod:
         telling: see `Method.telling`.
         individual: names of the parts that the hub sees as each site's own, from its spec; None: every part is only ever added up.
         drawn: which rows no model learns from, and the variables whose content draws them, from its spec; for methods that learn.
+        over: what it is answered from: a site's ``rows``, or the ``events`` of its registry, in which case the site answers the
+            steps itself (`site.counting`) and they have no function here.
+        patients: which patients it is about, from its spec, in sentences for whoever decides on a study; None: those of the study.
     """
 
     name: str
@@ -245,6 +248,8 @@ class ScriptedMethod:
     telling: frozenset[str] = frozenset()
     individual: Callable[[Any], tuple[str, ...]] | None = None
     drawn: Callable[[Any], tuple[Aside, tuple[str, ...]]] | None = None
+    over: Literal["rows", "events"] = "rows"
+    patients: Callable[[Any], tuple[str, ...]] | None = None
     _running: WeakKeyDictionary[History, _Live] = field(default_factory=WeakKeyDictionary, repr=False)
 
     def uses(self, spec: Any) -> tuple[Use, ...]:

@@ -11,8 +11,9 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, Problem, closest
 from huizhen.federation.study import METHODS
 from huizhen.ledger.keys import load_key
+from huizhen.site.eventcounts import registry_of
 from huizhen.site.folder import open_identity
-from huizhen.site.settings import Settings, read_settings
+from huizhen.site.settings import RegistrySection, Settings, read_settings
 
 __all__ = ["check_site", "checked_settings"]
 
@@ -45,6 +46,7 @@ def checked_settings(settings: Settings) -> tuple[Problem, ...]:
         ("enabled.networks", NETWORKS, enabled.networks),
         ("policy.methods", METHODS, policy.methods),
         ("accept.methods", METHODS, settings.accept.methods),
+        ("accept.at_once", METHODS, settings.accept.at_once),
     )
     missing = [
         problem for where, group, names in named if not isinstance(names, str) for problem in _installed(where, group, names)
@@ -73,8 +75,12 @@ def _key(path: Path) -> Iterator[Problem]:
 
 
 def _source(settings: Settings, alias: str) -> Iterator[Problem]:
+    source = settings.sources[alias]
     try:
-        open_source(settings.path_of(alias))
+        if isinstance(source, RegistrySection) and not source.mapping:
+            registry_of(settings.path_of(alias))
+        else:
+            open_source(settings.path_of(alias))
     except HuizhenError as error:
         for problem in error.problems:
             yield Problem(f"source.{alias}: {problem.where}", problem.found, problem.expected, problem.remedy)

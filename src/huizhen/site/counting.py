@@ -1,17 +1,13 @@
-"""A cohort counted in this site's registry, through the gate, and never so that two answers differ by few patients.
+"""A cohort counted in this site's registry by its own people, through the gate, beside all that was answered before.
 
-What was answered is remembered in `cohorts/` of the site's folder, for this account alone: the counts, and of the patients hashes
-of their pseudonyms, mixed bucket by bucket. The releases are on a ledger of their own there, signed with the site's key, so that
-cohorts can be counted while the agent runs.
+What was answered is remembered (`site.answered`), whoever asked. The releases are on a ledger of their own in the same folder,
+signed with the site's key, so that cohorts can be counted while the agent runs.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,60 +18,25 @@ from numpy.typing import NDArray
 from huizhen.canonical import digest
 from huizhen.clock import Clock
 from huizhen.data.criteria.attrition import Attrition, rounded, told
-from huizhen.data.criteria.compiled import sketched
-from huizhen.data.criteria.reading import Criteria
-from huizhen.data.criteria.sketch import buckets_for, differing, near, stacked
-from huizhen.data.events.segments import guarded
-from huizhen.data.events.store import Registry
-from huizhen.errors import MachineError, PolicyError, Problem
+from huizhen.data.criteria.declarations import Criteria
+from huizhen.data.criteria.sketch import buckets_for
+from huizhen.errors import PolicyError, Problem
 from huizhen.ledger.keys import SigningKey, load_key, open_key
 from huizhen.ledger.store import SqliteLedger
 from huizhen.policy.decision import Decision
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Answer, Part, Question
-from huizhen.site.registering import REGISTRY
-from huizhen.site.settings import Settings, read_settings
+from huizhen.site.answered import FOLDER, Answered, Answers, Counted
+from huizhen.site.apart import SITES_APART, Close, as_answered, close, known, other_sites
+from huizhen.site.eventcounts import count_events
+from huizhen.site.settings import REGISTRY, Settings, read_settings
 
-__all__ = ["METHOD", "Counted", "CountingSite", "count_here"]
+__all__ = ["METHOD", "CountingSite", "count_here"]
 
 METHOD = "attrition"
-SITES_APART = 3  # as for masked sums: of two totals, or a total and one's own number, no fewer sites' numbers may be left
 REFUSED = "The policy does not answer this cohort."
 Seen = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
-FOLDER, CONFIGURATION, IDENTITY = "cohorts", "site.toml", "identity/identity.pem"
-AGAIN = "the patients have changed by fewer than the minimum since this was answered: the earlier numbers stand"
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """What was answered earlier.
-
-    Attributes:
-        shown: the steps whose numbers, or whose part of a sum, were seen: bool (step,).
-        roster: the sites of the sum, this one alone where it was none.
-    """
-
-    criteria: str
-    title: str
-    steps: tuple[str, ...]
-    counts: tuple[int, ...]
-    shown: tuple[bool, ...]
-    roster: tuple[str, ...]
-    mixed: NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Exact counts, for the gate alone.
-
-    Attributes:
-        counts: patients left after the index event and after each criterion: int64 (step,).
-        note: why these are earlier numbers, or "".
-    """
-
-    counts: NDArray[np.int64]
-    mixed: NDArray[np.uint64]
-    note: str = ""
+CONFIGURATION, IDENTITY = "site.toml", "identity/identity.pem"
 
 
 class CountingSite:
@@ -94,11 +55,12 @@ class CountingSite:
         return self.settings.site.name
 
     def __enter__(self) -> Self:
-        folder = self.root / FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
         with ExitStack() as stack:
+            self._answers = Answers(self.root)
+            folder = self.root / FOLDER
             self.ledger = SqliteLedger(folder / "ledger.sqlite", self._key(folder), durable="when settled")
             stack.callback(self.ledger.close)
+            stack.enter_context(self._answers.alone())
             self.gate = Gate(self.name, self.settings.policy, self.ledger, self._clock)
             self._stack = stack.pop_all()
         return self
@@ -112,17 +74,7 @@ class CountingSite:
         Raises:
             MachineError: the registry is damaged.
         """
-        buckets = buckets_for(self.settings.policy.min_cell_count)
-        statement = sketched(criteria, buckets)
-        registry = Registry(self.root / REGISTRY)
-
-        def asked() -> list[tuple[int, int, int, int]]:
-            with registry.connect() as connection:
-                found: list[tuple[int, int, int, int]] = connection.execute(statement.sql, statement.bound).fetchall()
-                return found
-
-        counts, mixed = stacked(guarded(registry.folder, asked), len(criteria.steps), buckets)
-        return Counted(counts, mixed)
+        return Counted(*count_events(self.root / REGISTRY, criteria, buckets_for(self.settings.policy.min_cell_count)))
 
     def judge(self, criteria: Criteria, counted: Counted, seen: Seen, *, lane: str, roster: tuple[str, ...], run: str) -> Counted:
         """The counts that may be released, as far as is known before; nothing is released yet.
@@ -135,17 +87,13 @@ class CountingSite:
         Raises:
             PolicyError: the policy refuses, or the cohort or the sites differ too little from what was answered.
         """
-        earlier = self._answered()
-        same = [one for one in reversed(earlier) if one.criteria == criteria.digest and len(one.counts) == len(counted.counts)]
-        near_same = next((one for one in same if self._is_near(one, counted)), None)
-        if near_same is not None:
-            counted = Counted(np.array(near_same.counts, np.int64), near_same.mixed, AGAIN)
-        # A number that was told for these sites before tells nothing new.
-        shown = seen(counted.counts) & ~self._known(earlier, counted, roster)
-        found = [
-            self._other_sites(one, criteria, counted, roster) or self._too_near(one, criteria, counted, shown) for one in earlier
+        minimum, earlier = self.settings.policy.min_cell_count, self._answers.all()
+        counted = as_answered(earlier, criteria.digest, counted, minimum)
+        new = seen(counted.counts) & ~known(earlier, counted, roster, self.name)
+        problems = [self._other_sites(one) for one in earlier if other_sites(one, criteria.digest, counted, roster, minimum)]
+        problems += [
+            self._close(criteria, one) for one in close(earlier, counted, minimum, new, begins=bool(seen(counted.counts)[0]))
         ]
-        problems = [problem for problem in found if problem is not None]
         if problems:
             self._refused(criteria, roster, run)
             raise PolicyError(REFUSED, list(dict.fromkeys(problems)))
@@ -160,10 +108,7 @@ class CountingSite:
         """
         shown = seen(counted.counts)
         self._allowed(self._decide(criteria, counted, shown, lane, roster, run))
-        known = (criteria.digest, tuple(shown.tolist()), tuple(sorted(roster)))
-        alike = (one for one in self._answered() if (one.criteria, one.shown, one.roster) == known)
-        if not any(np.array_equal(one.mixed, counted.mixed) for one in alike):
-            self._remember(criteria, counted, shown, roster)
+        self._answers.remember(criteria, counted, shown, roster)
         self.ledger.settle()
 
     def _allowed(self, decision: Decision) -> None:
@@ -190,41 +135,19 @@ class CountingSite:
             question_digest=digest({**facts, "roster": list(roster)}),
         )
 
-    def _is_near(self, one: _Answered, counted: Counted) -> bool:
-        """Whether the same criteria now give nearly the same patients at some step, and not the same at all."""
-        return bool(np.diagonal(near(counted.mixed, one.mixed, self.settings.policy.min_cell_count)).any())
+    def _close(self, criteria: Criteria, found: Close) -> Problem:
+        """For this site's own people, who may read of what was answered."""
+        minimum = self.settings.policy.min_cell_count
+        where = f"site {self.name}, {criteria.names[found.step]}"
+        expected, remedy = f"the same patients, or at least {minimum} others", "Ask again as before, or change the criteria further"
+        title, step = found.one[0].title, found.one[0].steps[found.one[1]]
+        if found.is_of_three:
+            said = f"a cohort that with another and {title!r} after {step!r}, which was answered, tells of too few patients"
+        else:
+            said = f"a cohort that differs by too few patients from {title!r} after {step!r}, which was answered"
+        return Problem(where, said, expected, remedy)
 
-    def _too_near(self, one: _Answered, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_]) -> Problem | None:
-        found = near(counted.mixed, one.mixed, self.settings.policy.min_cell_count)
-        found &= shown[:, None] & np.array(one.shown, dtype=bool)[None, :]
-        if not found.any():
-            return None
-        here, there = (int(place) for place in np.argwhere(found)[0])
-        step = (criteria.index.kind, *criteria.steps)[here]
-        return Problem(
-            f"site {self.name}, {step}",
-            f"a cohort that differs by too few patients from {one.title!r} after {one.steps[there]!r}, which was answered",
-            f"the same patients, or at least {self.settings.policy.min_cell_count} others",
-            "Ask again as before, or change the criteria further",
-        )
-
-    def _known(self, earlier: Sequence[_Answered], counted: Counted, roster: tuple[str, ...]) -> NDArray[np.bool_]:
-        """The steps with the very patients of a step that was told for the same sites: bool (step,)."""
-        known = np.zeros(len(counted.counts), dtype=bool)
-        for one in earlier:
-            if one.roster == tuple(sorted(roster)):
-                known |= ((differing(counted.mixed, one.mixed) == 0) & np.array(one.shown, dtype=bool)[None, :]).any(axis=1)
-        return known
-
-    def _other_sites(self, one: _Answered, criteria: Criteria, counted: Counted, roster: tuple[str, ...]) -> Problem | None:
-        """Whether the sums of two rosters could be subtracted to the numbers of one or two sites."""
-        together = len(roster) > 1 and len(one.roster) > 1
-        if not together or not 0 < len(set(roster) ^ set(one.roster)) < SITES_APART:
-            return None
-        alike = differing(counted.mixed, one.mixed) < self.settings.policy.min_cell_count
-        alike &= (counted.counts[:, None] > 0) & (np.array(one.counts)[None, :] > 0)
-        if one.criteria != criteria.digest and not alike.any():
-            return None
+    def _other_sites(self, one: Answered) -> Problem:
         found = f"other sites than those for which {one.title!r} was answered: {', '.join(one.roster)}"
         expected = f"the same sites, or at least {SITES_APART} others"
         return Problem(f"site {self.name}", found, expected, "Ask the same sites again, or change the criteria further")
@@ -238,31 +161,6 @@ class CountingSite:
         """The site's own key; before it has joined a hub one for its cohorts."""
         own = self.root / IDENTITY
         return load_key(own) if own.exists() else open_key(folder / "key.pem")
-
-    # --- what was answered ------------------------------------------------------------------------------------------------------
-
-    def _answered(self) -> list[_Answered]:
-        return [_read(path) for path in sorted((self.root / FOLDER).glob("answered-*.json"))]
-
-    def _remember(self, criteria: Criteria, counted: Counted, shown: NDArray[np.bool_], roster: tuple[str, ...]) -> None:
-        number = len(self._answered())
-        path = self.root / FOLDER / f"answered-{number:06d}.json"
-        facts = {
-            "criteria": criteria.digest,
-            "title": criteria.title,
-            "steps": [criteria.index.kind, *criteria.steps],
-            "counts": counted.counts.tolist(),
-            "shown": shown.tolist(),
-            "roster": sorted(roster),
-        }
-        with path.with_suffix(".npy").open("wb") as file:
-            np.save(file, counted.mixed, allow_pickle=False)
-            _settle(file)
-        new = path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as text:
-            json.dump(facts, text, ensure_ascii=False)
-            _settle(text)
-        new.replace(path)
 
 
 def count_here(root: Path, criteria: Criteria, clock: Clock, *, run: str) -> Attrition:
@@ -283,34 +181,4 @@ def count_here(root: Path, criteria: Criteria, clock: Clock, *, run: str) -> Att
         site.release(criteria, counted, seen, **about)
         shown = seen(counted.counts)
         patients = rounded(counted.counts, shown, policy.min_cell_count, policy.round_to)
-    return Attrition(criteria.title, (criteria.index.kind, *criteria.steps), patients, {}, counted.note)
-
-
-def _read(path: Path) -> _Answered:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        with path.with_suffix(".npy").open("rb") as file:
-            mixed: Any = np.load(file, allow_pickle=False)
-        steps: Sequence[str] = facts["steps"]
-        if mixed.dtype != np.uint64 or mixed.ndim != 2 or len(mixed) != len(steps):
-            raise ValueError
-        return _Answered(
-            facts["criteria"],
-            facts["title"],
-            tuple(steps),
-            tuple(facts["counts"]),
-            tuple(facts["shown"]),
-            tuple(facts["roster"]),
-            mixed,
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    problem = Problem(
-        str(path), "a damaged file", "what was answered earlier", "Restore it from a backup: without it nothing is counted"
-    )
-    raise MachineError("What was answered cannot be read.", [problem])
-
-
-def _settle(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    return Attrition(criteria.title, criteria.names, patients, {}, counted.note)

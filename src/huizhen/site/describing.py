@@ -33,8 +33,7 @@ from huizhen.data.registrycard import CODES_SQL, KINDS_SQL, YEARS_SQL, Facts, Re
 from huizhen.errors import HuizhenError, Problem
 from huizhen.policy.disclosure import admits
 from huizhen.site.preparing import check_rows
-from huizhen.site.registering import REGISTRY
-from huizhen.site.settings import Settings
+from huizhen.site.settings import REGISTRY, Settings
 
 __all__ = ["LANE", "METHOD", "Described", "VariableFacts", "card_of_registry_in", "describe_site"]
 

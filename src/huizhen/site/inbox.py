@@ -185,7 +185,7 @@ class Inbox:
             expected = "a study that this site's configuration allows"
             problems = [Problem(clause, reason, expected) for clause, reason in zip(judged.clauses, judged.reasons)]
             raise PolicyError("The study cannot run at this site.", problems)
-        return self._accept(kept, proposal, decider, source or self.settings.source)
+        return self._accept(kept, proposal, decider, source or self.settings.source_for(proposal.study))
 
     def decline(self, name: str, *, decider: str, why: str = "") -> Consent:
         """Decline a suggestion that is open.
@@ -268,7 +268,7 @@ class Inbox:
             self._decide(kept, "decline", BY_RULES, reason="; ".join(verdict.reasons)[:2000])
         elif verdict.does == "accept":
             try:
-                self._accept(kept, proposal, BY_RULES, self.settings.source)
+                self._accept(kept, proposal, BY_RULES, self.settings.source_for(proposal.study))
             except HuizhenError as error:  # what a rule cannot accept, a person may look at
                 self.store.note(digest, *notes, _said(error))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from huizhen.federation.proposal import Proposal
 from huizhen.federation.study import METHODS
+from huizhen.site.eventcounts import cohorts_of, registry_of
 from huizhen.site.running import enabled
 from huizhen.site.settings import Settings
 from huizhen.site.worker.look import look
@@ -48,6 +49,9 @@ class Looking:
         Raises:
             HuizhenError: it cannot be read, or lacks variables; all of them are named.
         """
+        if not proposal.study.uses and cohorts_of(proposal.study):  # no variable is read: whether there is a registry is enough
+            registry_of(self.settings.path_of(source))
+            return {}
         return dict(self._seen(proposal, source)["reads"])
 
     def _seen(self, proposal: Proposal, source: str) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from huizhen.data.records import open_source
 from huizhen.errors import DataError, MachineError, Problem, closest
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.release import Variable
-from huizhen.site.registering import REGISTRY
+from huizhen.site.settings import REGISTRY
 
 __all__ = ["check_rows", "map_rows", "write_review", "write_shared"]
 

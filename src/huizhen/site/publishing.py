@@ -30,8 +30,7 @@ from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Answer, Part, Question
 from huizhen.site.db import SiteStore
 from huizhen.site.describing import LANE, METHOD, Described, card_of_registry_in, describe_site
-from huizhen.site.registering import REGISTRY
-from huizhen.site.settings import Settings, read_settings
+from huizhen.site.settings import REGISTRY, Settings, read_settings
 
 __all__ = ["Published", "card_of_registry", "drafted", "publish", "unpublish"]
 

@@ -15,11 +15,9 @@ from huizhen.data.deidentify.secret import Secret
 from huizhen.data.events.schema import Changes, SyncReport
 from huizhen.data.events.store import Registry
 from huizhen.errors import CallerError, HuizhenError, Problem, SiteError
-from huizhen.site.settings import Settings
+from huizhen.site.settings import REGISTRY, Settings
 
 __all__ = ["REGISTRY", "Connected", "connected", "made_key", "sync"]
-
-REGISTRY = "registry"  # in a site's folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ from huizhen.federation.wire.agreements import Preparation
 from huizhen.ledger.keys import SigningKey, read_public_hex
 from huizhen.ledger.store import LedgerStore
 from huizhen.policy.gate import Gate
+from huizhen.site.answered import Answers
+from huizhen.site.cohortguard import CohortGuard
+from huizhen.site.eventcounts import cohorts_of
 from huizhen.site.inbox import Accepted, Inbox
 from huizhen.site.settings import Settings
 from huizhen.site.worker.limits import Limits
@@ -270,6 +273,7 @@ class Runs:
             scheme=noisy_at_site(own, plan, kept, ""),
             counted=counted_at_site(lane, plan, kept, ""),
             checkpoints=kept,
+            guard=CohortGuard(site, study, workplace, self.gate, Answers(self.folder)) if cohorts_of(study) else None,
         )
         try:
             workplace.start()

@@ -20,6 +20,7 @@ from huizhen.data.connectors.options import OPTIONS, Options
 from huizhen.data.deidentify.eventrules import EventRules
 from huizhen.errors import CallerError, HuizhenError, MachineError, Problem, SiteError
 from huizhen.federation.mistakes import Mistakes, check_section, no_text
+from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy, disclosure_policy
 
@@ -36,6 +37,7 @@ __all__ = [
     "write_template",
 ]
 
+REGISTRY = "registry"  # in a site's folder
 LONGEST = 1_000_000  # characters of a configuration
 BYTES = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*")
 FACTORS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -73,16 +75,19 @@ class SourceSection(Section):
 
 
 class RegistrySection(Section):
-    """``[source.ALIAS]`` with ``kind = "registry"``: rows that a mapping makes of the site's registry."""
+    """``[source.ALIAS]`` with ``kind = "registry"``: the site's registry, and the rows that a mapping makes of it.
+
+    Without a mapping only cohorts are counted in it.
+    """
 
     kind: Literal["registry"]
-    mapping: str = Field(min_length=1, max_length=4000)
+    mapping: str = Field("", max_length=4000)
     about: str = Field("", max_length=2000)
 
     @property
     def path(self) -> str:
         """What is opened."""
-        return self.mapping
+        return self.mapping or REGISTRY
 
 
 class Enabled(Section):
@@ -102,6 +107,7 @@ class Accept(Section):
     unfitting: Literal["wait", "decline"] = "wait"
     who: list[str] | Literal["anyone"] = "anyone"
     methods: list[str] | Literal["any enabled"] = "any enabled"
+    at_once: list[str] = []
     sums: list[Literal["plain", "masked", "paillier"]] = ["masked", "paillier"]
     individual: bool = False
     max_rounds: int = Field(1000, ge=1)
@@ -192,6 +198,14 @@ class Settings:
     def source(self) -> str:
         """The alias of the source that is used unless a person says otherwise; "" where there is none (a compute provider)."""
         return self.accept.source or next(iter(self.sources), "")
+
+    def source_for(self, study: Study) -> str:
+        """The alias that a study is answered from unless a person says otherwise: one that counts cohorts from a registry."""
+        usual = self.source
+        if not any(getattr(one.method, "over", "rows") == "events" for one in study.analyses):
+            return usual
+        registries = [alias for alias, one in self.sources.items() if isinstance(one, RegistrySection)]
+        return usual if usual in registries or not registries else registries[0]
 
     def path_of(self, alias: str) -> Path:
         """Where a source is.

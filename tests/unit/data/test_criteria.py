@@ -9,9 +9,10 @@ import pytest
 
 from huizhen.data.criteria.attrition import rounded, told, told_together
 from huizhen.data.criteria.compiled import members, sketched
+from huizhen.data.criteria.declarations import criteria_of
 from huizhen.data.criteria.reading import parse_criteria, read_criteria
 from huizhen.data.criteria.rules import RULES
-from huizhen.data.criteria.sketch import buckets_for, near, stacked
+from huizhen.data.criteria.sketch import Sketch, buckets_for, near, nearly_two, stacked
 from huizhen.data.events.schema import Batch, Changes, Event
 from huizhen.data.events.store import Registry
 from huizhen.errors import CallerError, MachineError
@@ -348,3 +349,35 @@ def test_whatever_is_told_differs_by_none_or_by_enough(seed):
 def test_told_numbers_are_rounded_and_none_below_the_minimum():
     may = np.array([True, True, True, False])
     assert rounded([104, 6, 0, 3], may, 5, 10) == (100, 10, 0, None)
+
+
+def test_criteria_as_plain_values_are_the_same_criteria_with_what_they_need_of_a_hierarchy(tmp_path):
+    (tmp_path / "snomed.csv").write_text("parent,child\n1,2\n2,3\n4,5\n")
+    index = {"kind": "condition", "system": "SNOMED", "codes": ["1"], "descendants": True, "since": DAY0.date()}
+    wanted = criteria(tmp_path, {"rule": "age", "at_least": 18}, index=index, hierarchy={"SNOMED": "snomed.csv"})
+    assert wanted.content["hierarchy"] == {"SNOMED": {"1": ["2"], "2": ["3"]}}
+    assert wanted.content["index"]["since"] == "2020-06-15"
+    assert criteria_of(wanted.content) == wanted
+
+
+@pytest.mark.parametrize("hierarchy", ["snomed.csv", {"SNOMED": "snomed.csv"}, {"SNOMED": {"1": "2"}}, {"SNOMED": {"1": [2]}}])
+def test_plain_values_hold_their_hierarchies_themselves(hierarchy):
+    with pytest.raises(CallerError, match="hierarchy"):
+        criteria_of({"cohort": {"title": "x"}, "index": DIABETES, "hierarchy": hierarchy})
+
+
+def test_three_cohorts_of_which_two_are_nearly_the_third_are_found_whichever_comes_last():
+    hashes = np.random.default_rng(1).integers(1, 2**63, 200, dtype=np.uint64)
+
+    def cohort_of(chosen):
+        mixed = np.zeros(4096, np.uint64)
+        for one in chosen:
+            mixed[int(one) & 4095] ^= one
+        return Sketch(len(chosen), mixed)
+
+    everybody, women, men, some = (cohort_of(hashes[part]) for part in (slice(None), slice(120), slice(120, 197), slice(50, 150)))
+    for last, others in ((men, [everybody, women]), (women, [men, everybody]), (everybody, [women, men])):
+        assert nearly_two(last, [some, *others], [], 5) == (1, 2)
+        assert nearly_two(last, [others[0]], [some, others[1]], 5) == (0, 2)
+        assert nearly_two(last, [some, *others], [], 3) is None  # three are enough
+    assert nearly_two(some, [everybody, women], [], 5) is None

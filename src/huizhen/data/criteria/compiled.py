@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from huizhen.data.criteria.codes import BY_PREFIX, prefixes
-from huizhen.data.criteria.reading import Criteria
+from huizhen.data.criteria.declarations import Criteria
 from huizhen.data.criteria.rules import (
     COMPARISON,
     Age,

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["COMPARISON", "RULES", "About", "Coded", "Index", "Rule", "Window"]
 
 COMPARISON = re.compile(r"\s*(<=|>=|<|>|=)\s*(-?\d{1,15}(?:\.\d{1,15})?)\s*")
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 FURTHEST = 36_525  # days, a hundred years
 
 Code = Annotated[str, Field(min_length=1, max_length=200)]
@@ -59,6 +60,15 @@ class Index(Coded):
     which: Literal["first", "last"] = "first"
     since: date | None = None
     until: date | None = None
+
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _written(cls, day: Any) -> Any:
+        """Where a study carries the criteria, a day is text."""
+        try:
+            return date.fromisoformat(day) if isinstance(day, str) and DAY.fullmatch(day) else day
+        except ValueError:
+            return day  # such as 31 February: it is said with what was expected
 
 
 class Rule(Section):

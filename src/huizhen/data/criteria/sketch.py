@@ -3,18 +3,30 @@
 The hashes of a cohort's patients are dealt into buckets by their lowest bits, and those of a bucket are mixed by exclusive or.
 Patients who are in both cohorts leave the same traces, so at most as many buckets differ as patients do: cohorts that differ by
 fewer than the minimum never escape notice. That two of them meet in one bucket only makes the rule a little stricter.
+
+Three cohorts mixed together leave the traces of whoever is in one or in all of them. Where two of them together are the third but
+for a few patients, as women and men are all but those of neither sex, only the few are left; their counts then nearly add up, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["buckets_for", "differing", "near", "stacked"]
+__all__ = ["Sketch", "buckets_for", "differing", "near", "nearly_two", "stacked"]
 
 FEWEST, SPARE = 4096, 64  # buckets; for each patient of the minimum, so that few of them meet
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A cohort: how many patients, and their hashes mixed: uint64 (bucket,)."""
+
+    patients: int
+    mixed: NDArray[np.uint64]
 
 
 def buckets_for(minimum: int) -> int:
@@ -49,6 +61,27 @@ def near(one: NDArray[np.uint64], other: NDArray[np.uint64], minimum: int) -> ND
     """Which steps differ, but by fewer patients than the minimum: (step of one, step of other)."""
     found = differing(one, other)
     return (found > 0) & (found < minimum)
+
+
+def nearly_two(one: Sketch, others: Sequence[Sketch], rest: Sequence[Sketch], minimum: int) -> tuple[int, int] | None:
+    """Two cohorts, one of the others and one more of them or of the rest, that with this one tell of fewer than the minimum.
+
+    Returns:
+        Places, the second counted through both lists; None where there are none.
+    """
+    both = [*others, *rest]
+    sizes = np.array([each.patients for each in both], np.int64)
+    for first, other in enumerate(others):
+        # One of the three is nearly the other two together, so that its number is nearly their sum.
+        a, b, c = one.patients, other.patients, sizes[first + 1 :]
+        adds_up = (abs(a - b - c) < minimum) | (abs(b - a - c) < minimum) | (abs(c - a - b) < minimum)
+        for second in (np.flatnonzero(adds_up) + first + 1).tolist():
+            third = both[second].mixed
+            size = min(len(one.mixed), len(other.mixed), len(third))
+            pair = _folded(one.mixed[None], size) ^ _folded(other.mixed[None], size)
+            if near(pair, third[None], minimum)[0, 0]:
+                return first, second
+    return None
 
 
 def _folded(mixed: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:

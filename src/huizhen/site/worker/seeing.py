@@ -6,6 +6,7 @@ What is told to the hub is a kind for each column and an image's shape; shares a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from huizhen.data.cohort import choose
@@ -15,6 +16,8 @@ from huizhen.data.records import open_source
 from huizhen.errors import DataError, Problem, closest
 from huizhen.federation.reading import STRAY, settled, unsettled
 from huizhen.federation.study import Study
+from huizhen.site.eventcounts import cohorts_of, registry_of
+from huizhen.site.worker.events import Events, has_rows
 
 __all__ = ["seen"]
 
@@ -29,9 +32,19 @@ def seen(study: Study, source: str, site: str) -> dict[str, Any]:
     Raises:
         DataError: the source cannot be read, or lacks variables; all of them are named.
     """
+    if cohorts_of(study):
+        registry_of(Path(source))  # whether there is one; how many patients is asked in the study
+        if not has_rows(study):
+            return {"reads": {}, "rows": _patients(study, source)}
     columns = _columns(study, source)
     reads = {name: _told(facts) for name, facts in columns.items()}
     return {"reads": reads, "rows": _counted(study, source, site, columns)}
+
+
+def _patients(study: Study, source: str) -> int:
+    """Patients with the index event, of the cohort that has the fewest."""
+    events = Events(study, Path(source))
+    return min(events.muster(label) for label in cohorts_of(study))
 
 
 def _counted(study: Study, source: str, site: str, columns: Mapping[str, ColumnFacts]) -> int:

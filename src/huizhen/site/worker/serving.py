@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from huizhen import extension
@@ -23,8 +24,10 @@ from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, MachineError, Problem
 from huizhen.federation.breaking import where_it_broke
 from huizhen.federation.study import METHODS, Study
-from huizhen.federation.workplace import Here
+from huizhen.federation.workplace import Here, Workplace
 from huizhen.privacy.release import EMPTY
+from huizhen.site.eventcounts import cohorts_of
+from huizhen.site.worker.events import Events, has_rows
 from huizhen.site.worker.frames import Ended, Frame, NotAFrame, receive, send
 from huizhen.site.worker.limits import Limits, allow_cpu
 from huizhen.site.worker.ranks import DONE, Group, Ranks, RanksLost, computed_together
@@ -96,7 +99,7 @@ class _Worker:
         self._limits = limits
         self._team = team
         self._others = others
-        self._here: Here | None = None
+        self._here: Workplace | None = None
         self._held: tuple[str, Mapping[str, Any]] = ("", EMPTY)  # whose, and what the last answer left
         self._words: dict[str, Callable[[Mapping[str, Any]], Frame]] = {
             "look": self._look,
@@ -138,13 +141,16 @@ class _Worker:
         study = _study(order)
         if self._others is not None:
             self._others.tell(Frame("open", body))
-        examples = open_source(order.source).read(order.variables, site=order.site)
-        self._here = Here(study, examples, secrets.token_bytes, team=self._team)
+        rows, here = 0, None
+        if has_rows(study):
+            examples = open_source(order.source).read(order.variables, site=order.site)
+            rows, here = examples.rows, Here(study, examples, secrets.token_bytes, team=self._team)
+        self._here = Events(study, Path(order.source), here) if cohorts_of(study) else here
         if self._team is not None and self._others is None:
             return DONE
         if self._others is not None:
             self._others.hear(self._limits.open_s)
-        return Frame("opened", {"rows": examples.rows})
+        return Frame("opened", {"rows": rows})
 
     def _muster(self, body: Mapping[str, Any]) -> Frame:
         (analysis,) = taken(body, analysis=str)
@@ -181,7 +187,7 @@ class _Worker:
         )
 
     @property
-    def _rows(self) -> Here:
+    def _rows(self) -> Workplace:
         if self._here is None:
             raise ValueError
         return self._here
