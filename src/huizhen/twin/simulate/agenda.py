@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 
 from huizhen.federation.wire.engine import AHEAD
-from huizhen.twin.simulate.batch import NOTE, PARTS, Given, StageTimes, play_stage
+from huizhen.twin.simulate.batch import NOTE, PARTS, Given, StageTimes
 from huizhen.twin.simulate.models import Array, Transfers
 from huizhen.twin.simulate.sheet import StageSheet
 
@@ -55,7 +55,8 @@ class _Stage:
         self.missing = np.zeros(self.sites, bool)
         self.turn, self.hub_waits, self.fetching = 0, False, set[int]()
         self.room, self.seal_s, self.ends_s = float(AHEAD), float(given.sealing[0, 0]), float(given.sealing[0, 0])
-        self.critical, self.critical_end = -1, self.seal_s
+        self.critical, self.taken_s = -1, self.seal_s  # the site that the hub waited for last; when it took the last reply
+        self.fresh = set[int]()  # whose fetching began as soon as it could
 
     def enacted(self) -> StageTimes:
         given, one = self.given, slice(0, 1)
@@ -108,6 +109,7 @@ class _Stage:
         for k in self.roster:
             if np.isfinite(begins[0, k]):
                 self.fetching.add(k)
+                self.fresh.add(k)
                 self._expect(k, brought[k], until=self.announced[k] + self.limit)
 
     def _expect(self, k: int, time_s: float, *, until: float | None = None) -> None:
@@ -141,14 +143,21 @@ class _Stage:
         if k in self.fetching or self.missing[k] or not self.announced[k] <= now:
             return
         self.fetching.add(k)
-        took = self.transfers.alone("down", np.full((1, self.sites), NOTE))[0, k] + self.transfers.alone("up", self.given.up[:1])[0, k]
+        if self.announced[k] == now or self.critical < 0:
+            self.fresh.add(k)
+        took = (
+            self.transfers.alone("down", np.full((1, self.sites), NOTE))[0, k] + self.transfers.alone("up", self.given.up[:1])[0, k]
+        )
         self._expect(k, now + took, until=now + self.limit)
 
     def _take(self, k: int, now: float) -> None:
         """One reply is added up; the next one is fetched meanwhile, if it has been announced."""
         self.hub_waits = False
-        if self.came[k] == now and now >= self.critical_end:
-            self.critical, self.critical_end = k, now
+        waited = self.came[k] == now and (not self.sheet.pulled or k in self.fresh or not self.announced[k] <= self.limit)
+        if waited and (now > self.ends_s or self.critical < 0):
+            self.critical, self.taken_s = k, now
+        if self.sheet.pulled:
+            self.taken_s = now
         if self.sheet.pulled and self.turn + 1 < len(self.roster):
             self._fetch(self.roster[self.turn + 1], now)
         add = 0.0 if self.missing[k] else float(self.given.add[0, 0])
@@ -159,4 +168,16 @@ class _Stage:
         self._look(now)
 
     def _parts(self) -> Array:
-        return np.array(play_stage(self.sheet, self.given, self.transfers).parts[0]) if len(PARTS) else np.zeros(0)
+        """Where the time went, along the site that the hub waited for last."""
+        k, parts = self.critical, dict.fromkeys(PARTS, 0.0)
+        if k >= 0 and self.missing[k]:
+            parts["wait"] = self.taken_s
+        elif k >= 0:
+            parts["download"] = self.asked[k] - self.seal_s
+            parts["compute"] = self.worked[k] - self.asked[k]
+            parts["protect"] = self.ready[k] - self.worked[k] + self.seal_s
+            parts["upload"] = self.taken_s - self.ready[k]
+        else:
+            parts["protect"] = self.seal_s
+        parts["aggregate"] = self.ends_s - sum(parts.values())
+        return np.array([parts[name] for name in PARTS])

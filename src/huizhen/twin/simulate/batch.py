@@ -86,7 +86,14 @@ def play_stage(sheet: StageSheet, given: Given, transfers: Transfers) -> StageTi
 
 
 def _parts(
-    given: Given, asked: Array, worked: Array, ready: Array, taken: Array, missing: NDArray[np.bool_], last: NDArray[np.intp], ends: Array
+    given: Given,
+    asked: Array,
+    worked: Array,
+    ready: Array,
+    taken: Array,
+    missing: NDArray[np.bool_],
+    last: NDArray[np.intp],
+    ends: Array,
 ) -> Array:
     """Where the time went, along the site that the hub waited for last."""
     steps = [np.take_along_axis(each, last, 1)[:, 0] for each in (asked, worked, ready, taken)]
@@ -105,16 +112,16 @@ def _parts(
     return parts
 
 
-def _pulled(
-    given: Given, transfers: Transfers, asked: Array, worked: Array, ready: Array, limit: float
-) -> StageTimes:
+def _pulled(given: Given, transfers: Transfers, asked: Array, worked: Array, ready: Array, limit: float) -> StageTimes:
     """Large replies: announced, then brought or pulled."""
     small = np.full_like(given.up, NOTE)
     note, wish = transfers.alone("up", small), transfers.alone("down", small)
     announced = ready + note
     told = given.present & (announced <= limit)
     rank = np.argsort(np.where(told, announced, np.inf), axis=1, kind="stable")
-    room = np.take_along_axis(np.cumsum(np.take_along_axis(np.where(told, given.up, np.inf), rank, 1), axis=1) <= AHEAD, rank.argsort(1), 1)
+    room = np.take_along_axis(
+        np.cumsum(np.take_along_axis(np.where(told, given.up, np.inf), rank, 1), axis=1) <= AHEAD, rank.argsort(1), 1
+    )
     brought = transfers.together("up", np.where(room & told, announced + wish, np.inf), given.up)
     pull = wish + transfers.alone("up", given.up)
     came = np.where(told, np.where(room, brought, np.inf), np.inf)

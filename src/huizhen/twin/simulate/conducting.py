@@ -25,7 +25,13 @@ class _Ended(Exception):
 
 
 def given_of(
-    sheet: Sheet, stage: StageSheet, chances: list[Chance], factor: Array, present: Present, silent: Present, index: NDArray[np.intp]
+    sheet: Sheet,
+    stage: StageSheet,
+    chances: list[Chance],
+    factor: Array,
+    present: Present,
+    silent: Present,
+    index: NDArray[np.intp],
 ) -> Given:
     """A stage in some lanes.
 

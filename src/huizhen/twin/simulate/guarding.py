@@ -133,4 +133,3 @@ def _bytes(value: Any) -> int:
     if isinstance(value, Mapping):
         return sum(map(_bytes, value.values()))
     return len(value) if isinstance(value, bytes) else 0
-

@@ -13,7 +13,19 @@ from huizhen.twin.course import Use, Work
 from huizhen.twin.mirror import Device, Mirror
 from huizhen.twin.quantity import Quantity, assumed
 
-__all__ = ["Array", "Computing", "Models", "OwnLines", "Protecting", "Transfers", "Way", "by_rates", "by_size", "own_lines", "plain_models"]
+__all__ = [
+    "Array",
+    "Computing",
+    "Models",
+    "OwnLines",
+    "Protecting",
+    "Transfers",
+    "Way",
+    "by_rates",
+    "by_size",
+    "own_lines",
+    "plain_models",
+]
 
 Array = NDArray[np.float64]
 Way = Literal["down", "up"]

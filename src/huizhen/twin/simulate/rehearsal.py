@@ -123,7 +123,9 @@ def _heard(study: Study, scene: Scene) -> tuple[Heard, ...]:
 
 
 def _length(analysis: Analysis) -> int:
-    return max((int(getattr(analysis.spec, name)) for name in LONG if isinstance(getattr(analysis.spec, name, None), int)), default=0)
+    return max(
+        (int(getattr(analysis.spec, name)) for name in LONG if isinstance(getattr(analysis.spec, name, None), int)), default=0
+    )
 
 
 def _shortened(here: Standins, long: Mapping[str, int], rounds: int) -> Standins:
