@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -63,7 +64,7 @@ class _Stage:
         begins = np.where(given.present[one], self.seal_s, np.inf)
         self.asked = self.transfers.together("down", begins, given.down[one])[0]
         for k in self.roster:
-            self.agenda.at(self.asked[k], lambda now, k=k: self._asked(k, now))
+            self.agenda.at(self.asked[k], partial(self._asked, k))
         self.agenda.run()  # until every site is through with its own work
         self._send()
         self.hub_waits = True
@@ -71,16 +72,16 @@ class _Stage:
         self.agenda.run()
         parts = self._parts()
         times = [each[None, :] for each in (self.missing, self.asked, self.worked, self.ready, self.came)]
-        return StageTimes(np.array([self.ends_s]), parts[None, :], *times)  # type: ignore[arg-type]
+        return StageTimes(np.array([self.ends_s]), parts[None, :], *times)
 
     # --- at the sites ----------------------------------------------------------------------------------------------------
 
     def _asked(self, k: int, now: float) -> None:
-        self.agenda.at(now + self.given.compute[0, k], lambda then: self._worked(k, then))
+        self.agenda.at(now + self.given.compute[0, k], partial(self._worked, k))
 
     def _worked(self, k: int, now: float) -> None:
         self.worked[k] = now
-        self.agenda.at(now + self.given.protect[0, k], lambda then: self._ready(k, then))
+        self.agenda.at(now + self.given.protect[0, k], partial(self._ready, k))
 
     def _ready(self, k: int, now: float) -> None:
         self.ready[k] = now
@@ -115,13 +116,13 @@ class _Stage:
     def _expect(self, k: int, time_s: float, *, until: float | None = None) -> None:
         last = self.limit if until is None else until
         if time_s <= last:
-            self.agenda.at(time_s, lambda now: self._came(k, now))
+            self.agenda.at(time_s, partial(self._came, k))
         else:
             self._give_up(k, last)
 
     def _give_up(self, k: int, time_s: float) -> None:
         self.missing[k] = True
-        self.agenda.at(time_s, lambda now: self._came(k, now))
+        self.agenda.at(time_s, partial(self._came, k))
 
     def _came(self, k: int, now: float) -> None:
         self.came[k] = now

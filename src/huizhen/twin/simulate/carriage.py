@@ -46,7 +46,7 @@ def there_and_back(ask: int, reply: int) -> Bytes:
 
 
 def asked_again(ask: int) -> Bytes:
-    """What one repetition of a request costs that was not answered at once: it is sent again, and the site says that it is at work."""
+    """What it costs that a request is repeated, since it was not answered at once: the site says that it is at work."""
     sent = min(ask, _announcement(ask)) if ask > PIECE else ask
     return Bytes(_told(f"ask.{NONCE}", sent), _said(f"working.{NONCE}", 0))
 
@@ -70,9 +70,9 @@ def _announcement(size: int) -> int:
 
 def _told(tail: str, size: int) -> int:
     """What the server hands to a site: subject, subscription and size, then the message."""
-    return len(f"MSG {DOWN}.{tail} 1 {size}") + ENDS + size + ENDS
+    return len(" ".join(("MSG", f"{DOWN}.{tail}", "1", str(size)))) + ENDS + size + ENDS
 
 
 def _said(tail: str, size: int) -> int:
     """What a site hands to the server; the place for a subject of the reply stays empty."""
-    return len(f"PUB {UP}.{tail}  {size}") + ENDS + size + ENDS
+    return len(" ".join(("PUB", f"{UP}.{tail}", "", str(size)))) + ENDS + size + ENDS

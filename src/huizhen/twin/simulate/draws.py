@@ -1,5 +1,5 @@
-"""What is drawn for a play, each number from a place of its own: whichever lanes are played in whatever order, the same seed gives the
-same numbers, to the last bit."""
+"""What is drawn for a play, each number from a place of its own: whichever lanes are played in whatever order, the same seed
+gives the same numbers, to the last bit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The virtual engine: asks and replies pass through the real messages in this process, and the clock alone says how long it took.
 
-Every ask is packed as the wire packs it, unpacked and served as a site serves it, and so is the reply: what a site sees and what the
-hub adds is what would have come over the wire. A site's time is what its program advances the clock by, and what `takes` says.
+Every ask is packed as the wire packs it, unpacked and served as a site serves it, and so is the reply: what a site sees and what
+the hub adds is what would have come over the wire. A site's time is what its program advances the clock by, and what `takes` says.
 """
 
 from __future__ import annotations

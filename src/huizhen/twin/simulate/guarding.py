@@ -34,8 +34,8 @@ def uses_at_site(study: Study, passage: Passage) -> tuple[Use, ...]:
     return (*line, *own, *_of_answer(study, ask, reply))
 
 
-def uses_at_hub(study: Study, stage: str, passages: Iterable[Passage]) -> tuple[Use, ...]:
-    """What the hub does for all sites together."""
+def uses_at_hub(study: Study, stage: str, passages: Iterable[Passage], *, summed: int) -> tuple[Use, ...]:
+    """What the hub does for all sites together; `summed`: numbers of the round's hidden sum, as far as they have come."""
     each = tuple(passages)
     down, up = sum(one.bytes.down for one in each), sum(one.bytes.up for one in each)
     line = (Use(LINE, "seal", down), Use(LINE, "open", up))
@@ -47,7 +47,7 @@ def uses_at_hub(study: Study, stage: str, passages: Iterable[Passage]) -> tuple[
         return (*line, Use("masking", "add", numbers, len(answered)))
     if stage == "unmask":
         kept = answered[0].reply.packet.get("shares", {}) if isinstance(answered[0].reply, Answered) else {}
-        return (*line, Use("masking", "unmask", _masked_numbers(study, each), len(answered)), Use("shamir", "open", len(kept)))
+        return (*line, Use("masking", "unmask", summed, len(answered)), Use("shamir", "open", len(kept)))
     if stage == "encrypt":
         return (*line, Use(_paillier(study), "add", numbers, len(answered)))
     return line
@@ -111,12 +111,6 @@ def _of_answer(study: Study, ask: Ask, reply: Answered) -> tuple[Use, ...]:
     if compress.kind != "none" and ask.question.step != "muster":
         found.append(Use(f"compress.{compress.kind}{compress.bits}", "seal", numbers))
     return tuple(found)
-
-
-def _masked_numbers(study: Study, passages: tuple[Passage, ...]) -> int:
-    """Numbers of the sum that is opened: of a stage that tells none, those of the question's weights are the best that is known."""
-    facts = passages[0].ask.question.facts
-    return _numbers(facts)
 
 
 def _paillier(study: Study) -> str:

@@ -45,7 +45,7 @@ class Protecting(Protocol):
 
 
 class Transfers(Protocol):
-    """Transfers between the hub and the sites of a roster, in many lanes at once: what happens in one lane does not touch another."""
+    """Transfers between the hub and the sites of a roster, in many lanes at once; one lane does not touch another."""
 
     def together(self, way: Way, begins: Array, sizes: Array) -> Array:
         """When each transfer of a lane has come, all of them sharing the lines.

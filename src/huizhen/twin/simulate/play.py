@@ -10,7 +10,6 @@ roster that is kept, or too few answer, is played again from its beginning, even
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -48,16 +47,16 @@ def play(course: Course, mirror: Mirror, models: Models, *, seed: int = 0, draws
         CallerError: the mirror does not know a site of the course, or there is nothing to draw.
     """
     if not 1 <= draws <= MOST:
-        raise CallerError("This cannot be played.", [Problem("draws", f"{draws}", f"1 to {MOST:,}")])
+        raise CallerError("This cannot be played.", [Problem("draws", f"{draws}", f"1 to {MOST:,} draws")])
     sheet = sheet_of(course, mirror, models)
     sums = _Sums(sheet, seed, draws, [doubts_of(sheet, seed, draw) for draw in range(draws)])
     for block in sheet.blocks:
         for one in (*([block.muster] if block.muster else []), *block.rounds):
             sums.add(one)
-    again = [played(sheet, seed, int(draw), play_stage) for draw in np.flatnonzero(sums.again)]
-    for draw, one in zip(np.flatnonzero(sums.again), again, strict=True):
-        sums.put(int(draw), one)
-    why = Counter(one.failure for one in again if one.failure)
+    again = {int(draw): played(sheet, seed, int(draw), play_stage) for draw in np.flatnonzero(sums.again)}
+    for draw, whole in again.items():
+        sums.put(draw, whole)
+    why = Counter(whole.failure for whole in again.values() if whole.failure)
     median = played(sheet, seed, 0, enact_stage, told=True)
     return Forecast(
         course.study,
@@ -74,7 +73,6 @@ def play(course: Course, mirror: Mirror, models: Models, *, seed: int = 0, draws
     )
 
 
-@dataclass(slots=True)
 class _Sums:
     """Seconds, parts and the rest, by draw.
 
@@ -82,22 +80,10 @@ class _Sums:
         again: which draws have to be played from their beginning.
     """
 
-    sheet: Sheet
-    seed: int
-    draws: int
-    chances: list[Chance]
-    seconds: Array = None  # type: ignore[assignment]
-    parts: Array = None  # type: ignore[assignment]
-    restarts: Array = None  # type: ignore[assignment]
-    rounds: Array = None  # type: ignore[assignment]
-    bytes: Array = None  # type: ignore[assignment]
-    late: Array = None  # type: ignore[assignment]
-    again: Array = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        zeros = lambda: np.zeros(self.draws)  # noqa: E731
-        self.seconds, self.restarts, self.rounds, self.bytes, self.late = (zeros() for _ in range(5))
-        self.parts, self.again = np.zeros((self.draws, len(PARTS))), zeros().astype(bool)
+    def __init__(self, sheet: Sheet, seed: int, draws: int, chances: list[Chance]) -> None:
+        self.sheet, self.seed, self.draws, self.chances = sheet, seed, draws, chances
+        self.seconds, self.restarts, self.rounds, self.bytes, self.late = np.zeros((5, draws))
+        self.parts, self.again = np.zeros((draws, len(PARTS))), np.zeros(draws, bool)
 
     def add(self, one: RoundSheet) -> None:
         """All turns of one kind of round, in all draws."""

@@ -2,8 +2,8 @@
 
     course = rehearse(study, standins, rows={"north": 12_000, "south": 8_000}, demand=demand)
 
-Long trainings are rehearsed for two and for three rounds, and what the third added is repeated; a step of an exact method that comes
-more than once comes as often as on the stand-ins, give or take, unless earlier runs told how often.
+Long trainings are rehearsed for two and for three rounds, and what the third added is repeated; a step of an exact method that
+comes more than once comes as often as on the stand-ins, give or take, unless earlier runs told how often.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Demand(Protocol):
 
 def no_demand(method: str, question: Question, rows: int, columns: int) -> Work:
     """Nothing is known of the work."""
-    return Work(f"{method}.{question.step}", (), rows)
+    return Work(f"{method}.{question.step}", (), rows if columns else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _of_rounds(analysis: Analysis, rounds: int) -> Analysis:
 
 def _failures(told: Rehearsed) -> list[Problem]:
     expected = "stand-ins that can take part"
-    return [Problem(f"analysis {one.label}", one.result.failure, expected) for one in told.outcomes if one.result.failure]
+    return [Problem(f"the rehearsal of {one.label}", one.result.failure, expected) for one in told.outcomes if one.result.failure]
 
 
 def _course(here: Standins, rounds: tuple[RoundDemand, ...], told: Rehearsed, shortened: bool) -> Course:

@@ -69,8 +69,8 @@ def rounds_of(
         mine = _kinds([one for one in told if one.analysis == analysis.label])
         less = _kinds([one for one in fewer if one.analysis == analysis.label])
         rounds = [
-            RoundDemand(analysis.label, one.heard.step, one.heard.stages, _times(analysis, one, less, place, mine, long, often))
-            for place, one in enumerate(mine)
+            RoundDemand(analysis.label, one.heard.step, one.heard.stages, _times(analysis, one, less, mine, long, often))
+            for one in mine
         ]
         found += _with_keys(rounds)
     return tuple(found)
@@ -97,7 +97,6 @@ def _times(
     analysis: Analysis,
     kind: _Kind,
     less: Sequence[_Kind],
-    place: int,
     kinds: Sequence[_Kind],
     long: Mapping[str, tuple[int, int]],
     often: Mapping[tuple[str, str], Quantity],
@@ -121,7 +120,7 @@ def _times(
 
 
 def _with_keys(rounds: list[RoundDemand]) -> list[RoundDemand]:
-    """Hidden sums renew their keys after so many rounds: that many of the rounds that come most often have the keys' stages, too."""
+    """Hidden sums renew their keys after so many rounds: as many of the commonest rounds have the keys' stages, too."""
     asked = [one for one in rounds if one.step != MUSTER]
     keyed = next((one for one in asked if one.stages[0].stage == "advertise"), None)
     if keyed is None:

@@ -104,7 +104,10 @@ def sheet_of(course: Course, mirror: Mirror, models: Models) -> Sheet:
     """
     if unknown := [site for site in course.roster if site not in mirror.sites]:
         expected = "a site of the mirrored federation"
-        raise CallerError("This course cannot be played here.", [Problem(f"site {site}", "unknown", expected) for site in unknown])
+        raise CallerError(
+            "This course cannot be played here.",
+            [Problem(f"site {site}", "a site that is not in the mirror", expected) for site in unknown],
+        )
     writer = _Writer(course, mirror, models)
     rounds = [
         RoundSheet(one.analysis, one.step, place, _row([one.times]), tuple(writer.stage(stage) for stage in one.stages))

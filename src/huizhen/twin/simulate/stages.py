@@ -1,4 +1,4 @@
-"""What was seen of one stage, as demand: bytes both ways, work and protection of every site, and what the hub does with the replies."""
+"""What was seen of one stage, as demand: bytes both ways, work and protection of every site, and what the hub does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Scene:
 
     Attributes:
         rows: how many rows each site really has.
-        passages: in order; work: the work of a passage, by its place.
+        passages: in order; work: the work of a passage, by its identity.
+        summed: numbers of the hidden sum of the round that is looked at.
     """
 
     here: Standins
@@ -30,6 +31,7 @@ class Scene:
     demand: Callable[[str, Question, int, int], Work]
     passages: list[Passage] = field(default_factory=list)
     work: dict[int, Work] = field(default_factory=dict)
+    summed: int = 0
     _begun: dict[str, Work] = field(default_factory=dict)
 
     def worked(self, site: str, question: Question, rows: int) -> None:
@@ -47,6 +49,7 @@ def stage_of(study: Study, scene: Scene, passages: Sequence[Passage]) -> StageDe
     """The demand of one stage."""
     first = passages[0]
     numbers = max(numbers_of(one.reply) for one in passages)
+    scene.summed = numbers if first.ask.stage in ("mask", "encrypt") else scene.summed
     adding = Work("adding", (Operation("add", (numbers,), numbers, 24.0 * numbers, len(passages)),) if numbers else ())
     return StageDemand(
         stage=first.ask.stage,
@@ -55,5 +58,5 @@ def stage_of(study: Study, scene: Scene, passages: Sequence[Passage]) -> StageDe
         work=MappingProxyType({one.site: scene.work[id(one)] for one in passages if id(one) in scene.work}),
         protect=MappingProxyType({one.site: uses_at_site(study, one) for one in passages}),
         adding=adding,
-        sealing=uses_at_hub(study, first.ask.stage, passages),
+        sealing=uses_at_hub(study, first.ask.stage, passages, summed=scene.summed),
     )

@@ -1,6 +1,6 @@
 """Rows that stand in for a site's, made from its card alone; and how a study reads them.
 
-A stand-in has the columns, levels, shares and shapes that the card tells, drawn column by column, so nothing of any patient is in it.
+A stand-in has the columns, levels, shares and shapes that the card tells, drawn column by column; nothing of any patient is in it.
 """
 
 from __future__ import annotations
