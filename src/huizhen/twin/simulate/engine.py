@@ -14,12 +14,12 @@ from huizhen.clock import ManualClock
 from huizhen.errors import FederationError, HuizhenError, Problem
 from huizhen.federation.rounds import Ask, Failed, Reply, Silent
 from huizhen.federation.wire.carried import UNTOLD, ask_to, reply_from
-from huizhen.federation.wire.message import Packed, pack, unpack
+from huizhen.federation.wire.message import OPENING, Packed, pack, unpack
 from huizhen.federation.wire.serving import Serving
 from huizhen.privacy.release import Question
 from huizhen.twin.simulate.carriage import Bytes, there_and_back
 
-__all__ = ["Passage", "VirtualEngine"]
+__all__ = ["Measure", "Passage", "Respondent", "VirtualEngine", "unpadded", "whole"]
 
 NAME = "0" * 16  # of a question that is told once; as long as any
 SPENT = 0.1  # processor seconds that a reply tells: their digits are not to make a difference, and no float says 0.1 shorter
@@ -49,6 +49,20 @@ class Passage:
     reply_size: int
 
 
+Measure = Callable[[Packed], int]
+
+
+def whole(packed: Packed) -> int:
+    """All of its bytes."""
+    return packed.size
+
+
+def unpadded(packed: Packed) -> int:
+    """Bytes without the zeros behind the head: they come and go with every byte more, and hide how a message grows."""
+    head = OPENING.unpack(packed.buffers[0][: OPENING.size])[3]
+    return packed.size - (-(OPENING.size + head) % 8)
+
+
 def _at_once(_: Passage) -> float:
     return 0.0
 
@@ -65,6 +79,7 @@ class VirtualEngine:
         clock: virtual time; all sites of an exchange begin at the same moment, and it ends with the last of them.
         takes: seconds that a passage takes beside what the site's program advances the clock by.
         seen: is told every passage, in the order asked.
+        measure: bytes of a packed message.
     """
 
     name = "virtual"
@@ -76,9 +91,10 @@ class VirtualEngine:
         *,
         takes: Callable[[Passage], float] = _at_once,
         seen: Callable[[Passage], None] = _unseen,
+        measure: Measure = whole,
     ) -> None:
         self._serving = {site: Serving(one.respond) for site, one in respondents.items()}
-        self._clock, self._takes, self._seen = clock, takes, seen
+        self._clock, self._takes, self._seen, self._measure = clock, takes, seen, measure
         self._named: dict[str, Question] = {}  # by site: the question of several stages that it was told last
 
     @property
@@ -121,7 +137,8 @@ class VirtualEngine:
         said = self._said(site, unpack(asked.whole())["body"])
         replied = pack({"body": said})
         reply = _Untold() if said == UNTOLD else _reply(replied)
-        return Passage(site, ask, reply, there_and_back(asked.size, replied.size), asked.size, replied.size)
+        sizes = self._measure(asked), self._measure(replied)
+        return Passage(site, ask, reply, there_and_back(*sizes), *sizes)
 
     def _said(self, site: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         said = self._serving[site](site, body)

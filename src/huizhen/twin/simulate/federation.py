@@ -28,7 +28,7 @@ from huizhen.ledger.store import MemoryLedger
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
 from huizhen.privacy.release import Question, Terms, Variable
-from huizhen.twin.simulate.engine import Passage, Respondent, VirtualEngine
+from huizhen.twin.simulate.engine import Measure, Passage, Respondent, VirtualEngine, whole
 
 __all__ = ["Standins", "federation_of"]
 
@@ -55,6 +55,7 @@ class Standins:
         policies: by site; variables: how they were read.
         seed: of all that is drawn: keys' masks, noise.
         wrap: puts something around a site's program, such as one that falls silent.
+        measure: bytes of a message; `unpadded` where the course is to be grown.
     """
 
     study: Study
@@ -63,6 +64,7 @@ class Standins:
     variables: Mapping[str, Variable]
     seed: int = 0
     wrap: Wrap = _as_it_is
+    measure: Measure = whole
 
 
 def federation_of(
@@ -104,7 +106,7 @@ def federation_of(
         return terms_of(study, policies, lane=lane, variables=here.variables, roster=roster)
 
     respondents = {site: here.wrap(site, participant(site)) for site in sites}
-    engine = VirtualEngine(respondents, clock, seen=seen, **({} if takes is None else {"takes": takes}))
+    engine = VirtualEngine(respondents, clock, seen=seen, measure=here.measure, **({} if takes is None else {"takes": takes}))
     scheme = _seeded(sum_at_hub(study, lane), entropy)
     return Run(RUN, study, engine, scheme, terms, clock, noise=plan, sites=sites)
 
