@@ -30,6 +30,7 @@ def standins(count, *, rows=60, method=None, protection=None, participants=None,
     sites = names(count)
     content = smokers.study(sites, protection=protection or {}, participants=participants or {})
     content["method"] = method or {"glm": [{"label": "m3", "formula": smokers.FORMULAS["m3"], "family": "binomial"}]}
+    content["variables"]["smoker"] = {"type": "category", "levels": ["0", "1"]} if method else {"type": "number"}
     study = Study.parse(content)
     variables = settled(study, [TEXTS] * count, {})
     raw = {site: smokers.patients(place, rows) for place, site in enumerate(sites)}

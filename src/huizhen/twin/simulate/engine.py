@@ -59,8 +59,8 @@ def whole(packed: Packed) -> int:
 
 def unpadded(packed: Packed) -> int:
     """Bytes without the zeros behind the head: they come and go with every byte more, and hide how a message grows."""
-    head = OPENING.unpack(packed.buffers[0][: OPENING.size])[3]
-    return packed.size - (-(OPENING.size + head) % 8)
+    head = int(OPENING.unpack(packed.buffers[0][: OPENING.size])[3])
+    return packed.size - -(OPENING.size + head) % 8
 
 
 def _at_once(_: Passage) -> float:

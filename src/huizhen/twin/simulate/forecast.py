@@ -26,7 +26,7 @@ class Forecast:
         parts: of them, by name, (draw,) each; they add up to `seconds`.
         ends: share of the draws that come to a result; late: share in which a site misses a deadline.
         restarts, rounds, bytes: (draw,).
-        median: draw 0 in full, with its timeline.
+        median: draw 0 in full, with its timeline; None of a play too large for one.
         why: reasons of draws without a result, with how many there were of each.
     """
 
@@ -38,7 +38,7 @@ class Forecast:
     restarts: Array
     rounds: Array
     bytes: Array
-    median: Played
+    median: Played | None
     why: Mapping[str, int]
     notes: tuple[str, ...] = ()
 

@@ -7,7 +7,7 @@ neighbour in masked sums (sealed boxes, promises, shares) grows as a square in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -155,8 +155,8 @@ def _uses(uses: Sequence[tuple[Use, ...]], growth: _Growth, down: int, up: int) 
             found.append(replace(last, length=down if last.step == "open" else up))
             continue
         before = uses[-2][place] if place < len(uses[-2]) else last
-        along: Callable[[float, float], float] = lambda one, two, last=last: _along(last, one, two, growth)  # noqa: E731
-        times, length = along(before.times, last.times), along(before.length, last.length)
+        times = _along(last, before.times, last.times, growth)
+        length = _along(last, before.length, last.length, growth)
         found.append(replace(last, times=max(times, 0.0), length=max(round(length), 0)))
     return tuple(found)
 

@@ -29,6 +29,7 @@ __all__ = ["enact", "play"]
 
 AT_ONCE = 400_000  # numbers of one array: lanes times sites, so that what is at work stays in the cache
 MOST = 100_000  # draws
+SHOWN = 50_000  # rounds of sites up to which the timeline of the medians is drawn; `enact` tells longer ones
 
 
 def enact(course: Course, mirror: Mirror, models: Models, *, seed: int = 0, draw: int = 0) -> Played:
@@ -51,13 +52,15 @@ def play(course: Course, mirror: Mirror, models: Models, *, seed: int = 0, draws
     sheet = sheet_of(course, mirror, models)
     sums = _Sums(sheet, seed, draws, [doubts_of(sheet, seed, draw) for draw in range(draws)])
     for block in sheet.blocks:
+        sums.all_take_part()
         for one in (*([block.muster] if block.muster else []), *block.rounds):
             sums.add(one)
     again = {int(draw): played(sheet, seed, int(draw), play_stage) for draw in np.flatnonzero(sums.again)}
     for draw, whole in again.items():
         sums.put(draw, whole)
     why = Counter(whole.failure for whole in again.values() if whole.failure)
-    median = played(sheet, seed, 0, enact_stage, told=True)
+    timeline = sum(one.times.value * len(one.stages) for one in course.rounds) * len(sheet.roster)
+    median = played(sheet, seed, 0, enact_stage, told=True) if timeline <= SHOWN else None
     return Forecast(
         course.study,
         sums.seconds,
@@ -84,6 +87,11 @@ class _Sums:
         self.sheet, self.seed, self.draws, self.chances = sheet, seed, draws, chances
         self.seconds, self.restarts, self.rounds, self.bytes, self.late = np.zeros((5, draws))
         self.parts, self.again = np.zeros((draws, len(PARTS))), np.zeros(draws, bool)
+        self.all_take_part()
+
+    def all_take_part(self) -> None:
+        """An analysis begins: all sites are asked to its muster."""
+        self.roster = np.ones((self.draws, len(self.sheet.roster)), bool)
 
     def add(self, one: RoundSheet) -> None:
         """All turns of one kind of round, in all draws."""
@@ -112,8 +120,9 @@ class _Sums:
         index = np.array([own.index(draw) for draw, _ in lanes]) if len(own) < 64 else np.searchsorted(own, [d for d, _ in lanes])
         drawn = [passing(sheet, self.seed, Lane(draw, one.place, turn, 0)) for draw, turn in lanes]
         factor, luck = np.array([each[0] for each in drawn]), np.array([each[1] for each in drawn])
-        silent, present = luck < sheet.silent, np.ones((len(lanes), len(sheet.roster)), bool)
         which, chances = np.array([draw for draw, _ in lanes]), [self.chances[draw] for draw in own]
+        silent, asked = luck < sheet.silent, self.roster[which]
+        present = asked.copy()
         for stage in one.stages:
             given = given_of(sheet, stage, chances, factor, present, silent, index)
             times = play_stage(stage, given, sheet.transfers)
@@ -124,5 +133,8 @@ class _Sums:
             np.maximum.at(self.late, which, times.missing.any(axis=1).astype(float))
         np.add.at(self.rounds, which, weights)
         short = present.sum(axis=1) < max(course.quorum, 1)
-        lost = ~present.all(axis=1) if course.keeps_roster or one.step == "muster" else short
-        np.logical_or.at(self.again, which, lost | short)
+        lost = (present != asked).any(axis=1)
+        if one.step == "muster":
+            self.roster[which] = present
+            lost &= course.on_loss == "wait"
+        np.logical_or.at(self.again, which, (lost & (course.keeps_roster or one.step == "muster")) | short)
