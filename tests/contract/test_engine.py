@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from huizhen.clock import ManualClock
 from huizhen.errors import FederationError
 from huizhen.federation.checkpoint import FileCheckpoints
 from huizhen.federation.conduct import conduct
@@ -26,6 +27,7 @@ from huizhen.federation.wire.ways import ActorWay, HubWay
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.masking import wide
 from huizhen.privacy.release import Answer, Part, Question
+from huizhen.twin.simulate.engine import VirtualEngine
 from natsserver import Line, NatsServer
 
 
@@ -61,14 +63,21 @@ def server(tmp_path_factory):
     one.kill()
 
 
-@pytest.fixture(params=["in-process", "wire"])
-def engine_of(request):
+@pytest.fixture
+def virtual_clock():
+    return ManualClock()
+
+
+@pytest.fixture(params=["in-process", "wire", "virtual"])
+def engine_of(request, virtual_clock):
     """Makes an engine over respondents, and closes it after the story."""
     opened = []
 
     def make(respondents):
         if request.param == "in-process":
             opened.append(InProcessEngine(respondents))
+        elif request.param == "virtual":
+            opened.append(VirtualEngine(respondents, virtual_clock))
         else:
             opened.append(WiredEngine(respondents, request.getfixturevalue("server").url))
         return opened[-1]
@@ -76,6 +85,13 @@ def engine_of(request):
     yield make
     for engine in opened:
         engine.close()
+
+
+@pytest.fixture
+def held(request, engine_of, virtual_clock):
+    """Holds a site until an event comes, half a minute at most; under virtual time nothing comes before that."""
+    is_virtual = request.node.callspec.params["engine_of"] == "virtual"
+    return (lambda gate: virtual_clock.advance(30)) if is_virtual else (lambda gate: gate.wait(30))
 
 
 @dataclass
@@ -112,12 +128,12 @@ def test_a_site_that_is_not_here_cannot_be_asked(engine_of):
         engine.exchange({"stranger": ask_of("stranger")}, deadline_s=5)
 
 
-def test_a_site_without_a_reply_at_the_deadline_is_silent_and_comes_back(engine_of):
+def test_a_site_without_a_reply_at_the_deadline_is_silent_and_comes_back(engine_of, held):
     gate = threading.Event()
 
     def slow_once(ask, turn):
         if turn == 1:
-            gate.wait(30)
+            held(gate)
         return answered(100.0 + turn)
 
     engine = engine_of({"slow": Scripted("slow", slow_once), "quick": Scripted("quick", lambda ask, turn: answered(turn))})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from huizhen.twin.quantity import Quantity
 
@@ -83,7 +84,8 @@ class StageDemand:
 
     Attributes:
         stage: as in `federation.rounds` (``answer``, ``advertise``, ``share``, ``mask``, ``unmask`` ...).
-        down, up: bytes of the message to, and from, each site, framing of the message included, that of the transport not.
+        down, up: bytes to, and from, each site as the bus carries the message and its reply, framing of message and bus included,
+            that of the transport (TLS, TCP, IP) not.
         work: at each site; protect: at each site; by site name.
         adding: what the hub does with the replies.
         sealing: protection at the hub.
@@ -124,6 +126,8 @@ class Course:
         quorum: sites without which a round fails.
         keeps_roster: whether a lost site stops the study (exact methods) or the round goes on without it.
         notes: what was assumed, in plain words.
+        patience: how often a round that lacks sites is asked again; on_loss: whether an exact method then begins anew without them
+            (``restart``) or ends (``wait``).
     """
 
     study: str
@@ -134,3 +138,5 @@ class Course:
     quorum: int = 1
     keeps_roster: bool = True
     notes: tuple[str, ...] = ()
+    patience: int = 0
+    on_loss: Literal["restart", "wait"] = "restart"
