@@ -34,6 +34,7 @@ FOR_PROGRAMMERS = {
     "data/deidentify/names_zh.py",
     "data/deidentify/patterns.py",
     "data/criteria/compiled.py",
+    "data/mapping/columns.py",  # SQL
     "federation/wire/subjects.py",
     "methods/training/export.py",
     "privacy/masking/shamir.py",
@@ -51,6 +52,7 @@ CODE = re.compile(
     r"| WHERE \w+ = \?| ORDER BY "
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
     r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
+    r"|insert into |as part from made"
     r"|\('new'|row_number\(\)|^with \{\},|^, \{\} as \{\}"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
