@@ -1,4 +1,4 @@
-"""Mapped rows of up to 1,000,000 patients: the memory of a process that reads them, or writes them, beside the size of the registry.
+"""Mapped rows of up to 1,000,000 patients: the memory of a process that reads or writes them, beside the size of the registry.
 
 What is read comes to memory as columns, so these are taken off; what is left is bounded by the patients turned into rows at once.
 Bar: four times the events take at most a quarter more memory beyond the columns, and no more than half as much processor time again
@@ -34,7 +34,8 @@ if how == "read":
 else:
     held, count = 0, source.write(Path(sys.argv[1]).with_name("rows.parquet"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"took_s": time.process_time() - started, "beyond_mb": (peak - before) / 1024 - held / 2**20, "held_mb": held / 2**20, "rows": count}))
+beyond_mb, held_mb = (peak - before) / 1024 - held / 2**20, held / 2**20
+print(json.dumps({"took_s": time.process_time() - started, "beyond_mb": beyond_mb, "held_mb": held_mb, "rows": count}))
 """
 
 
@@ -90,8 +91,8 @@ def test_memory_beyond_the_columns_does_not_grow_with_the_registry(tmp_path):
             one = found[how, patients] = measured(mapping, how)
             per_event_us = one["took_s"] / (patients * EACH) * 1e6
             print(
-                f"\n{patients:,} patients, {patients * EACH:,} events, {how}: {one['beyond_mb']:.0f} MB beyond {one['held_mb']:.0f} MB "
-                f"of columns, {one['took_s']:.1f} s, {per_event_us:.2f} microseconds an event"
+                f"\n{patients:,} patients, {patients * EACH:,} events, {how}: {one['beyond_mb']:.0f} MB beyond "
+                f"{one['held_mb']:.0f} MB of columns, {one['took_s']:.1f} s, {per_event_us:.2f} microseconds an event"
             )
             assert one["rows"] == patients
     few, many = PATIENTS
