@@ -48,7 +48,8 @@ def site(folder: Path, patients: int) -> Path:
     for part in range(10):
         duckdb.sql(
             f"""copy (select 'p' || (i % {patients}) as patient, 'measurement' as kind, 'LOINC' as system,
-              'c' || (hash(i + 5) % {CODES}) as code, 'words' as display, (hash(i + 7) % 1000) / 10.0 as number, null::varchar as text,
+              'c' || (hash(i + 5) % {CODES}) as code, 'words' as display, (hash(i + 7) % 1000) / 10.0 as number,
+              null::varchar as text,
               'mg/dL' as unit, timestamp '2018-01-01' + to_hours((hash(i + 3) % 50000)::bigint) as begins, null::timestamp as ends,
               null::varchar as visit, 'lab' as origin, 'r' || i as record, '1' as version
               from range({part * events}, {(part + 1) * events}) t(i) order by kind, system, code, patient, begins)
