@@ -18,15 +18,16 @@ from random import Random
 import numpy as np
 from numba import njit
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 
 import plantednames as pn
-from huizhen.data.deidentify.candidates_zh import candidates
+import plantedreports
+from huizhen.data.deidentify.candidates_zh import AMOUNTS, candidates
 from huizhen.data.deidentify.lexicon_zh import cut, lexicon
 from huizhen.data.deidentify.people_zh import tables
 
 ROOM = Path(__file__).parents[2] / "src/huizhen/data/deidentify"
-EACH, ALONE, RARE = 90, 110, 4  # samples of a sentence with names and of one without; a feature that is rarer is left out
+EACH, ALONE, RARE = 70, 100, 4  # samples of a sentence with names and of one without; a feature that is rarer is left out
 ETHNIC = (
     "买买提 艾力 古丽 阿依古丽 吐尔逊 热依汗 阿卜杜拉 玉素甫 克里木 麦麦提 帕提古丽 依明 扎西 卓玛 次仁 多吉 央金 平措 尼玛 旦增 拉姆 索朗 巴桑 普布 嘎玛 巴图 苏和 其其格 "
     "萨仁 高娃 乌日娜 朝鲁 哈斯 阿木尔 玛丽 约翰 大卫 安娜 彼得 汤姆 杰克 史密斯 布朗 田中 山本 佐藤 铃木 一郎 美子 和子 阿古拉 莫日根 努尔 阿依努尔 哈丽达 加娜尔"
@@ -94,11 +95,19 @@ class Names:
         return random.choices(list(table), self.weights[id(table)])[0]
 
 
+def place(random: Random) -> str:
+    """An address of characters that nobody has put together before."""
+    town = "".join(random.choices(HAN[:3755], k=random.choice((1, 2, 2))))
+    street = "".join(random.choices(HAN[:3755], k=random.choice((2, 2, 3))))
+    told = random.choice(("", "浙江省", "四川省", "云南省", "河北省", "本市")) + town + random.choice("市县区镇乡") + street
+    return told + random.choice(("路", "街", "大道", "巷", "村", "小区", "花园", "新村")) + random.choice(("", f"{random.randint(1, 900)}号"))
+
+
 def makers(development: dict, medical: list[str], names: Names) -> dict[str, pn.Maker]:
     listed = {key: pn.drawn_from(words.split()) for key, words in development["words"].items()}
     return {
         **listed, "n": names.name, "s": lambda random: names._drawn(names.surnames, random), "o": names.familiar, "m": names.ethnic,
-        "d": pn.days, "i": pn.numbers, "x": pn.drawn_from(medical),
+        "a": place, "d": pn.days, "i": pn.numbers, "x": pn.drawn_from(medical),
     }  # fmt: skip
 
 
@@ -115,18 +124,38 @@ def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[t
     make = makers(development, medical, names)
     general = [word for word, known in lexicon().items() if known.cost < 14 and len(word) < 4]
     weights = [np.exp(-lexicon()[word].cost / 2) for word in general]
-    made = []
+    made: list[pn.Sentence] = []
     for kind, each in (("named", EACH), ("nameless", ALONE)):
         for number, template in enumerate(pn.lines(development[kind]["lines"])):
             if without is not None and number % folds == without:
                 continue
             for _ in range(each):
-                text = varied(template, random) if random.random() < 0.6 else template
+                text = varied(template, random) if random.random() < 0.5 else template
                 made.append(pn.filled(text, number, random, make))
+    for template in (*plantedreports.ZH, *plantedreports.ZH_LATER):
+        for _ in range(EACH):
+            text = pn.PLACE.sub(lambda place: "{n" + place[2] + "}" if place[1] == "name" else plantedreports.zh_value(place[1], random), template)
+            made.append(pn.filled(varied(text, random) if random.random() < 0.5 else text, -2, random, make))
+    random.shuffle(made)
+    made = joined(made, random)
     for _ in range(8000):  # among words that have nothing to do with them
         before, after = ("".join(random.choices(general, weights, k=random.randint(0, 4))) for _ in range(2))
         made.append(pn.filled(random.choice((before + "{n}" + after, before + "{n}" + after, before + after)), -1, random, make))
     return [(sentence, *withheld(sentence, random)) for sentence in made]
+
+
+def joined(made: list[pn.Sentence], random: Random) -> list[pn.Sentence]:
+    """Half of them end with a mark, and some of these stand behind another: a sentence does not always begin or end its report."""
+    told = []
+    for sentence in made:
+        text, planted, mark = sentence.text, list(sentence.planted), random.choice(("", "", "", "。", "。", "；", "，", "\n"))
+        if mark and told and random.random() < 0.4 and len(told[-1].text) < 200:
+            before = told.pop()
+            shift = len(before.text)
+            text = before.text + text
+            planted = [*before.planted, *(pn.Planted(p.begins + shift, p.ends + shift, p.sort) for p in planted)]
+        told.append(pn.Sentence(text + mark, tuple(planted), sentence.template))
+    return told
 
 
 @cache
@@ -167,7 +196,7 @@ def withheld(sentence: pn.Sentence, random: Random) -> tuple[frozenset[str], fro
             if known.right[at] > 1 and random.random() < 1 / 16:
                 gone.add(run[at : at + known.right[at]])
             at += known.right[at]
-    surnames = {sentence.text[p.begins : p.begins + k] for p in sentence.planted if p.sort == "n" for k in (1, 2)}
+    surnames = {sentence.text[p.begins] for p in sentence.planted if p.sort == "n"}
     return frozenset(gone), frozenset(surnames if random.random() < 0.25 else ())
 
 
@@ -189,10 +218,11 @@ class Lattices:
     first: np.ndarray  # of the candidates of each sentence, and one more
     base: np.ndarray  # where each sentence's text begins, and where the last ends
     features: list[tuple[str, ...]]
+    amounts: np.ndarray  # (candidate, AMOUNTS)
 
 
 def lattices(made: list) -> Lattices:
-    begins, ends, truth, first, base, features = [], [], [], [0], [0], []
+    begins, ends, truth, first, base, features, amounts = [], [], [], [0], [0], [], []
     for sentence, hidden, surnames in made:
         names = {(p.begins, p.ends) for p in sentence.planted}
         found = sorted(candidates(sentence.text, hidden=hidden, withheld=surnames), key=lambda each: (each.ends, each.begins))
@@ -201,9 +231,10 @@ def lattices(made: list) -> Lattices:
             ends.append(base[-1] + candidate.ends)
             truth.append((candidate.begins, candidate.ends) in names)
             features.append(candidate.features)
+            amounts.append(candidate.amounts)
         first.append(len(begins))
         base.append(base[-1] + len(sentence.text) + 1)
-    return Lattices(*(np.array(each) for each in (begins, ends, truth, first, base)), features)
+    return Lattices(*(np.array(each) for each in (begins, ends, truth, first, base)), features, np.array(amounts))
 
 
 @njit(cache=False)
@@ -236,7 +267,7 @@ def expected(scores, begins, ends, first, base, chances):
     return total
 
 
-def fitted(made: Lattices, strength: float = 1.0, rounds: int = 60) -> dict[str, float]:
+def fitted(made: Lattices, strength: float = 1.0, rounds: int = 80) -> dict[str, float]:
     """Weights of a model of whole sentences (a semi-Markov random field in which all between names scores 0), with an L2 penalty."""
     counts = Counter(name for row in made.features for name in row)
     index = {name: at for at, name in enumerate(["bias", *sorted(name for name, count in counts.items() if count >= RARE)])}
@@ -245,6 +276,8 @@ def fitted(made: Lattices, strength: float = 1.0, rounds: int = 60) -> dict[str,
         columns += sorted({0, *(index[name] for name in row if name in index)})
         ends.append(len(columns))
     matrix = csr_matrix((np.ones(len(columns)), columns, ends), shape=(len(made.features), len(index)))
+    matrix = hstack([matrix, csr_matrix(made.amounts)]).tocsr()
+    index |= {name: len(index) + at for at, name in enumerate(AMOUNTS)}
     across, truth, chances = matrix.T.tocsr(), made.truth.astype(float), np.zeros(len(made.features))
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:

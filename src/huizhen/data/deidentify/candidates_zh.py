@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from huizhen.data.deidentify.lexicon_zh import Cut, cut, lexicon
 from huizhen.data.deidentify.people_zh import FAMILIAR, FLOOR, cost_of_name, foreign_cost, surname_cost
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["AMOUNTS", "Candidate", "candidates"]
+
+AMOUNTS = ("explained", "odds", "dotted odds")  # in tens of nats: what words pay for the characters, how much less a name pays
 
 RUN = re.compile(r"[\u4e00-\u9fff\u3400-\u4dbf〇]+(?:[·•・‧][\u4e00-\u9fff\u3400-\u4dbf]+)*")
 DOT = re.compile(r"[·•・‧]")
 SHORTEST, LONGEST = 2, 7
 ALONE = frozenset("主医护教院大先女同师老阿叔奶爷妈姐哥总工博局处所某")  # what may follow a surname that stands for a whole name
+UNLIKELY = {2: -7.0, 3: -12.0, 4: -12.0}  # by length: of names that were made as odd as could be one in a thousand has worse odds
 EXPLAINED = 7.0  # a candidate that words explain at less than this is one common word and no name
 
 
@@ -34,11 +37,12 @@ LINKS = frozenset("由 请 与 和 及 跟 同 对 向 给 被 让 把 将 经 �
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Characters ``[begins, ends)`` of a text and the features that hold for them."""
+    """Characters ``[begins, ends)`` of a text, the features that hold for them, and the `AMOUNTS`."""
 
     begins: int
     ends: int
     features: tuple[str, ...]
+    amounts: tuple[float, ...]
 
 
 def candidates(text: str, *, hidden: Container[str] = (), withheld: frozenset[str] = frozenset()) -> Iterator[Candidate]:
@@ -50,56 +54,79 @@ def candidates(text: str, *, hidden: Container[str] = (), withheld: frozenset[st
 def _of_run(text: str, at: int, run: str, hidden: Container[str], withheld: frozenset[str]) -> Iterator[Candidate]:
     words = cut(run, hidden)
     count = len(run)
-    before, after = _outside_left(text, at), _outside_right(text, at + count)
-    side = _Side(run, words, before, after)
+    side = _Side(run, words, _outside_left(text, at), _outside_right(text, at + count))
+    dots = [dot.start() for dot in DOT.finditer(run)]
     for begins in range(count):
-        for ends in range(begins + 1, min(count, begins + LONGEST) + 1):
+        until = min([count, begins + LONGEST, *(dot for dot in dots if dot >= begins)])
+        for ends in range(begins + 1, until + 1):
             explained = words.explained(begins, ends)
-            piece = run[begins:ends]
-            if not _worth(piece, explained, run[ends : ends + 1], withheld):
+            if ends - begins > 1 and explained < EXPLAINED:
                 continue
-            features = (*_looks(piece, explained, withheld), *side.around(begins, ends))
-            yield Candidate(at + begins, at + ends, features)
-    for dot in DOT.finditer(run):
-        yield from _dotted(at, run, dot.start(), words, side)
+            look = _Look.of(run[begins:ends], explained, withheld)
+            if look is not None and (ends - begins > 1 or run[ends : ends + 1] in ALONE):
+                yield Candidate(at + begins, at + ends, (*look.features(), *side.around(begins, ends)), (explained / 10, look.odds / 10, 0.0))
+    for dot in dots:
+        yield from _dotted(at, run, dot, words, side)
 
 
-def _worth(piece: str, explained: float, following: str, withheld: frozenset[str]) -> bool:
-    if DOT.search(piece):
-        return False
-    if len(piece) == 1:
-        return following in ALONE and surname_cost(piece, withheld)[0] < FLOOR and following != ""
-    if explained < EXPLAINED:
-        return False
-    if len(piece) > 4:
-        return foreign_cost(piece) < 6.0 * len(piece)
-    if len(piece) == 4:
-        return surname_cost(piece, withheld)[1] == 2 or foreign_cost(piece) < 6.5 * 4 or explained > 26
-    return True
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What characters say themselves.
 
+    Attributes:
+        explained: what words pay for them.
+        surname: the cost of the surname, and `letters` its length.
+        chinese: the cost of the name as a Chinese one, `foreign` as one that is written by its sound.
+    """
 
-def _looks(piece: str, explained: float, withheld: frozenset[str]) -> Iterator[str]:
-    """What the characters say themselves."""
-    size = min(len(piece), 5)
-    surname, letters = surname_cost(piece, withheld)
-    chinese, foreign = cost_of_name(piece, withheld), foreign_cost(piece)
-    kind = "F" if foreign + 3 < chinese or len(piece) > 4 else "C"
-    yield f"{kind}{size}"
-    yield f"{kind}{size} words {_step(explained, 3, 14)}"
-    yield f"{kind}{size} odds {_step(explained - min(chinese, foreign), 2, 12)}"
-    yield f"{size} surname {_step(surname, 2, 7)} {letters}"
-    if letters < len(piece) <= 4:
-        given = piece[letters:]
-        yield f"given {len(given)} {_step(cost_of_name(piece, withheld) - surname, 2, 13)}"
-        if len(given) > 1 and given in lexicon():
-            yield f"given word {_step(lexicon()[given].cost, 2, 9)} {lexicon()[given].kind}"
-    if word := lexicon().get(piece):
-        yield f"{size} word {_step(word.cost, 2, 9)} {word.kind}"
-    if piece[0] in FAMILIAR and size == 2:
-        yield f"familiar {_step(surname_cost(piece[1], withheld)[0], 2, 7)}"
-    yield f"ends {piece[-1]}"
-    if surname < FLOOR:
-        yield f"begins {piece[:letters]}"
+    piece: str
+    explained: float
+    surname: float
+    letters: int
+    chinese: float
+    foreign: float
+
+    @classmethod
+    def of(cls, piece: str, explained: float, withheld: frozenset[str]) -> _Look | None:
+        """None for what is no name by its looks alone."""
+        size = len(piece)
+        surname, letters = surname_cost(piece, withheld)
+        if size == 1:
+            return cls(piece, explained, surname, letters, surname, foreign_cost(piece)) if surname < FLOOR else None
+        foreign = foreign_cost(piece)
+        if size > 4 and foreign >= 6.0 * size:
+            return None
+        chinese = cost_of_name(piece, withheld)
+        if size <= 4 and explained - min(chinese, foreign) < UNLIKELY[size]:
+            return None
+        if size == 4 and letters == 1 and foreign >= 6.5 * 4:
+            return None
+        return cls(piece, explained, surname, letters, chinese, foreign)
+
+    @property
+    def odds(self) -> float:
+        """How much less a name pays than words."""
+        return self.explained - min(self.chinese, self.foreign)
+
+    def features(self) -> Iterator[str]:
+        piece, letters, size = self.piece, self.letters, min(len(self.piece), 5)
+        kind = "F" if self.foreign + 3 < self.chinese or size > 4 else "C"
+        yield f"{kind}{size}"
+        yield f"{kind}{size} words {_step(self.explained, 3, 14)}"
+        yield f"{kind}{size} odds {_step(self.odds, 2, 12)}"
+        yield f"{size} surname {_step(self.surname, 2, 7)} {letters}"
+        if letters < len(piece) <= 4:
+            given = piece[letters:]
+            yield f"given {len(given)} {_step(self.chinese - self.surname, 2, 13)}"
+            if len(given) > 1 and (known := lexicon().get(given)):
+                yield f"given word {_step(known.cost, 2, 9)} {known.kind}"
+        if word := lexicon().get(piece):
+            yield f"{size} word {_step(word.cost, 2, 9)} {word.kind}"
+        if size == 2 and piece[0] in FAMILIAR:
+            yield f"familiar {_step(surname_cost(piece[1])[0], 2, 7)}"
+        yield f"ends {piece[-1]}"
+        if self.surname < FLOOR:
+            yield f"begins {piece[:letters]}"
 
 
 def _step(value: float, width: float, most: int) -> int:
@@ -111,11 +138,12 @@ class _Side:
 
     def __init__(self, run: str, words: Cut, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         self.run, self.words, self.before, self.after = run, words, before, after
-        self.lefts = [tuple(self._left(at)) for at in range(len(run) + 1)]
-        self.rights = [tuple(self._right(at)) for at in range(len(run) + 1)]
+        self.lefts: dict[int, tuple[str, ...]] = {}
+        self.rights: dict[int, tuple[str, ...]] = {}
 
     def around(self, begins: int, ends: int) -> tuple[str, ...]:
-        left, right = self.lefts[begins], self.rights[ends]
+        left = self.lefts.get(begins) or self.lefts.setdefault(begins, tuple(self._left(begins)))
+        right = self.rights.get(ends) or self.rights.setdefault(ends, tuple(self._right(ends)))
         size = min(ends - begins, 5)
         return (*left, *right, f"{left[0]}|{right[0]}", f"{size} {left[0]}", f"{size} {right[0]}")
 
@@ -193,7 +221,7 @@ def _outside_right(text: str, at: int) -> tuple[str, ...]:
     blank = "_" if start > at else ""
     mark = _class(text[start]) if start < len(text) else "$"
     if mark == "字":
-        return (f"R _{blank}", f"R_={text[start : start + 2]}", f"R_-{text[start]}")
+        return (f"R _{blank}", f"R_={RUN.match(text, start)[0][:2]}", f"R_-{text[start]}")
     following = text[start + 1 : start + 12].lstrip(" \t　")
     shape = re.sub(r"\d+", "0", following)[:2] if mark in "，（。0" else ""
     shape = shape if shape in lexicon() or "0" in shape else shape[:1] if shape[:1] in "男女系" else ""
@@ -240,6 +268,6 @@ def _dotted(at: int, run: str, dot: int, words: Cut, side: _Side) -> Iterator[Ca
             rare = _step(foreign_cost(piece) / len(piece), 0.5, 24)
             odds = _step(words.explained(begins, ends) / len(piece), 1, 17)
             total = _step(words.explained(begins, ends) - foreign_cost(piece), 3, 12)
-            yield Candidate(
-                at + begins, at + ends, ("dotted", f"dotted {rare}", f"dotted odds {odds}", f"dotted total {total}", *side.around(begins, ends))
-            )
+            features = ("dotted", f"dotted {rare}", f"dotted odds {odds}", f"dotted total {total}", *side.around(begins, ends))
+            more = words.explained(begins, ends) - foreign_cost(piece)
+            yield Candidate(at + begins, at + ends, features, (0.0, 0.0, more / 10))

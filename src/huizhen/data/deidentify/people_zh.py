@@ -41,7 +41,10 @@ def cost_of_name(name: str, withheld: frozenset[str] = frozenset()) -> float:
 
 def foreign_cost(name: str) -> float:
     """-log of the chance of a name that is written by its sound."""
-    return sum(_cost(tables()["foreign"], character) for character in name)
+    table, cost = tables()["foreign"], 0.0
+    for character in name:
+        cost += table.get(character, FLOOR)
+    return cost
 
 
 def _cost(table: Mapping[str, float], key: str, withheld: frozenset[str] = frozenset()) -> float:
