@@ -14,7 +14,7 @@ from random import Random
 
 PLACE = re.compile(r"\{([a-z]+)(\d?)\}")
 HERE = Path(__file__).parent / "plantednames"
-NAMES = frozenset("nsom")  # places that hold a name; the letter says of which sort
+NAMES = frozenset("npsomw")  # places that hold a name; the letter says of which sort
 
 Maker = Callable[[Random], str]
 
