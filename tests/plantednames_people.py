@@ -18,6 +18,11 @@ ETHNIC = (
     "阿不都热合曼·买买提 古丽巴哈尔·吾守尔 麦合木提·卡德尔 努尔兰·哈孜别克 叶尔兰·托合塔尔 米娜瓦尔·艾山 吾买尔江·肉孜 热孜万古丽 阿曼古丽 塔依尔 洛桑加措 仁青卓玛 白玛央宗 格桑梅朵 丹增罗布 "
     "乌云其木格 孟和巴雅尔 阿拉坦仓 斯琴高娃 那顺 伊丽莎白·汤普森 马克·亨德森 安德烈 索菲亚 约瑟夫·米勒 弗拉基米尔·伊万诺夫 高桥美咲 中村健太 佐佐木 阮文雄 卡洛斯·加西亚"
 ).split()
+# For the sentences of the later sets.
+ETHNIC_LATER = (
+    "麦尔丹·艾合买提 阿迪力·依米提 库尔班·达吾提 迪丽努尔·艾尔肯 帕丽丹 努尔古丽 艾尔肯 贡嘎坚赞 德吉措姆 次旺欧珠 益西旺姆 索南达杰 苏日娜 哈斯巴根 额日登巴特 乔治·坎贝尔 詹妮弗·洛克 奥利弗 "
+    "法蒂玛·侯赛因 谢尔盖·彼得罗夫 渡边直子 小野寺彻 松田龙平 米格尔·桑切斯 娜塔莎"
+).split()
 WITHHELD = frozenset(RARE)
 
 
@@ -47,8 +52,9 @@ MAKERS: dict[str, pn.Maker] = {
 def judged(name: str, each: int, seed: int) -> dict[str, list[pn.Sentence]]:
     """Sentences of a judged set by kind of report; what has no names in it is `nameless`."""
     random, content = Random(seed), pn.sentences(name)
+    makers = MAKERS | {"m": pn.drawn_from(ETHNIC if name in ("judged_1", "judged_2", "judged_3") else ETHNIC_LATER)}
     blocks = {**content["named"], "nameless": content["nameless"]["lines"]}
     return {
-        kind: [pn.filled(template, number, random, MAKERS) for number, template in enumerate(pn.lines(block)) for _ in range(each)]
+        kind: [pn.filled(template, number, random, makers) for number, template in enumerate(pn.lines(block)) for _ in range(each)]
         for kind, block in blocks.items()
     }

@@ -17,8 +17,9 @@ KINDS = dict.fromkeys(("n", "v", "a", "d", "p", "c", "u", "t", "f", "r", "m", "q
 # Written by hand: characters that write foreign names, from tables of transliteration.
 FOREIGN = frozenset(
     "阿艾安奥巴贝本比波伯布查达丹德迪丁杜多厄尔法菲费夫弗福盖戈格古哈赫亨霍吉加杰卡凯科克拉莱兰劳雷里利林卢鲁罗洛马迈曼梅门米莫木穆纳内尼娜诺欧帕佩皮普奇乔琼"
-    "热瑞萨塞桑沙莎史舍斯苏索塔泰坦汤特提图托瓦威维温沃乌西希谢辛休叙雅亚延扬耶伊依英尤扎詹珍兹佐朱孜买肉孙江吐逊赛力汗库尼牙丽合不都艾"
+    "热瑞萨塞桑沙莎史舍斯苏索塔泰坦汤特提图托瓦威维温沃乌西希谢辛休叙雅亚延扬耶伊依英尤扎詹珍兹佐朱孜买肉孙江吐逊赛力汗库尼牙丽合不都艾约瑟孟和仓措嘉格旦坚赞参热珠仁青白央宗丹增曲旺堆罗布洛次久美强朗顿云其木仓毕力夫朝鲁敖登呼娃琴图雅根才宝音苏日嘎查干满达斯琴高布仁"
 )
+JAPANESE = "田中 山本 佐藤 铃木 高桥 渡边 伊藤 中村 小林 加藤 吉田 山田 松本 井上 木村 清水 山口 石川 前田 藤田 冈田 村上 小川 长谷 福田 ".split()
 SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛"
     "郝龚邵万钱严覃武戴莫孔向汤常温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳管柴蒙鲍华喻祁蒲房滕屈"
@@ -82,7 +83,7 @@ def parts(word: str, kept: dict[str, float]) -> float:
 
 def tables(people: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
     """Costs of surnames, of first and last characters of given names, and of characters of foreign names."""
-    first, last, foreign = Counter[str](), Counter[str](), Counter[str](FOREIGN)
+    first, last, foreign = Counter[str](), Counter[str](), Counter[str](dict.fromkeys(FOREIGN, 40))
     for word, kind in people:
         if word[0] in COMMON and len(word) == 3 and word[-1] not in PLACES and kind != "nrt":
             first[word[1]] += 1
@@ -91,7 +92,7 @@ def tables(people: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
             foreign.update(word)
     for table in (first, last):
         table["某"] += 30
-    surnames = dict.fromkeys(DOUBLE, 10.0) | {surname: rarity(SURNAMES.index(surname) + 1) for surname in SURNAMES}
+    surnames = dict.fromkeys(DOUBLE, 10.0) | dict.fromkeys(JAPANESE, 12.0) | {surname: rarity(SURNAMES.index(surname) + 1) for surname in SURNAMES}
     return {"surname": surnames} | {name: costs(table) for name, table in {"first": first, "last": last, "foreign": foreign}.items()}
 
 

