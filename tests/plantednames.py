@@ -1,4 +1,4 @@
-"""Chinese sentences with names planted in known places, to train the recogniser and to judge it; sentences stand in `plantednames/*.toml`.
+"""Chinese sentences with names planted in known places, to train the recogniser and to judge it, of `plantednames/*.toml`.
 
 A set of sentences has its own fillers. Names are handed in: those of training and those by which is judged have nothing in common.
 """
@@ -58,7 +58,9 @@ def filled(template: str, number: int, random: Random, makers: dict[str, Maker])
 
 def days(random: Random) -> str:
     year, month, day = random.randint(2015, 2024), random.randint(1, 12), random.randint(1, 28)
-    return random.choice((f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{month}月{day}日", "今日", "昨日", "昨晚", "今晨"))
+    return random.choice(
+        (f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{month}月{day}日", "今日", "昨日", "昨晚", "今晨")
+    )
 
 
 def numbers(random: Random) -> str:

@@ -6,7 +6,9 @@ from random import Random
 
 import plantednames as pn
 
-COMMON = list("王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫")
+COMMON = list(
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金韦贾夏付方邹熊白孟秦邱侯江尹薛闫"
+)
 DOUBLE = ["欧阳", "诸葛", "上官", "司马", "皇甫", "令狐", "慕容", "尉迟", "澹台", "公冶", "濮阳", "亓官"]
 # Surnames that are borne by few; they are withheld from the lists where these sentences are judged.
 RARE = list("逄仝亓笪郗逯麴厍郏蒯訾郇邸阚冼昝佘亢竺佴妫璩朴鄢谌粟娄蔺漆禚揣揭缑銮郐鲍郜丛隗洑訚芈訚綦蹇乜贠庹")

@@ -33,7 +33,9 @@ DOUBLE = (
 ).split()
 DOUBT = 20  # what may be a word and a person (高峰, 朱军) counts by so much less, and is of kind h
 COMMON = frozenset(SURNAMES[:250])
-PLACES = frozenset("县镇乡村山河州庄寺族公爷帝人区港城桥湾江湖岛市国路街馆院军队党派")  # ends of what the dictionary takes for people, too
+PLACES = frozenset(
+    "县镇乡村山河州庄寺族公爷帝人区港城桥湾江湖岛市国路街馆院军队党派"
+)  # ends of what the dictionary takes for people, too
 
 
 def read(path: Path) -> tuple[dict[str, tuple[int, str]], list[tuple[str, str]]]:
@@ -92,8 +94,14 @@ def tables(people: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
             foreign.update(word)
     for table in (first, last):
         table["某"] += 30
-    surnames = dict.fromkeys(DOUBLE, 10.0) | dict.fromkeys(JAPANESE, 12.0) | {surname: rarity(SURNAMES.index(surname) + 1) for surname in SURNAMES}
-    return {"surname": surnames} | {name: costs(table) for name, table in {"first": first, "last": last, "foreign": foreign}.items()}
+    surnames = (
+        dict.fromkeys(DOUBLE, 10.0)
+        | dict.fromkeys(JAPANESE, 12.0)
+        | {surname: rarity(SURNAMES.index(surname) + 1) for surname in SURNAMES}
+    )
+    return {"surname": surnames} | {
+        name: costs(table) for name, table in {"first": first, "last": last, "foreign": foreign}.items()
+    }
 
 
 def rarity(rank: int) -> float:

@@ -48,6 +48,8 @@ def han() -> list[str]:
 
 
 HAN = han()
+
+
 def seen() -> list[str]:
     """Sentences by which it was judged, and that were looked at afterwards; since then they are for training."""
     found = []
@@ -67,7 +69,9 @@ class Names:
         self.first, self.last = tables()["first"], tables()["last"]
         self.foreign = list(tables()["foreign"])
         self.foreign_weights = [np.exp(-tables()["foreign"][key] / 1.5) for key in self.foreign]
-        self.weights = {id(table): [np.exp(-cost / 1.7) for cost in table.values()] for table in (self.surnames, self.first, self.last)}
+        self.weights = {
+            id(table): [np.exp(-cost / 1.7) for cost in table.values()] for table in (self.surnames, self.first, self.last)
+        }
         self.words = [word for word, known in lexicon().items() if len(word) == 2 and known.cost < 13 and known.kind in "nvaz"]
 
     def surname(self, random: Random) -> str:
@@ -111,7 +115,11 @@ def place(random: Random) -> str:
     town = "".join(random.choices(HAN[:3755], k=random.choice((1, 2, 2))))
     street = "".join(random.choices(HAN[:3755], k=random.choice((2, 2, 3))))
     told = random.choice(("", "浙江省", "四川省", "云南省", "河北省", "本市")) + town + random.choice("市县区镇乡") + street
-    return told + random.choice(("路", "街", "大道", "巷", "村", "小区", "花园", "新村")) + random.choice(("", f"{random.randint(1, 900)}号"))
+    return (
+        told
+        + random.choice(("路", "街", "大道", "巷", "村", "小区", "花园", "新村"))
+        + random.choice(("", f"{random.randint(1, 900)}号"))
+    )
 
 
 def makers(development: dict, medical: list[str], names: Names) -> dict[str, pn.Maker]:
@@ -149,7 +157,9 @@ def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[t
             made.append(pn.filled(text, -3, random, make))
     for template in (*plantedreports.ZH, *plantedreports.ZH_LATER):
         for _ in range(EACH):
-            text = pn.PLACE.sub(lambda place: "{n" + place[2] + "}" if place[1] == "name" else plantedreports.zh_value(place[1], random), template)
+            text = pn.PLACE.sub(
+                lambda place: "{n" + place[2] + "}" if place[1] == "name" else plantedreports.zh_value(place[1], random), template
+            )
             made.append(pn.filled(varied(text, random) if random.random() < 0.5 else text, -2, random, make))
     random.shuffle(made)
     made = joined(made, random)
@@ -180,7 +190,9 @@ def alike() -> dict[tuple[str, int], tuple[list[str], list[float]]]:
     for word, known in lexicon().items():
         if known.cost < 14 and len(word) < 4:
             found.setdefault((known.kind, len(word)), []).append(word)
-    return {key: (words, list(accumulate(float(np.exp(-lexicon()[word].cost / 2)) for word in words))) for key, words in found.items()}
+    return {
+        key: (words, list(accumulate(float(np.exp(-lexicon()[word].cost / 2)) for word in words))) for key, words in found.items()
+    }
 
 
 def varied(template: str, random: Random) -> str:
@@ -195,7 +207,7 @@ def varied(template: str, random: Random) -> str:
             word = piece[at : at + known.right[at]]
             at += len(word)
             if word in lexicon() and random.random() < share:
-                words, heights = alike()[lexicon()[word].kind, len(word)] if (lexicon()[word].kind, len(word)) in alike() else ([word], [1.0])
+                words, heights = alike().get((lexicon()[word].kind, len(word)), ([word], [1.0]))
                 word = random.choices(words, cum_weights=heights)[0]
             told += word
     return told

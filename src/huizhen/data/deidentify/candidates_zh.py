@@ -22,7 +22,9 @@ EXPLAINED = 7.0  # a candidate that words explain at less than this is one commo
 
 
 # Words that stand beside names, by what they are; a word with such an ending is of the kind, too (营养师, 报案人).
-KIN = frozenset("子 女 妻 夫 父 母 兄 弟 姐 妹 儿 媳 婿 爷 奶 公 婆 舅 叔 姑 姨 伯 嫂 侣 偶 伴 孙 侄 甥 爸 妈 爹 娘 哥 嫂 婶 属 邻 居 友 娃 娴".split())
+KIN = frozenset(
+    "子 女 妻 夫 父 母 兄 弟 姐 妹 儿 媳 婿 爷 奶 公 婆 舅 叔 姑 姨 伯 嫂 侣 偶 伴 孙 侄 甥 爸 妈 爹 娘 哥 嫂 婶 属 邻 居 友 娃 娴".split()
+)
 ROLE = frozenset("医 师 者 人 员 生 长 士 工 手 属 任 授 护 警 儿 妇 方 友 刀 助 干 官 事 家 客 民 伤 签 名".split())
 SPEECH = frozenset(
     "说 称 诉 述 表示 认为 建议 指出 补充 告知 要求 同意 拒绝 询问 回答 来电 反映 强调 提醒 嘱 解释 汇报 介绍 否认 承认 确认 提出 感谢 抱怨 担心 希望 决定 问 答 讲 道 叫 喊 "
@@ -32,7 +34,9 @@ TITLES = frozenset(
     "医生 医师 大夫 主任 副主任 教授 副教授 护士 护士长 主任医师 副主任医师 主治医师 住院医师 主治 技师 药师 院长 副院长 老师 先生 女士 同志 师傅 阿姨 大爷 大妈 小朋友 小姐 太太 宝宝 老人 同学 组长 "
     "警官 博士 工程师 奶奶 爷爷 叔叔 家属 本人 护师 主管护师 科长 处长 局长 书记 总 工 姐 哥 某 某某 老 医 姑娘 师兄 师姐 主管 研究员 检验师 麻醉师 治疗师 营养师".split()
 )
-LINKS = frozenset("由 请 与 和 及 跟 同 对 向 给 被 让 把 将 经 据 随 为 以 找 替 代 遵 叫 系 是 即 名 劝 催 邀 陪 问 托 派 嘱 如 因 当 除 比 像 从 按 令 使".split())
+LINKS = frozenset(
+    "由 请 与 和 及 跟 同 对 向 给 被 让 把 将 经 据 随 为 以 找 替 代 遵 叫 系 是 即 名 劝 催 邀 陪 问 托 派 嘱 如 因 当 除 比 像 从 按 令 使".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ def _of_run(text: str, at: int, run: str, hidden: Container[str], withheld: froz
                 continue
             look = _Look.of(run[begins:ends], explained, withheld)
             if look is not None and (ends - begins > 1 or run[ends : ends + 1] in ALONE):
-                yield Candidate(at + begins, at + ends, (*look.features(), *side.around(begins, ends)), (explained / 10, look.odds / 10, 0.0))
+                yield Candidate(
+                    at + begins, at + ends, (*look.features(), *side.around(begins, ends)), (explained / 10, look.odds / 10, 0.0)
+                )
     for dot in dots:
         yield from _dotted(at, run, dot, words, side)
 
@@ -222,7 +228,7 @@ def _outside_right(text: str, at: int) -> tuple[str, ...]:
     mark = _class(text[start]) if start < len(text) else "$"
     if mark == "字":
         return (f"R _{blank}", f"R_={''.join(filter(RUN.match, text[start : start + 2]))}", f"R_-{text[start]}")
-    following = text[start + 1 : start + 12].lstrip(" \t　")
+    following = text[start + 1 : start + 12].lstrip(" \t　").partition("\n")[0]
     shape = re.sub(r"\d+", "0", following)[:2] if mark in "，（。0" else ""
     shape = shape if shape in lexicon() or "0" in shape else shape[:1] if shape[:1] in "男女系" else ""
     return (f"R {mark}{blank}", f"R{mark}{shape}")

@@ -1,7 +1,7 @@
-"""How well the words of the language explain Chinese characters: a lexicon, and the cheapest way to cut a run of characters into its words.
+"""How well words explain Chinese characters: a lexicon, and the cheapest way to cut a run of characters into its words.
 
-A name is what words explain badly. The lexicon says for each word how rare it is (a cost, -log of its share of a large corpus) and of which
-kind; a run of characters costs what its cheapest cut into words costs. Characters in no word cost `UNKNOWN`.
+A name is what words explain badly. The lexicon says for each word how rare it is (a cost, -log of its share of a large corpus)
+and of which kind; a run of characters costs what its cheapest cut into words costs. Characters in no word cost `UNKNOWN`.
 """
 
 from __future__ import annotations

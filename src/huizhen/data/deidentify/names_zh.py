@@ -1,8 +1,8 @@
-"""Chinese names in reports: what the words of the language explain badly, what looks like a name, and what stands where names stand.
+"""Chinese names in reports: what words explain badly, what looks like a name, and what stands where names stand.
 
-Every place where a name may stand is scored by weights that were learned from made sentences; places compete for their characters. Of each
-character it follows how likely it belongs to a name, and what is likely enough is marked, whatever becomes of the name's ends. A name that is
-sure once is looked for in the whole report. Names with blanks between their characters are read by their form.
+Every place where a name may stand is scored by weights that were learned from made sentences; places compete for their characters.
+Of each character it follows how likely it belongs to a name, and what is likely enough is marked, whatever becomes of the name's
+ends. A name that is sure once is looked for in the whole report. Names with blanks between their characters are read by their form.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import repeat
 
 from huizhen.data.deidentify.candidates_zh import AMOUNTS, Candidate, candidates
 from huizhen.data.deidentify.people_zh import FLOOR, surname_cost
@@ -20,7 +21,9 @@ from huizhen.data.deidentify.spans import Span
 
 __all__ = ["STRICT", "USUAL", "names_zh"]
 
-USUAL = 0.25  # how likely a character must belong to a name to be marked; of development sentences, recall and precision are balanced there
+USUAL = (
+    0.25  # how likely a character must belong to a name to be marked; below 0.5, for what is missed is worse than what is marked
+)
 STRICT = 0.03  # finds what is doubtful, too, and marks more that is no name
 SURE = 0.6  # a name as likely as this is looked for in the whole report
 HAN = r"[\u4e00-\u9fff\u3400-\u4dbf]"
@@ -56,7 +59,7 @@ def names_zh(text: str, least: float = USUAL, withheld: frozenset[str] = frozens
 
 
 def _spaced(text: str, withheld: frozenset[str]) -> Iterator[tuple[int, int]]:
-    """Names whose characters stand apart, 王 建 国: single characters between blanks, with a surname first or behind a label with a colon."""
+    """Names whose characters stand apart, 王 建 国: with a surname first, or behind a label with a colon."""
     group: list[int] = []
     for run in (*RUN.finditer(text), None):
         if group and (run is None or not BLANK.fullmatch(text, group[-1] + 1, run.start()) or run.end() - run.start() > 1):
@@ -82,7 +85,7 @@ def weights() -> dict[str, float]:
 
 def _score(candidate: Candidate) -> float:
     known = weights()
-    told = sum(known.get(name, 0.0) for name in candidate.features)
+    told = sum(map(known.get, candidate.features, repeat(0.0)))
     return known["bias"] + told + sum(known.get(name, 0.0) * amount for name, amount in zip(AMOUNTS, candidate.amounts))
 
 

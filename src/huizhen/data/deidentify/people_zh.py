@@ -1,4 +1,4 @@
-"""How much Chinese characters look like a name: surnames by their rarity, characters of given names, characters that write foreign names."""
+"""How much Chinese characters look like a name: surnames by rarity, characters of given names and of foreign ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,11 @@ def cost_of_name(name: str, withheld: frozenset[str] = frozenset()) -> float:
     """-log of the chance of a name, by its characters alone."""
     surname, size = surname_cost(name, withheld)
     given = name[size:]
-    return surname + (_cost(tables()["first"], given[0]) if len(given) > 1 else 0.0) + (_cost(tables()["last"], given[-1]) if given else 0.0)
+    return (
+        surname
+        + (_cost(tables()["first"], given[0]) if len(given) > 1 else 0.0)
+        + (_cost(tables()["last"], given[-1]) if given else 0.0)
+    )
 
 
 def foreign_cost(name: str) -> float:

