@@ -1,0 +1,170 @@
+"""Transfers that share lines, as fluids: weighted max-min rates between events, solved exactly.
+
+    start -> sending a window -> (the window was sent within a round trip: wait for its end, the window doubles) -> ... -> ended
+
+The weight of a transfer is 1 / (round trip + the queue it stands in): windows of long-lived connections that lose packets at one queue
+come to be alike, so rates go as one over the loaded round trip (Altman, Barakat, Laborde, Brown, Collange, 2000; for CUBIC as
+synchronised as at one drop-tail queue). Of one transfer alone it is `huizhen.twin.network.analytic`, to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from huizhen.twin.network.analytic import Moving, alone
+from huizhen.twin.network.framing import Framing
+from huizhen.twin.network.lines import Line
+from huizhen.twin.network.sharing import shares
+from huizhen.twin.network.windows import FIRST_WINDOW, Congestion
+
+__all__ = ["Shared", "fluid", "shared_lines"]
+
+STANDING = 0.7  # share of a drop-tail queue that is full on average while several connections fill it
+NOTHING = 1e-9  # bytes, and of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Transfers and lines as arrays; lines that one transfer alone uses are in its cap.
+
+    Attributes:
+        cap: bytes of stream a second, (transfer,); weight: (transfer,); burst: bytes of stream, (transfer,); rtt, delay: seconds.
+        use: (line, transfer); capacity: bytes a second, (line,); queue: seconds that a byte stands in each line's queue, (line,).
+    """
+
+    cap: np.ndarray
+    weight: np.ndarray
+    burst: np.ndarray
+    rtt: np.ndarray
+    delay: np.ndarray
+    use: np.ndarray
+    capacity: np.ndarray
+    queue: np.ndarray
+
+
+def shared_lines(moving: Sequence[Moving], framing: Framing, congestion: Congestion = "cubic") -> Shared:
+    """What the transfers share."""
+    lone = [alone(one.route, framing, congestion) for one in moving]
+    lines = _used(moving)
+    ahead = {way: sum(line.way == way for one in moving for line in one.route.ahead) for way in lines}
+    ways = [way for way, users in lines.items() if len(users) > 1]
+    use = np.zeros((len(ways), len(moving)))
+    for row, way in enumerate(ways):
+        for i in lines[way]:
+            use[row, i] = _bytes_on(way, moving[i], framing)
+    some = [next(line for one in moving for line in one.route.ahead + one.route.back if line.way == way) for way in ways]
+    rtt = np.array([one.rtt for one in lone])
+    queue = np.array([STANDING * line.queue / line.rate if ahead[line.way] > 1 else 0.0 for line in some])
+    users = np.array([max((ahead[line.way] for line in one.route.ahead if line.way in ways), default=1) for one in moving])
+    return Shared(
+        np.array([one.rate for one in lone]),
+        1.0 / np.maximum(rtt + queue @ (use > 0), NOTHING),
+        np.array([one.burst for one in lone]) / users,
+        rtt,
+        np.array([one.delay for one in lone]),
+        use,
+        np.array([line.rate for line in some]),
+        queue,
+    )
+
+
+def _used(moving: Sequence[Moving]) -> dict[tuple[str, bool], list[int]]:
+    """Which transfers use each shared direction of a link, for their bytes or for acknowledgements."""
+    found: dict[tuple[str, bool], list[int]] = {}
+    for i, one in enumerate(moving):
+        for line in one.route.ahead + one.route.back:
+            if line.shared:
+                found.setdefault(line.way, []).append(i)
+    return found
+
+
+def _bytes_on(way: tuple[str, bool], moving: Moving, framing: Framing) -> float:
+    """Bytes on a line for each byte of the transfer's stream."""
+
+    def of(lines: tuple[Line, ...], per_byte: float) -> float:
+        return per_byte if any(line.way == way for line in lines) else 0.0
+
+    overhead = next(line.overhead for line in moving.route.ahead + moving.route.back if line.way == way)
+    return of(moving.route.ahead, framing.per_byte(overhead)) + of(moving.route.back, framing.acknowledging(overhead))
+
+
+def fluid(moving: Sequence[Moving], framing: Framing, *, congestion: Congestion = "cubic", favour: np.ndarray | None = None) -> np.ndarray:
+    """When the last byte of each transfer arrives, in seconds of the same clock as their starts.
+
+    Args:
+        favour: times its weight, for chance in who gets how much, (transfer,).
+    """
+    if not moving:
+        return np.zeros(0)
+    here = shared_lines(moving, framing, congestion)
+    return _Filling(moving, here, float(FIRST_WINDOW * framing.segment), favour).run() + here.delay
+
+
+class _Filling:
+    """Rates from event to event; the only place of the twin's network that goes on in time."""
+
+    def __init__(self, moving: Sequence[Moving], here: Shared, first: float, favour: np.ndarray | None) -> None:
+        self.here = here
+        self.weight = here.weight if favour is None else here.weight * favour
+        self.left = np.array([one.stream for one in moving], dtype=float)
+        self.wakes = np.array([one.start + one.opens * rtt for one, rtt in zip(moving, here.rtt, strict=True)])
+        self.window = np.full(len(moving), first)
+        self.chunk = np.zeros(len(moving))  # what is left of the window; inf when slow start is over
+        self.round_ends = np.zeros(len(moving))
+        self.sending = np.zeros(len(moving), dtype=bool)
+        self.ended = np.full(len(moving), np.nan)
+        self.now = 0.0
+
+    def run(self) -> np.ndarray:
+        at_once = ~np.isfinite(self.here.cap) | (self.left <= 0)  # a path of no lines, or nothing to send
+        self.ended[at_once] = self.wakes[at_once]
+        self.wakes[at_once] = np.inf
+        loaded = np.zeros(len(self.here.capacity), dtype=bool)
+        while np.isnan(self.ended).any():
+            rate, loaded = self._rates(loaded)
+            with np.errstate(divide="ignore"):
+                next_sent = np.where(self.sending, np.minimum(self.left, self.chunk) / rate, np.inf)
+            step = max(min(next_sent.min(), self.wakes.min() - self.now), 0.0)
+            self.now += step
+            self._sent(rate * step, loaded)
+            self._wake(loaded)
+        return self.ended
+
+    def _rates(self, loaded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rate = np.zeros(len(self.left))
+        if self.sending.any():
+            here, on = self.here, self.sending
+            rate[on], loaded = shares(self.weight[on], here.cap[on], here.use[:, on], here.capacity)
+        return rate, loaded
+
+    def _sent(self, amount: np.ndarray, loaded: np.ndarray) -> None:
+        """Takes what was sent off; ends transfers, and the windows that are used up."""
+        self.left -= amount
+        self.chunk -= amount
+        done = self.sending & (self.left <= NOTHING)
+        self.ended[done] = self.now
+        self.sending &= ~done
+        used_up = self.sending & (self.chunk <= NOTHING)
+        full = used_up & (self.round_ends <= self.now * (1 + 1e-12))
+        self.chunk[full] = np.inf
+        waits = used_up & ~full
+        self.wakes[waits] = self.round_ends[waits]
+        self.window[waits] *= 2.0
+        self.sending &= ~waits
+
+    def _wake(self, loaded: np.ndarray) -> None:
+        """Begins the next window of those whose time has come; what a bucket lets pass at once is gone at once."""
+        up = self.wakes <= self.now * (1 + 1e-15)
+        if not up.any():
+            return
+        standing = (self.here.queue * loaded) @ (self.here.use[:, up] > 0)
+        self.round_ends[up] = self.wakes[up] + self.here.rtt[up] + standing
+        at_once = np.minimum(self.here.burst[up], self.window[up])
+        self.chunk[up] = self.window[up] - at_once
+        self.left[up] -= at_once
+        self.sending[up] = True
+        self.wakes[up] = np.inf
+        self._sent(np.zeros(len(self.left)), loaded)
