@@ -3,7 +3,7 @@
     with delayed_lines(HubLine("40mbit", "40mbit"), [SiteLine("20mbit", "20mbit", 0.02), ...]) as net:   # as root
         seconds = net.carry([Carried(0, "up", 2_000_000), Carried(1, "up", 500_000)])
 
-    hub == veth, tbf at both ends == router == tun, tbf == relay, which keeps every packet for a while == tun, tbf == site
+    hub == veth == gate == veth, tbf at both ends == router == tun, tbf == relay, which keeps every packet for a while == tun, tbf == site
 
 Rates and queues are the kernel's token buckets. Only the delay is ours (netem is not everywhere): a process reads packets from tun
 devices and writes them to the other end when their time has come. TCP runs end to end, from hub to site.
@@ -47,6 +47,7 @@ class HubLine:
     up: str
     queue: int = 100_000
     burst: int = 8_000
+    at_hub: bool = False  # whether the hub's own machine shapes what it sends, so that its connections wait and lose nothing
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def why_not() -> str:
 @contextmanager
 def delayed_lines(hub: HubLine, sites: Sequence[SiteLine]) -> Iterator[DelayedLines]:
     """The lines, up; everything is gone afterwards."""
-    names = ["hub", "router", *(f"site{i}" for i in range(len(sites)))]
+    names = ["hub", "gate", "router", *(f"site{i}" for i in range(len(sites)))]
     with ExitStack() as stack:
         for name in names:
             _must("ip", "netns", "add", f"{PREFIX}-{name}")
@@ -179,17 +180,23 @@ def _timed(transfers: Sequence[Carried], pairs: Sequence[tuple[socket.socket, so
 
 
 def _front(hub: HubLine) -> None:
-    """The hub and the router before it, and the line between them."""
-    _must("ip", "link", "add", "h0", "netns", f"{PREFIX}-hub", "type", "veth", "peer", "name", "r0", "netns", f"{PREFIX}-router")
+    """The hub, a gate that its line begins at, the router at the other end, and the lines between them."""
+    for near, one, far, other, net in (("h0", "hub", "g0", "gate", "253"), ("g1", "gate", "r0", "router", "254")):
+        ends = ["ip", "link", "add", near, "netns", f"{PREFIX}-{one}", "type", "veth"]
+        _must(*ends, "peer", "name", far, "netns", f"{PREFIX}-{other}")
+        _ip(one, "addr", "add", f"10.78.{net}.1/30", "dev", near)
+        _ip(other, "addr", "add", f"10.78.{net}.2/30", "dev", far)
     _ip("hub", "addr", "add", f"{HUB}/32", "dev", "lo")
-    for name, device, host, rate in (("hub", "h0", 1, hub.down), ("router", "r0", 2, hub.up)):
-        _ip(name, "addr", "add", f"10.78.254.{host}/30", "dev", device)
-        _up(name, device, rate, hub.queue, hub.burst)
-    _ip("hub", "route", "add", "default", "via", "10.78.254.2")
+    _up("hub", "h0", hub.down if hub.at_hub else "10gbit", 10 * hub.queue, hub.burst if hub.at_hub else 100_000)
+    _up("gate", "g0", "10gbit", 10_000_000, 100_000)
+    _up("gate", "g1", "10gbit" if hub.at_hub else hub.down, hub.queue, 100_000 if hub.at_hub else hub.burst)
+    _up("router", "r0", hub.up, hub.queue, hub.burst)
+    _ip("hub", "route", "add", "default", "via", "10.78.253.2")
+    _ip("gate", "route", "add", "default", "via", "10.78.254.2")
+    _ip("gate", "route", "add", f"{HUB}/32", "via", "10.78.253.1")
     _ip("router", "route", "add", f"{HUB}/32", "via", "10.78.254.1")
-    subprocess.run(
-        ["ip", "netns", "exec", f"{PREFIX}-router", "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True, capture_output=True
-    )
+    for name in ("gate", "router"):
+        _must("ip", "netns", "exec", f"{PREFIX}-{name}", "sysctl", "-qw", "net.ipv4.ip_forward=1")
     _forgetful("hub")
 
 

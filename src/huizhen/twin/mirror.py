@@ -67,6 +67,7 @@ class Link:
         shared: whether all flows over it share `there` and `back` (a hub's line), or each has them for itself.
         burst: bytes that pass at once after a pause, as a token bucket lets them.
         queue: bytes that may wait before either direction; what comes beyond is dropped. None: unknown.
+        drops: False where the sending machine itself shapes the line: its connections wait for their turn, and lose nothing.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Link:
     shared: bool = True
     burst: Quantity = NO_BYTES
     queue: Quantity | None = None
+    drops: bool = True
 
 
 @dataclass(frozen=True, slots=True)

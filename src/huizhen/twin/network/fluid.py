@@ -4,7 +4,8 @@
 
 The weight of a transfer is 1 / (round trip + the queue it stands in): windows of long-lived connections that lose packets at one queue
 come to be alike, so rates go as one over the loaded round trip (Altman, Barakat, Laborde, Brown, Collange, 2000; for CUBIC as
-synchronised as at one drop-tail queue). Of one transfer alone it is `huizhen.twin.network.analytic`, to rounding.
+synchronised as at one drop-tail queue). Where the sending machine shapes the line, its connections take turns: weights are alike. Windows
+grow at once into what others leave; a connection that had lost much takes longer in truth. Of one transfer alone it is `huizhen.twin.network.analytic`, to rounding.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from huizhen.twin.network.windows import FIRST_WINDOW, Congestion
 __all__ = ["Shared", "fluid", "shared_lines"]
 
 STANDING = 0.7  # share of a drop-tail queue that is full on average while several connections fill it
+ACKNOWLEDGED = 4  # times that rates are found again beside their acknowledgements, which are some 2 % of the bytes
 NOTHING = 1e-9  # bytes, and of a second
 
 
@@ -32,7 +34,8 @@ class Shared:
 
     Attributes:
         cap: bytes of stream a second, (transfer,); weight: (transfer,); burst: bytes of stream, (transfer,); rtt, delay: seconds.
-        use: (line, transfer); capacity: bytes a second, (line,); queue: seconds that a byte stands in each line's queue, (line,).
+        use: bytes on a line for each byte of stream, (line, transfer); acknowledging: likewise, of acknowledgements that go back over it.
+        capacity: bytes a second, (line,); queue: seconds that a byte stands in each line's queue, (line,).
     """
 
     cap: np.ndarray
@@ -41,6 +44,7 @@ class Shared:
     rtt: np.ndarray
     delay: np.ndarray
     use: np.ndarray
+    acknowledging: np.ndarray
     capacity: np.ndarray
     queue: np.ndarray
 
@@ -49,46 +53,40 @@ def shared_lines(moving: Sequence[Moving], framing: Framing, congestion: Congest
     """What the transfers share."""
     lone = [alone(one.route, framing, congestion) for one in moving]
     lines = _used(moving)
-    ahead = {way: sum(line.way == way for one in moving for line in one.route.ahead) for way in lines}
     ways = [way for way, users in lines.items() if len(users) > 1]
-    use = np.zeros((len(ways), len(moving)))
-    for row, way in enumerate(ways):
-        for i in lines[way]:
-            use[row, i] = _bytes_on(way, moving[i], framing)
-    some = [next(line for one in moving for line in one.route.ahead + one.route.back if line.way == way) for way in ways]
+    use, acknowledging = np.zeros((2, len(ways), len(moving)))
+    some = [lines[way][0] for way in ways]
+    for i, one in enumerate(moving):
+        for row, line in enumerate(some):
+            use[row, i] = framing.per_byte(line.overhead) * any(each.way == line.way for each in one.route.ahead)
+            acknowledging[row, i] = framing.acknowledging(line.overhead) * any(each.way == line.way for each in one.route.back)
     rtt = np.array([one.rtt for one in lone])
-    queue = np.array([STANDING * line.queue / line.rate if ahead[line.way] > 1 else 0.0 for line in some])
-    users = np.array([max((ahead[line.way] for line in one.route.ahead if line.way in ways), default=1) for one in moving])
+    ahead = np.count_nonzero(use, axis=1)
+    queue = np.array([STANDING * line.queue / line.rate * (line.drops and n > 1) for line, n in zip(some, ahead, strict=True)])
+    turns = np.array([not line.drops and n > 1 for line, n in zip(some, ahead, strict=True)], dtype=bool)
+    loaded = rtt + queue @ ((use + acknowledging) > 0)
+    users = (ahead[:, None] * (use > 0)).max(axis=0, initial=1)
     return Shared(
         np.array([one.rate for one in lone]),
-        1.0 / np.maximum(rtt + queue @ (use > 0), NOTHING),
+        np.where(turns @ (use > 0), 1.0 / loaded.mean(), 1.0 / np.maximum(loaded, NOTHING)),
         np.array([one.burst for one in lone]) / users,
         rtt,
         np.array([one.delay for one in lone]),
         use,
+        acknowledging,
         np.array([line.rate for line in some]),
         queue,
     )
 
 
-def _used(moving: Sequence[Moving]) -> dict[tuple[str, bool], list[int]]:
-    """Which transfers use each shared direction of a link, for their bytes or for acknowledgements."""
-    found: dict[tuple[str, bool], list[int]] = {}
-    for i, one in enumerate(moving):
+def _used(moving: Sequence[Moving]) -> dict[tuple[str, bool], list[Line]]:
+    """Each shared direction of a link, once for each transfer that uses it for its bytes or for acknowledgements."""
+    found: dict[tuple[str, bool], list[Line]] = {}
+    for one in moving:
         for line in one.route.ahead + one.route.back:
             if line.shared:
-                found.setdefault(line.way, []).append(i)
+                found.setdefault(line.way, []).append(line)
     return found
-
-
-def _bytes_on(way: tuple[str, bool], moving: Moving, framing: Framing) -> float:
-    """Bytes on a line for each byte of the transfer's stream."""
-
-    def of(lines: tuple[Line, ...], per_byte: float) -> float:
-        return per_byte if any(line.way == way for line in lines) else 0.0
-
-    overhead = next(line.overhead for line in moving.route.ahead + moving.route.back if line.way == way)
-    return of(moving.route.ahead, framing.per_byte(overhead)) + of(moving.route.back, framing.acknowledging(overhead))
 
 
 def fluid(moving: Sequence[Moving], framing: Framing, *, congestion: Congestion = "cubic", favour: np.ndarray | None = None) -> np.ndarray:
@@ -125,8 +123,8 @@ class _Filling:
         loaded = np.zeros(len(self.here.capacity), dtype=bool)
         while np.isnan(self.ended).any():
             rate, loaded = self._rates(loaded)
-            with np.errstate(divide="ignore"):
-                next_sent = np.where(self.sending, np.minimum(self.left, self.chunk) / rate, np.inf)
+            next_sent = np.full(len(rate), np.inf)
+            np.divide(np.minimum(self.left, self.chunk), rate, out=next_sent, where=rate > 0)
             step = max(min(next_sent.min(), self.wakes.min() - self.now), 0.0)
             self.now += step
             self._sent(rate * step, loaded)
@@ -137,7 +135,11 @@ class _Filling:
         rate = np.zeros(len(self.left))
         if self.sending.any():
             here, on = self.here, self.sending
-            rate[on], loaded = shares(self.weight[on], here.cap[on], here.use[:, on], here.capacity)
+            for _ in range(ACKNOWLEDGED):
+                capacity = np.maximum(here.capacity - here.acknowledging @ rate, here.capacity / 2)
+                rate[on], loaded = shares(self.weight[on], here.cap[on], here.use[:, on], capacity)
+                if not here.acknowledging.any():
+                    break
         return rate, loaded
 
     def _sent(self, amount: np.ndarray, loaded: np.ndarray) -> None:
@@ -160,7 +162,7 @@ class _Filling:
         up = self.wakes <= self.now * (1 + 1e-15)
         if not up.any():
             return
-        standing = (self.here.queue * loaded) @ (self.here.use[:, up] > 0)
+        standing = (self.here.queue * loaded) @ ((self.here.use + self.here.acknowledging)[:, up] > 0)
         self.round_ends[up] = self.wakes[up] + self.here.rtt[up] + standing
         at_once = np.minimum(self.here.burst[up], self.window[up])
         self.chunk[up] = self.window[up] - at_once

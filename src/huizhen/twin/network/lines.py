@@ -33,7 +33,7 @@ class Line:
     Attributes:
         rate: bytes a second on the wire, headers included; delay: seconds one way; queue, burst: bytes.
         loss: share of packets lost; overhead: bytes that it adds to each packet.
-        shared: whether transfers share it.
+        shared: whether transfers share it. drops: whether its full queue drops packets; otherwise senders wait and take turns.
     """
 
     link: str
@@ -44,7 +44,8 @@ class Line:
     burst: float
     loss: float
     overhead: float
-    shared: bool
+    shared: bool = True
+    drops: bool = True
 
     @property
     def way(self) -> tuple[str, bool]:
@@ -186,4 +187,5 @@ def _line(link: Link, forward: bool, values: Mapping[tuple[str, str], float]) ->
         values[name, "loss"],
         values[name, "overhead"],
         link.shared,
+        link.drops,
     )

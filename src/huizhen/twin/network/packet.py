@@ -24,16 +24,24 @@ from huizhen.twin.network.windows import RTO_LEAST_S, Congestion
 
 __all__ = ["MOST_PACKETS", "packets"]
 
+JITTER_S = 0.0003
 MOST_PACKETS = 2_000_000  # some 20 s of computing
 DELAYED_S = 0.04  # an acknowledgement waits no longer for the next packet (Linux; RFC 9293 allows 0.5 s)
 LATER = 3  # packets sent later that arrive before one is given up (RFC 6675)
-AHEAD, BACK, GO, ACK_DUE, TIMEOUT = range(5)
+TURNS = 3  # packets of a connection that wait at once on a machine that shapes its own line (Linux: TCP small queues)
+AHEAD, BACK, GO, ACK_DUE, TIMEOUT, TURN = range(6)
 
 Event = tuple[float, int, int, int, tuple[int, ...], int]  # time, order, what, transfer, serials, place on the path
 
 
-def packets(moving: Sequence[Moving], framing: Framing, *, congestion: Congestion = "cubic", seed: int = 0) -> np.ndarray:
+def packets(
+    moving: Sequence[Moving], framing: Framing, *, congestion: Congestion = "cubic", jitter_s: float = JITTER_S, seed: int = 0
+) -> np.ndarray:
     """When the last byte of each transfer arrives, in seconds of the same clock as their starts.
+
+    Args:
+        jitter_s: mean of what machines on the way add to each packet, by chance; without it, who gets through a full queue is decided by
+            phases that no real line keeps (Floyd and Jacobson, 1992).
 
     Raises:
         CallerError: there are too many packets for this level.
@@ -44,23 +52,23 @@ def packets(moving: Sequence[Moving], framing: Framing, *, congestion: Congestio
             "The transfers are too large to be followed packet by packet.",
             [Problem("packets", str(count), f"up to {MOST_PACKETS}", "Ask for the level fluid")],
         )
-    return _Simulation(moving, framing, congestion, np.random.default_rng(seed)).run()
+    return _Simulation(moving, framing, congestion, jitter_s, np.random.default_rng(seed)).run()
 
 
 class _Queue:
     """A line: `free` is when it will have sent what it was given, at its rate."""
 
-    __slots__ = ("burst_s", "delay", "free", "limit_s", "loss", "overhead", "rate")
+    __slots__ = ("burst_s", "delay", "drops", "free", "limit_s", "loss", "overhead", "rate")
 
     def __init__(self, line: Line) -> None:
-        self.rate, self.delay, self.loss, self.overhead = line.rate, line.delay, line.loss, line.overhead
+        self.rate, self.delay, self.loss, self.overhead, self.drops = line.rate, line.delay, line.loss, line.overhead, line.drops
         self.limit_s, self.burst_s = line.queue / line.rate, line.burst / line.rate
         self.free = float("-inf")
 
     def arrives(self, now: float, size: float) -> float:
         """When a packet is at the other end; below 0: the queue is full."""
         takes = (size + self.overhead) / self.rate
-        if self.free - now + takes > self.limit_s and self.free > now:
+        if self.drops and self.free - now + takes > self.limit_s and self.free > now:
             return -1.0
         self.free = max(self.free, now - self.burst_s) + takes
         return max(now, self.free) + self.delay
@@ -70,8 +78,8 @@ class _Sender:
     """One transfer's sender and receiver."""
 
     __slots__ = (
-        "ack_due", "again", "ahead", "back", "count", "ended", "following", "highest", "last_size", "new", "progress", "recovery", "rto",
-        "seen", "sent_at", "srtt", "to_tell", "under_way", "variation", "window",
+        "ack_due", "again", "ahead", "came", "leaving", "back", "count", "ended", "following", "highest", "last_size", "new", "progress", "recovery", "rto",
+        "seen", "sent_at", "srtt", "to_tell", "turn_due", "under_way", "variation", "window",
     )  # fmt: skip
 
     def __init__(self, moving: Moving, queues: dict[tuple[int, str, bool], _Queue], place: int, framing: Framing, how: Congestion) -> None:
@@ -89,7 +97,9 @@ class _Sender:
         self.highest = self.recovery = -1
         self.seen: set[int] = set()
         self.to_tell: list[int] = []
-        self.ack_due = False
+        self.ack_due = self.turn_due = False
+        self.came = [0.0] * (len(self.ahead) + len(self.back))
+        self.leaving: deque[float] = deque()  # when packets leave the machine that shapes its own line
         self.ended = float("nan")
         self.srtt = self.variation = 0.0
         self.rto, self.progress = 1.0, 0.0
@@ -98,9 +108,12 @@ class _Sender:
 class _Simulation:
     """Events in the order of their time."""
 
-    def __init__(self, moving: Sequence[Moving], framing: Framing, congestion: Congestion, rng: np.random.Generator) -> None:
+    def __init__(
+        self, moving: Sequence[Moving], framing: Framing, congestion: Congestion, jitter_s: float, rng: np.random.Generator
+    ) -> None:
         queues: dict[tuple[int, str, bool], _Queue] = {}
-        self.framing, self.rng = framing, rng
+        self.framing, self.rng, self.jitter_s = framing, rng, jitter_s
+        self.chance, self.used = rng.exponential(jitter_s, 4096).tolist(), 0
         self.senders = [_Sender(one, queues, i, framing, congestion) for i, one in enumerate(moving)]
         self.events: list[Event] = []
         self.made = 0
@@ -112,13 +125,13 @@ class _Simulation:
                 self._at(begins, GO, i)
 
     def run(self) -> np.ndarray:
-        does = (self._ahead, self._back, self._go, self._tell, self._timeout)
+        does = (self._ahead, self._back, self._go, self._tell, self._timeout, self._turn)
         missing = sum(one.ended != one.ended for one in self.senders)
         while missing:
             now, _, what, i, serials, place = heapq.heappop(self.events)
             sender = self.senders[i]
             before = sender.ended
-            if before == before and what in (AHEAD, TIMEOUT, ACK_DUE):
+            if before == before and what in (AHEAD, TIMEOUT, ACK_DUE, TURN):
                 continue
             does[what](now, i, sender, serials, place)
             missing -= sender.ended == sender.ended and before != before
@@ -135,7 +148,10 @@ class _Simulation:
 
     def _send(self, now: float, i: int, sender: _Sender) -> None:
         """As many packets as the window allows, those given up first."""
+        line = sender.ahead[0]
         while len(sender.under_way) < int(sender.window.size):
+            if not line.drops and self._must_wait(now, i, sender):
+                return
             if sender.again:
                 packet = sender.again.popleft()
                 if packet in sender.seen:
@@ -150,6 +166,23 @@ class _Simulation:
             sender.under_way[serial] = packet
             sender.sent_at[serial] = now
             self._ahead(now, i, sender, (serial, packet), 0)
+            if not line.drops:
+                sender.leaving.append(line.free)
+
+    def _must_wait(self, now: float, i: int, sender: _Sender) -> bool:
+        """Whether enough of its packets wait on the machine already; then it is called when the first has left."""
+        while sender.leaving and sender.leaving[0] <= now:
+            sender.leaving.popleft()
+        if len(sender.leaving) < TURNS:
+            return False
+        if not sender.turn_due:
+            sender.turn_due = True
+            self._at(sender.leaving[0], TURN, i)
+        return True
+
+    def _turn(self, now: float, i: int, sender: _Sender, serials: tuple[int, ...], place: int) -> None:
+        sender.turn_due = False
+        self._send(now, i, sender)
 
     def _ahead(self, now: float, i: int, sender: _Sender, serials: tuple[int, ...], place: int) -> None:
         """A packet comes to a line, or to the receiver."""
@@ -162,7 +195,16 @@ class _Simulation:
     def _over(self, line: _Queue, now: float, size: int, what: int, i: int, serials: tuple[int, ...], place: int) -> None:
         there = line.arrives(now, size)
         if there >= 0 and not (line.loss and self.rng.random() < line.loss):
-            self._at(there, what, i, serials, place + 1)
+            came = self.senders[i].came
+            lane = place if what == AHEAD else place + len(self.senders[i].ahead)
+            came[lane] = max(there + self._jitter(), came[lane])  # none overtakes another
+            self._at(came[lane], what, i, serials, place + 1)
+
+    def _jitter(self) -> float:
+        if self.used == len(self.chance):
+            self.chance, self.used = self.rng.exponential(self.jitter_s, 4096).tolist(), 0
+        self.used += 1
+        return self.chance[self.used - 1]
 
     def _received(self, now: float, i: int, sender: _Sender, serials: tuple[int, ...]) -> None:
         sender.seen.add(serials[1])
