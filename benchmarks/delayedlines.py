@@ -3,7 +3,7 @@
     with delayed_lines(HubLine("40mbit", "40mbit"), [SiteLine("20mbit", "20mbit", 0.02), ...]) as net:   # as root
         seconds = net.carry([Carried(0, "up", 2_000_000), Carried(1, "up", 500_000)])
 
-    hub == veth == gate == veth, tbf at both ends == router == tun, tbf == relay, which keeps every packet for a while == tun, tbf == site
+    hub == veth == gate == veth, tbf at both ends == router == tun, tbf == relay, which keeps packets == tun, tbf == site
 
 Rates and queues are the kernel's token buckets. Only the delay is ours (netem is not everywhere): a process reads packets from tun
 devices and writes them to the other end when their time has come. TCP runs end to end, from hub to site.
@@ -26,7 +26,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -261,10 +261,8 @@ def _relay(pairs: Sequence[tuple[int, int, float]]) -> None:
                     break
         for to, line in held.items():
             while line and line[0][0] <= now:
-                try:
+                with suppress(OSError):  # the device is going down
                     os.write(to, line.popleft()[1])
-                except OSError:
-                    pass  # the device is going down
 
 
 def _gone(child: int) -> None:

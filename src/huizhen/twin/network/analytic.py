@@ -2,8 +2,8 @@
 
     seconds = opens x rtt  +  rounds x rtt  +  (stream - sent in those rounds - burst) / rate  +  delay
 
-Arrays serve rounds of very many sites: a billion transfers take a minute. Where they share the hub's line, each is held to no more than its
-share of that line, which is coarse: `huizhen.twin.network.star` shares it out in time.
+Arrays serve rounds of very many sites: a billion transfers take less than a minute. Where they share the hub's line, each is held
+to no more than its share of that line, which is coarse: `huizhen.twin.network.star` shares it out in time.
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ def parts_alone(moving: Moving, framing: Framing, congestion: Congestion = "cubi
     first = float(FIRST_WINDOW * framing.segment)
     if not np.isfinite(lone.rate):
         return Parts(0.0, 0.0, 0.0, 0.0)
-    numbers = (np.float64(one) for one in (moving.stream, lone.rtt, lone.rate, lone.burst))
-    rounds = float(starting_rounds(*numbers, first))
+    rounds = float(starting_rounds(moving.stream, lone.rtt, lone.rate, lone.burst, first))
     rest = moving.stream - first * (2.0**rounds - 1.0)
     sending = max(rest - lone.burst, 0.0) / lone.rate
     return Parts(moving.opens * lone.rtt, rounds * lone.rtt, sending, lone.delay)
@@ -94,8 +93,8 @@ def rounds_alone(
 ) -> np.ndarray:
     """Seconds of transfers over standing connections, in rounds of very many sites.
 
-    A transfer lasts as long as it would alone, and not less than its share of the hub's line takes: all that started with it are counted as if
-    they stayed, but for what they have to send.
+    A transfer lasts as long as it would alone, and not less than its share of the hub's line takes: all that started with it are
+    counted as if they stayed, but for what they have to send.
 
     Args:
         stream: bytes, (..., site); rate: bytes of stream a second of a site's own line, (site,); rtt: seconds, (site,).
@@ -118,4 +117,4 @@ def rounds_alone(
         np.minimum(shared, stream.sum(axis=-1, keepdims=True), out=shared)
         shared /= hub_rate
         np.maximum(seconds, shared + rtt / 2, out=seconds)
-    return seconds
+    return np.asarray(seconds)

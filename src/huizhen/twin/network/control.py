@@ -1,7 +1,7 @@
 """How a sender's window grows and shrinks: Reno and CUBIC, with slow start left early where the queue begins to grow.
 
-Sources: RFC 5681 (Reno), RFC 9438 (CUBIC: C = 0.4, beta = 0.7, Reno-friendly region, fast convergence), Ha and Rhee, "Taming the elephants:
-new TCP slow start", Computer Networks 55 (2011) 2092-2110 (HyStart: trains of acknowledgements, and rising delay).
+Sources: RFC 5681 (Reno), RFC 9438 (CUBIC: C = 0.4, beta = 0.7, Reno-friendly region, fast convergence), Ha and Rhee, "Taming the
+elephants: new TCP slow start", Computer Networks 55 (2011) 2092-2110 (HyStart: trains of acknowledgements, and rising delay).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Window:
     """
 
     __slots__ = (
-        "_began", "_congestion", "_friendly", "_last_ack", "_least_rtt", "_most", "_origin", "_round_began", "_round_ends", "_round_rtt",
-        "_samples", "_until", "size", "threshold",
+        "_began", "_congestion", "_friendly", "_last_ack", "_least_rtt", "_most", "_origin",
+        "_round_began", "_round_ends", "_round_rtt", "_samples", "_until", "size", "threshold",
     )  # fmt: skip
 
     def __init__(self, congestion: Congestion) -> None:

@@ -3,8 +3,9 @@
     stream:  the message and TLS's records of it, which TCP carries
     wire:    the stream in packets, each with its headers and what a line adds (Ethernet, a tunnel)
 
-Sources: RFC 791 (IPv4, 20 bytes), RFC 9293 (TCP, 20), RFC 7323 (timestamps, 12 with padding), RFC 8446 section 5 (a TLS record holds
-up to 16384 bytes, and adds 5 of header, 1 of type and 16 of tag), RFC 9293 section 3.8.6.3 (an acknowledgement for two segments).
+Sources: RFC 791 (IPv4, 20 bytes), RFC 9293 (TCP, 20), RFC 7323 (timestamps, 12 with padding), RFC 8446 section 5 (a TLS record
+holds up to 16384 bytes, and adds 5 of header, 1 of type and 16 of tag), RFC 9293 section 3.8.6.3 (an acknowledgement for two
+segments).
 """
 
 from __future__ import annotations

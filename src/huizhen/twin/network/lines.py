@@ -23,6 +23,7 @@ __all__ = ["Line", "Route", "States", "drawn", "medians", "routed", "spread_draw
 DOUBLES_S = 30 * 86_400.0  # a link's rate of a month ago is twice as doubtful
 LEAST_QUEUE = 65_536.0  # bytes; a usual queue holds what is under way, and not less than this
 FROM_WEAK = ("assumed", "declared", "fitted", "measured")
+PARTS = ("there", "back", "rtt", "loss", "overhead", "burst", "queue")
 Z90 = 1.6448536269514722  # of the normal distribution: 90 % lie within
 
 
@@ -106,7 +107,7 @@ def states(mirror: Mirror, paths: Iterable[Path], now: datetime, *, doubles_s: f
             link = replace(link, queue=_usual_queue(link))
             notes.append(f"The queue of link {name} is not known: assumed to hold what is under way on it.")
         fresh[name] = link
-        for part in ("there", "back", "rtt", "loss", "overhead", "burst", "queue"):
+        for part in PARTS:
             relied_on[f"{name}.{part}"] = getattr(link, part)
         problems += [
             Problem(f"link {name}, {part}", "0 byte/s", "a rate above 0", "Remove the link, or give its rate")
@@ -122,7 +123,7 @@ def states(mirror: Mirror, paths: Iterable[Path], now: datetime, *, doubles_s: f
 
 def medians(here: States) -> Mapping[tuple[str, str], float]:
     """The value of every part of every link."""
-    return {(link.name, part): getattr(link, part).value for link in here.links.values() for part in _parts(link)}
+    return {(link.name, part): getattr(link, part).value for link in here.links.values() for part in PARTS}
 
 
 def drawn(here: States, rng: np.random.Generator) -> Mapping[tuple[str, str], float]:
@@ -130,7 +131,7 @@ def drawn(here: States, rng: np.random.Generator) -> Mapping[tuple[str, str], fl
     values: dict[tuple[str, str], float] = {}
     for name in sorted(here.links):
         link = here.links[name]
-        for part in _parts(link):
+        for part in PARTS:
             values[name, part] = float(spread_draws(getattr(link, part), rng.standard_normal(1))[0])
         values[name, "loss"] = min(values[name, "loss"], 0.99)
     return values
@@ -141,7 +142,7 @@ def spread_draws(quantity: Quantity, normal: np.ndarray) -> np.ndarray:
     low = math.log(quantity.low / quantity.value) if quantity.low > 0 else -8.0
     high = math.log(quantity.high / quantity.value) if quantity.value > 0 else 0.0
     if quantity.value == 0:
-        return np.maximum(normal, 0.0) * quantity.high / Z90
+        return np.asarray(np.maximum(normal, 0.0) * quantity.high / Z90)
     return np.asarray(quantity.value * np.exp(np.where(normal < 0, -low, high) * normal / Z90))
 
 
@@ -161,13 +162,20 @@ def weakest(quantities: Iterable[Quantity]) -> Provenance:
 PROVENANCES_FROM_WEAK: Sequence[Provenance] = sorted(PROVENANCES, key=FROM_WEAK.index)
 
 
-def _parts(link: Link) -> tuple[str, ...]:
-    return ("there", "back", "rtt", "loss", "overhead", "burst", "queue")
-
-
 def _aged(link: Link, now: datetime, doubles_s: float) -> Link:
-    parts = {part: getattr(link, part) for part in _parts(link) if getattr(link, part) is not None}
-    return replace(link, **{part: aged(one, now, doubles_s=doubles_s) for part, one in parts.items()})
+    def old(one: Quantity) -> Quantity:
+        return aged(one, now, doubles_s=doubles_s)
+
+    return replace(
+        link,
+        there=old(link.there),
+        back=old(link.back),
+        rtt=old(link.rtt),
+        loss=old(link.loss),
+        overhead=old(link.overhead),
+        burst=old(link.burst),
+        queue=None if link.queue is None else old(link.queue),
+    )
 
 
 def _usual_queue(link: Link) -> Quantity:

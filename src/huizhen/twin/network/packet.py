@@ -2,9 +2,10 @@
 
     sender --(packet)--> line -> line -> receiver --(acknowledgement of every second packet)--> line -> line -> sender
 
-A line is a first-in-first-out queue before a token bucket; when a packet leaves follows from when the line is free, so a packet is one event
-for each line. Receivers tell exactly what arrived (RFC 2018); a packet is lost when three sent later have arrived, or when nothing comes for
-the retransmission timeout (RFC 6298). Ties break by the order in which events were made: the same seed gives the same run.
+A line is a first-in-first-out queue before a token bucket; when a packet leaves follows from when the line is free, so a packet is
+one event for each line. Receivers tell exactly what arrived (RFC 2018); a packet is lost when three sent later have arrived (RFC
+6675), or when nothing comes for the retransmission timeout (RFC 6298). Ties break by the order in which events were made: the same
+seed gives the same run.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def packets(
     """When the last byte of each transfer arrives, in seconds of the same clock as their starts.
 
     Args:
-        jitter_s: mean of what machines on the way add to each packet, by chance; without it, who gets through a full queue is decided by
-            phases that no real line keeps (Floyd and Jacobson, 1992).
+        jitter_s: mean of what machines on the way add to each packet, by chance; without it, who gets through a full queue is
+            decided by phases that no real line keeps (Floyd and Jacobson, 1992).
 
     Raises:
         CallerError: there are too many packets for this level.
@@ -78,11 +79,13 @@ class _Sender:
     """One transfer's sender and receiver."""
 
     __slots__ = (
-        "ack_due", "again", "ahead", "came", "leaving", "back", "count", "ended", "following", "highest", "last_size", "new", "progress", "recovery", "rto",
-        "seen", "sent_at", "srtt", "to_tell", "turn_due", "under_way", "variation", "window",
+        "ack_due", "again", "ahead", "back", "came", "count", "ended", "following", "highest", "last_size", "leaving", "new",
+        "progress", "recovery", "rto", "seen", "sent_at", "srtt", "to_tell", "turn_due", "under_way", "variation", "window",
     )  # fmt: skip
 
-    def __init__(self, moving: Moving, queues: dict[tuple[int, str, bool], _Queue], place: int, framing: Framing, how: Congestion) -> None:
+    def __init__(
+        self, moving: Moving, queues: dict[tuple[int, str, bool], _Queue], place: int, framing: Framing, how: Congestion
+    ) -> None:
         def of(line: Line) -> _Queue:
             return queues.setdefault((-1 if line.shared else place, *line.way), _Queue(line))
 
@@ -204,7 +207,7 @@ class _Simulation:
         if self.used == len(self.chance):
             self.chance, self.used = self.rng.exponential(self.jitter_s, 4096).tolist(), 0
         self.used += 1
-        return self.chance[self.used - 1]
+        return float(self.chance[self.used - 1])
 
     def _received(self, now: float, i: int, sender: _Sender, serials: tuple[int, ...]) -> None:
         sender.seen.add(serials[1])

@@ -1,9 +1,9 @@
-"""A transfer as a functional model: it predicts, remembers what came, learns a rate factor and a latency for each path, and says how wrong it was.
+"""A transfer as a functional model: it learns a rate factor and a latency for each path, and says how wrong it was.
 
     seconds = the rest + latency + factor x (sending + sharing)
 
-Each path's factor and latency are drawn towards those of all paths, as far as its own observations are few: ridge regression on relative
-residuals with a prior of 10 % for a path's factor and of 20 % of its round trips for its latency.
+Each path's factor and latency are drawn towards those of all paths, as far as its own observations are few: ridge regression on
+relative residuals with a prior of 10 % for a path's factor and of 20 % of its round trips for its latency.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class TransferModel:
         if str(asked.flow.path) in self.fits and not asked.beside:  # what its links may be has been seen: what is left decides
             low = high = value
         total = Quantity(value, "s", min(low, value) / opened, max(high, value) * opened, "fitted", f"{fit.seen} observations")
-        parts = {
-            name: exactly(one.value * (fit.factor if name in RATE_BOUND else 1.0), "s") for name, one in plain.parts.items()
-        }
+        parts = {name: exactly(one.value * (fit.factor if name in RATE_BOUND else 1.0), "s") for name, one in plain.parts.items()}
         parts["latency"] = exactly(max(value - sum(one.value for one in parts.values()), 0.0), "s")
         return Prediction(total, parts, plain.relied_on, plain.notes)
 
@@ -172,7 +170,9 @@ def _fitted(seen: Sequence[_Seen], before: Fit) -> Fit:
     left = (came - rest - before.factor * rate_bound - before.latency) / predicted / NOISE
     prior = np.diag([1.0 / PRIOR_FACTOR, 1.0 / (PRIOR_LATENCY * scale)])
     weight = np.ones(len(seen))
-    for _ in range(5):  # Huber's weights: one bad measurement does not decide (Huber, Annals of Mathematical Statistics 35 (1964) 73)
+    for _ in range(
+        5
+    ):  # Huber's weights: one bad measurement does not decide (Huber, Annals of Mathematical Statistics 35 (1964) 73)
         rows = np.vstack([design * weight[:, None], prior])
         change = np.linalg.lstsq(rows, np.concatenate([left * weight, np.zeros(2)]), rcond=None)[0]
         off = left - design @ change

@@ -15,7 +15,8 @@ FULL = 1 - 1e-12
 def shares(weight: np.ndarray, cap: np.ndarray, use: np.ndarray, capacity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bytes of stream a second of each transfer, and which lines are full.
 
-    All transfers whose cap lies below the level at which the first line would fill are settled at their caps at once: lines fill no sooner for it.
+    All transfers whose cap lies below the level at which the first line would fill are settled at their caps at once: lines fill
+    no sooner for it.
 
     Args:
         weight: above 0, (transfer,); cap: bytes of stream a second, (transfer,).

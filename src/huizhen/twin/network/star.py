@@ -2,12 +2,14 @@
 
     star(Star(rate, rtt, hub_rate), stream, start)      # (round, site) each
 
-A step ends when one in `FINENESS` of the transfers that are left has ended or begun; within a step rates stand still. What of the hub's line
-was left over in it (transfers that ended) or used beforehand (that began) is made up for in the next, so no byte is lost or carried twice.
+A step ends when one in `FINENESS` of the transfers that are there has ended or begun; within a step rates stand still. What of the
+hub's line was left over in it (transfers that ended) or used beforehand (that began) is made up for in the next, so no byte is
+lost or carried twice. Windows grow at once into what others leave: with very many connections, a slow one leaves nothing idle.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,14 +62,14 @@ def star(
     stream = np.asarray(stream, dtype=float)
     shape = stream.shape
     first = float(FIRST_WINDOW * (framing or Framing()).segment)
-    spread = [np.broadcast_to(one, shape) for one in (here.rate, here.weight, here.rtt, here.burst, start)]
+    given = {"stream": stream, "rate": here.rate, "weight": here.weight, "rtt": here.rtt, "burst": here.burst, "start": start}
+    spread = {name: np.broadcast_to(one, shape) for name, one in given.items()}
     hub = np.broadcast_to(np.asarray(here.hub_rate, dtype=float), shape[:1])
     ended = np.empty(shape)
     rows = max(AT_ONCE // max(shape[1], 1), 1)
     for begin in range(0, shape[0], rows):
         part = slice(begin, begin + rows)
-        filling = _Steps(stream[part], *(one[part] for one in spread), hub[part], first, fineness)
-        ended[part] = filling.run()
+        ended[part] = _Steps({name: one[part] for name, one in spread.items()}, hub[part], first, fineness).run()
     return np.asarray(ended + here.delay)
 
 
@@ -77,24 +79,15 @@ NAMES = ("column", "left", "wakes", "cap", "weight", "rtt", "burst", "open", "ra
 class _Steps:
     """Rounds side by side. Columns come in as their transfers begin, and are left out again when half of them have ended."""
 
-    def __init__(
-        self,
-        stream: np.ndarray,
-        cap: np.ndarray,
-        weight: np.ndarray,
-        rtt: np.ndarray,
-        burst: np.ndarray,
-        start: np.ndarray,
-        hub: np.ndarray,
-        first: float,
-        fineness: int,
-    ) -> None:
+    def __init__(self, numbers: Mapping[str, np.ndarray], hub: np.ndarray, first: float, fineness: int) -> None:
+        stream, start = numbers["stream"], numbers["start"]
         rows = stream.shape[0]
         self.ended = np.array(start, dtype=float)
         wakes = np.where(stream > 0, start, FAR)
         order = np.argsort(wakes, axis=1, kind="stable")
         no = np.zeros(stream.shape, dtype=bool)
-        together = (stream, wakes, cap, weight, rtt, burst, stream > 0, no, no)
+        lines = (numbers[name] for name in ("rate", "weight", "rtt", "burst"))
+        together = (stream, wakes, *lines, stream > 0, no, no)
         later = (order, *(np.take_along_axis(one, order, axis=1) for one in together))
         self.later = dict(zip(NAMES, later, strict=True))
         self.at_a_time = max(stream.shape[1] // 16, 64)
@@ -112,7 +105,7 @@ class _Steps:
         while True:
             self._take_in(now)
             if not self.open.any():
-                return self.ended
+                return np.asarray(self.ended)
             rate = self._enter(now)
             ends = np.full(rate.shape, FAR)
             np.divide(self.left, rate, out=ends, where=rate > 0)
@@ -178,13 +171,13 @@ class _Steps:
         return bool((idle > 0).any())
 
     def _rates(self, active: np.ndarray) -> np.ndarray:
-        """Each at its own line's rate, or at the hub's level times its weight: Newton's method on a sum that bends downwards only."""
+        """Each at its own line's rate, or at the hub's level times its weight (Newton's method on a concave sum)."""
         cap = self.cap * active
         hub = np.clip(self.hub + self.carried / self.lasted, self.hub / 2, self.hub * 2)
         bound = cap.sum(axis=1, keepdims=True) > hub
         if not bound.any():
             self.level = np.full_like(hub, FAR)
-            return cap
+            return np.asarray(cap)
         weight = self.weight * active
         all_free = weight.sum(axis=1, keepdims=True)
         level = hub / np.maximum(all_free, 1e-300)

@@ -61,7 +61,8 @@ class Carried:
     """What became of a flow.
 
     Attributes:
-        seconds: from its start until its last byte is there; parts ``opening``, ``slow start``, ``sending``, ``sharing``, ``arriving``.
+        seconds: from its start until its last byte is there; parts ``opening``, ``slow start``, ``sending``, ``sharing`` and
+            ``arriving``.
         end: in seconds of the clock of the starts.
     """
 
@@ -157,7 +158,7 @@ def _moving(flows: Sequence[Flow], here: States, values: Mapping[tuple[str, str]
 
 def _solver(level: Level, framing: Framing, congestion: Congestion, seed: int, names: Sequence[str]) -> Solver:
     if level == "analytic":
-        return lambda some, draw: np.array([one.start + parts_alone(one, framing, congestion).seconds for one in some])
+        return lambda some, _: np.array([one.start + parts_alone(one, framing, congestion).seconds for one in some])
     if level == "packet":
         return lambda some, draw: packets(some, framing, congestion=congestion, seed=seed * 1000 + draw)
     places = np.argsort(np.argsort(names))  # chance belongs to a name, not to the place in a list
@@ -204,13 +205,21 @@ def _carried(
     if moving.route.loss > 0 and alone(moving.route, framing, congestion).rate < moving.route.narrowest(framing).goodput(framing):
         notes.append(f"The rate of {flow.path} is held down by lost packets, not by a line.")
     prediction = Prediction(total, {name: exactly(one, "s") for name, one in parts.items()}, relied_on, tuple(notes))
-    return Carried(flow, prediction, Quantity(flow.start + seconds, "s", flow.start + total.low, flow.start + total.high, total.provenance))
+    return Carried(
+        flow, prediction, Quantity(flow.start + seconds, "s", flow.start + total.low, flow.start + total.high, total.provenance)
+    )
 
 
 def _parts(lone: Parts, seconds: float) -> Mapping[str, float]:
     """The parts of a transfer that is alone, and what sharing adds; where it took less than alone, sending did."""
     sharing = seconds - lone.seconds
-    given = {"opening": lone.opening, "slow start": lone.starting, "sending": lone.sending, "sharing": sharing, "arriving": lone.arriving}
+    given = {
+        "opening": lone.opening,
+        "slow start": lone.starting,
+        "sending": lone.sending,
+        "sharing": sharing,
+        "arriving": lone.arriving,
+    }
     if sharing >= 0:
         return given
     factor = seconds / lone.seconds
