@@ -1,9 +1,9 @@
-"""Transfers forecast, beside real TCP over lines with a rate, a queue and a delay; and how fast rounds of 10,000 sites are shared out.
+"""Transfers forecast, beside real TCP over lines with a rate, a queue and a delay; how fast rounds of 10,000 sites are.
 
     sudo PYTHONPATH=src:tests:benchmarks python -m pytest -s benchmarks/bench_twin_network.py
 
-Real transfers need root (network namespaces); SimGrid is run by Debian's own Python, SimPy where it is installed; what is missing is said.
-The lines here are others than those that the constants of the fluid were chosen on.
+Real transfers need root (network namespaces); SimGrid is run by Debian's own Python, SimPy where it is installed; what is missing
+is said. The lines here are others than those that the constants of the fluid were chosen on.
 """
 
 from __future__ import annotations
@@ -144,6 +144,10 @@ def seen() -> list[tuple[Layout, list[float], list[list[float]]]]:
     return found
 
 
+def load() -> str:
+    return Path("/proc/loadavg").read_text().split()[0]
+
+
 def off(predicted: float, came: float) -> float:
     return abs(predicted - came) / came
 
@@ -161,7 +165,7 @@ def test_transfers_over_real_lines() -> None:
         spread[kind] += [off(one, came) for ends in times for one, came in zip(ends, middle, strict=True)]
         spread["makespan"] += [] if layout.alone else [off(max(ends), last) for ends in times]
         forecasts = {level: transfer(flows, mirror, level=level, draws=DRAWS, framing=PLAIN) for level in LEVELS}
-        covered += [one.end.low <= came <= one.end.high for one, came in zip(forecasts["fluid"].flows, middle, strict=True)]
+        covered += [bool(one.end.low <= came <= one.end.high) for one, came in zip(forecasts["fluid"].flows, middle, strict=True)]
         ends = {level: [one.end.value for one in forecast.flows] for level, forecast in forecasts.items()}
         ends["size/rate"] = [naive_seconds(flow, mirror) for flow in flows]
         spans = {level: forecast.makespan.total.value for level, forecast in forecasts.items()}
@@ -170,9 +174,7 @@ def test_transfers_over_real_lines() -> None:
             if not layout.alone:
                 errors[level]["makespan"].append(off(spans.get(level, max(predicted)), last))
         print(kind, np.round(middle, 3), {level: np.round(one, 3).tolist() for level, one in ends.items()})
-    print(
-        f"{'mean |error|':14s} alone  shared  makespan, of {len(LAYOUTS)} layouts; load {Path('/proc/loadavg').read_text().split()[0]}"
-    )
+    print(f"{'mean |error|':14s} alone  shared  makespan, of {len(LAYOUTS)} layouts; load {load()}")
     for level, kinds in errors.items():
         print(f"{level:14s}", "  ".join(f"{statistics.mean(one):6.2%}" for one in kinds.values()))
     print(f"{'repetitions':14s}", "  ".join(f"{statistics.mean(one):6.2%}" for one in spread.values()))
@@ -285,7 +287,7 @@ def exact(rate: np.ndarray, rtt: np.ndarray, hub: float, size: np.ndarray, start
 
 
 def test_rounds_of_ten_thousand_sites() -> None:
-    print(f"processor time; load {Path('/proc/loadavg').read_text().split()[0]}")
+    print(f"processor time; load {load()}")
     for spread_s in (0.0, 30.0):
         rate, rtt, size = round_of(2000, 1, 1)
         start = np.random.default_rng(2).exponential(spread_s, 2000) if spread_s else np.zeros(2000)

@@ -1,4 +1,4 @@
-"""The same flows by SimGrid, in its own Python (Debian's python3-simgrid): {hub, sites, flows} on stdin, [ends, seconds] on stdout."""
+"""The same flows by SimGrid, in Debian's Python (python3-simgrid): {hub, sites, flows} on stdin, [ends, seconds] on stdout."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def shared_lines(moving: Sequence[Moving], framing: Framing, congestion: Congest
             acknowledging[row, i] = framing.acknowledging(line.overhead) * any(each.way == line.way for each in one.route.back)
     rtt = np.array([one.rtt for one in lone])
     ahead = np.count_nonzero(use, axis=1)
-    queue = np.array([STANDING * line.queue / line.rate * (line.drops and n > 1) for line, n in zip(some, ahead, strict=True)])
+    queue = np.array([STANDING * line.queue / line.rate * (line.drops and n > 0) for line, n in zip(some, ahead, strict=True)])
     turns = np.array([not line.drops and n > 1 for line, n in zip(some, ahead, strict=True)], dtype=bool)
     loaded = rtt + queue @ ((use + acknowledging) > 0)
     users = (ahead[:, None] * (use > 0)).max(axis=0, initial=1)

@@ -59,11 +59,13 @@ def packets(
 class _Queue:
     """A line: `free` is when it will have sent what it was given, at its rate."""
 
-    __slots__ = ("burst_s", "delay", "drops", "free", "limit_s", "loss", "overhead", "rate")
+    __slots__ = ("burst_s", "delay", "drops", "free", "jitter_s", "limit_s", "loss", "overhead", "rate")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, jitter_s: float) -> None:
         self.rate, self.delay, self.loss, self.overhead, self.drops = line.rate, line.delay, line.loss, line.overhead, line.drops
         self.limit_s, self.burst_s = line.queue / line.rate, line.burst / line.rate
+        self.jitter_s = min(jitter_s, line.delay)  # is in what was measured as the line's delay
+        self.delay -= self.jitter_s
         self.free = float("-inf")
 
     def arrives(self, now: float, size: float) -> float:
@@ -84,10 +86,16 @@ class _Sender:
     )  # fmt: skip
 
     def __init__(
-        self, moving: Moving, queues: dict[tuple[int, str, bool], _Queue], place: int, framing: Framing, how: Congestion
+        self,
+        moving: Moving,
+        queues: dict[tuple[int, str, bool], _Queue],
+        place: int,
+        framing: Framing,
+        how: Congestion,
+        jitter_s: float,
     ) -> None:
         def of(line: Line) -> _Queue:
-            return queues.setdefault((-1 if line.shared else place, *line.way), _Queue(line))
+            return queues.setdefault((-1 if line.shared else place, *line.way), _Queue(line, jitter_s))
 
         self.ahead, self.back = [of(line) for line in moving.route.ahead], [of(line) for line in moving.route.back]
         self.count = -(-int(moving.stream) // framing.segment)
@@ -115,9 +123,9 @@ class _Simulation:
         self, moving: Sequence[Moving], framing: Framing, congestion: Congestion, jitter_s: float, rng: np.random.Generator
     ) -> None:
         queues: dict[tuple[int, str, bool], _Queue] = {}
-        self.framing, self.rng, self.jitter_s = framing, rng, jitter_s
-        self.chance, self.used = rng.exponential(jitter_s, 4096).tolist(), 0
-        self.senders = [_Sender(one, queues, i, framing, congestion) for i, one in enumerate(moving)]
+        self.framing, self.rng = framing, rng
+        self.chance, self.used = rng.exponential(1.0, 4096).tolist(), 0
+        self.senders = [_Sender(one, queues, i, framing, congestion, jitter_s) for i, one in enumerate(moving)]
         self.events: list[Event] = []
         self.made = 0
         for i, one in enumerate(moving):
@@ -200,12 +208,12 @@ class _Simulation:
         if there >= 0 and not (line.loss and self.rng.random() < line.loss):
             came = self.senders[i].came
             lane = place if what == AHEAD else place + len(self.senders[i].ahead)
-            came[lane] = max(there + self._jitter(), came[lane])  # none overtakes another
+            came[lane] = max(there + line.jitter_s * self._chance(), came[lane])  # none overtakes another
             self._at(came[lane], what, i, serials, place + 1)
 
-    def _jitter(self) -> float:
+    def _chance(self) -> float:
         if self.used == len(self.chance):
-            self.chance, self.used = self.rng.exponential(self.jitter_s, 4096).tolist(), 0
+            self.chance, self.used = self.rng.exponential(1.0, 4096).tolist(), 0
         self.used += 1
         return float(self.chance[self.used - 1])
 
