@@ -34,7 +34,7 @@ __all__ = ["LEVELS", "Carried", "Flow", "Level", "Transfers", "naive_seconds", "
 
 Level = Literal["analytic", "fluid", "packet"]
 LEVELS: tuple[Level, ...] = ("analytic", "fluid", "packet")
-UNEVEN = 0.2  # standard deviation of the logarithm of how much more one connection gets than another like it, on a full line
+UNEVEN = 0.5  # standard deviation of the logarithm of how much more one connection gets than another like it, on a full line
 DOUBT_ALONE, DOUBT_SHARED = 1.015, 1.03  # by what factor a level itself may be off, seen on real lines
 Solver = Callable[[Sequence[Moving], int], np.ndarray]  # the transfers, and which draw: when each ends
 
