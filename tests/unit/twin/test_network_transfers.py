@@ -153,6 +153,29 @@ def test_a_round_of_many_sites_is_shared_out_within_a_percent_of_the_exact_fluid
     assert found.max() == pytest.approx(exact.max(), rel=0.005)
 
 
+@settings(deadline=None, max_examples=60)
+@given(FLOWS, st.floats(2e5, 5e7))
+def test_a_round_of_few_sites_is_the_exact_fluid_where_slow_start_is_over_at_once(some, hub):
+    some = [(size, rate, 1e-6, start) for size, rate, _, start in some]
+    exact = fluid(moving(some, hub), PLAIN, growth_s=None)
+    size, rate, rtt, start = (np.array(one) for one in zip(*some, strict=True))
+    per_byte = PLAIN.per_byte()
+    own = np.array([alone(one.route, PLAIN).rate for one in moving(some, hub)])
+    here = Star(own, rtt, rtt / 2, hub / per_byte, queue_s=0.5 * 1e5 / hub if len(some) > 1 else 0.0)
+    assert star(here, size[None], start, framing=PLAIN)[0] == pytest.approx(exact, rel=1e-3, abs=3000 / min(rate.min(), hub))
+
+
+def test_rounds_of_which_some_fill_the_line_and_others_do_not_stand_side_by_side():
+    rng = np.random.default_rng(6)
+    rate, rtt = rng.lognormal(np.log(2e6), 0.7, 2000), rng.uniform(0.005, 0.12, 2000)
+    size, start = rng.lognormal(np.log(3e6), 0.3, (4, 2000)), rng.exponential([[0.1], [2.0], [10.0], [200.0]], (4, 2000))
+    hub = rate.sum() * 0.1
+    found = star(Star(rate, rtt, rtt / 2, hub), size, start)
+    assert (found - start >= size / rate * (1 - 1e-9)).all()
+    for ends, sizes, starts in zip(found, size, start, strict=True):
+        assert sizes.sum() / hub <= (ends.max() - starts.min()) * (1 + 1e-6)
+
+
 def test_rounds_side_by_side_are_the_rounds_one_by_one_and_who_does_not_take_part_ends_as_it_starts():
     rng = np.random.default_rng(4)
     rate, rtt = rng.uniform(1e6, 1e7, 20), rng.uniform(0.01, 0.1, 20)

@@ -145,9 +145,12 @@ class _Steps:
             return rate
         fresh = entering & ~self.ramped
         if fresh.any() and self._ramp(fresh, rate):
-            active = self.open & (self.wakes <= now)
-            entering &= active
-            rate = self._rates(active)
+            put_off = entering & (self.wakes > now)
+            entering &= ~put_off
+            left = np.where(put_off, rate, 0.0).sum(axis=1, keepdims=True)
+            rate = np.where(put_off, 0.0, rate)
+            if (left * self.fineness > self.hub).any():  # else what they leave of the line is made up for in the next step
+                rate = self._rates(active & ~put_off)
         had = np.zeros_like(rate)
         np.multiply(rate, now - np.where(entering, self.wakes, 0.0), out=had, where=entering)
         self.left -= had
@@ -180,14 +183,15 @@ class _Steps:
             return np.asarray(cap)
         weight = self.weight * active
         all_free = weight.sum(axis=1, keepdims=True)
-        level = hub / np.maximum(all_free, 1e-300)
+        level = np.divide(hub, all_free, out=np.zeros_like(hub), where=all_free > 0)
         level = np.where((self.level < FAR) & (self.level > level), self.level, level)
         for _ in range(60):
             held = cap < weight * level
             free = all_free - (weight * held).sum(axis=1, keepdims=True)
             taken = (cap * held).sum(axis=1, keepdims=True)
-            found = np.where(free > 1e-9 * all_free, (hub - taken) / np.maximum(free, 1e-300), level / 2)
-            settled = np.abs(found - level) <= 1e-7 * level
+            found = level / 2  # where all are held although the line is full, the level was too high
+            np.divide(hub - taken, free, out=found, where=free > 1e-9 * all_free)
+            settled = np.abs(found - level) <= 1e-6 * level
             level = np.maximum(found, 0.0)
             if (settled | ~bound).all():
                 break
