@@ -300,9 +300,7 @@ def test_rounds_of_ten_thousand_sites() -> None:
         began = time.process_time()
         star(Star(rate, rtt, rtt / 2, rate.sum() * 0.1), size, starts, framing=PLAIN)
         a_minute = size.size / (time.process_time() - began) * 60
-        print(
-            f"fluid, starts after {spread_s:g} s on average: {a_minute:.2g} a minute, {error:.2%} from the exact fluid of 2,000 sites"
-        )
+        print(f"fluid, starts after {spread_s:g} s: {a_minute:.2g} a minute, {error:.2%} from the exact fluid of 2,000 sites")
         assert error < 0.01
         assert a_minute > 1e7
     rate, rtt, size = round_of(SITES, 5, 4)

@@ -156,17 +156,19 @@ class _Filling:
 
     def _rates(self, loaded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rate = np.zeros(len(self.left))
-        if self.sending.any():
-            here, on = self.here, self.sending
-            grown = self._grown()
-            cap = np.minimum(here.cap, grown)
-            whole = here.capacity * np.where(self._opposed(loaded), TWO_WAY, 1.0)
-            for _ in range(ACKNOWLEDGED):
-                capacity = np.maximum(whole - here.acknowledging @ rate, whole / 2)
-                rate[on], loaded = shares(self.weight[on], cap[on], here.use[:, on], capacity)
-                if not here.acknowledging.any():
-                    break
-            self._hold(rate, grown, loaded)
+        if not self.sending.any():
+            self.growing = False
+            return rate, np.zeros(len(loaded), dtype=bool)
+        here, on = self.here, self.sending
+        grown = self._grown()
+        cap = np.minimum(here.cap, grown)
+        whole = here.capacity * np.where(self._opposed(loaded), TWO_WAY, 1.0)
+        for _ in range(ACKNOWLEDGED):
+            capacity = np.maximum(whole - here.acknowledging @ rate, whole / 2)
+            rate[on], loaded = shares(self.weight[on], cap[on], here.use[:, on], capacity)
+            if not here.acknowledging.any():
+                break
+        self._hold(rate, grown, loaded)
         return rate, loaded
 
     def _opposed(self, loaded: np.ndarray) -> np.ndarray:
