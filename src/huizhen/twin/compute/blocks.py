@@ -149,25 +149,31 @@ def _attention(rng: np.random.Generator) -> Drawn:
 
     heads = int(_one(rng, (2, 3, 4, 6, 8)))
     width, places = heads * int(_one(rng, (16, 32, 64))), int(_one(rng, (16, 32, 49, 64, 128, 196)))
-    batch, whole = _batch(rng, 64), bool(rng.integers(2))
+    batch, way, share = _batch(rng, 64), str(_one(rng, ("whole", "dropped", "written", "written"))), 0.1
     while batch > 1 and 8.0 * batch * places * width**2 > LARGEST:
         batch //= 2
+
+    inner, turned = int(_one(rng, (2, 4))) * width, bool(rng.integers(2))
+    where = torch.arange(places)[:, None] - torch.arange(places)[None, :] + places
 
     class Attention(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.first, self.last = nn.Linear(width, 3 * width), nn.Linear(width, width)
             self.norm, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
-            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+            self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
+            self.near = nn.Parameter(torch.zeros(2 * places, heads))
 
         def forward(self, given: Tensor) -> Tensor:
             rows, long, _ = given.shape
+            given = torch.roll(given, places // 2, 1) if turned else given
             query, key, value = self.first(self.norm(given)).reshape(rows, long, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-            if whole:
-                seen = nn.functional.scaled_dot_product_attention(query, key, value)
+            if way == "written":
+                products = (query * 0.1) @ key.transpose(-2, -1) + self.near[where].permute(2, 0, 1)
+                seen = nn.functional.dropout(products.softmax(-1), share) @ value
             else:
-                seen = ((query * 0.1) @ key.transpose(-2, -1)).softmax(-1) @ value
-            given = given + self.last(seen.transpose(1, 2).reshape(rows, long, width))
+                seen = nn.functional.scaled_dot_product_attention(query, key, value, dropout_p=share if way == "dropped" else 0.0)
+            given = given + nn.functional.dropout(self.last(seen.transpose(1, 2).reshape(rows, long, width)), share)
             found: Tensor = given + self.down(nn.functional.gelu(self.up(self.second(given))))
             return found
 

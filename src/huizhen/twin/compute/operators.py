@@ -25,6 +25,8 @@ FEWEST = 8  # samples of different shape for a model of its own
 MOST = 400  # samples of a kind that are learnt from: the process takes their cube
 STRANGE = 0.5  # standard deviation of the logarithm for a kind that was never run
 POOLED = ""
+PLAIN = 2  # entries of the shape of an operator that goes number by number
+LANES = 16  # numbers of a vector register: channels are worked on so many at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +120,12 @@ def fitted_operators(samples: Iterable[Sample]) -> OperatorModel:
     by_kind: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
         by_kind[(sample.kind, sample.dtype)].append(sample)
-    curves = {key: _fitted(some) for key, some in by_kind.items() if len(_apart(some)) >= FEWEST}
-    plain = [one for some in by_kind.values() for one in some if len(one.shape) <= PLAIN and one.moved]
-    curves[(POOLED, "")] = _fitted([Sample("", (), *_size(one)) for one in plain or [one for some in by_kind.values() for one in some]])
+    apart = {key: _thinned(_apart(some)) for key, some in by_kind.items()}
+    plain = [one for some in apart.values() for one in some if len(one.shape) <= PLAIN and one.moved]
+    shared = _line(*_columns(plain or [one for some in apart.values() for one in some]))
+    curves = {key: _fitted(some, shared) for key, some in apart.items()}
+    curves[(POOLED, "")] = _of_all(plain, shared)
     return OperatorModel(curves)
-
-
-PLAIN = 2  # entries of the shape of an operator that goes number by number
-
-
-def _size(one: Sample) -> tuple[float, float, str, float]:
-    return one.flop, one.moved, one.dtype, one.seconds
 
 
 def _apart(samples: Sequence[Sample]) -> list[Sample]:
@@ -139,13 +136,32 @@ def _apart(samples: Sequence[Sample]) -> list[Sample]:
     return [sorted(some, key=lambda one: one.seconds)[len(some) // 2] for some in found.values()]
 
 
-def _fitted(samples: Sequence[Sample]) -> Curve:
-    chosen = _thinned(_apart(samples))
-    flop, moved, seconds = (np.array([getattr(one, name) for one in chosen]) for name in ("flop", "moved", "seconds"))
-    line = _line(flop, moved, seconds)
-    width = max((len(one.shape) for one in chosen), default=0)
+def _columns(samples: Sequence[Sample]) -> tuple[Array, Array, Array]:
+    """Flop, bytes and seconds."""
+    flop, moved, seconds = (np.array([getattr(one, name) for one in samples]) for name in ("flop", "moved", "seconds"))
+    return flop, moved, seconds
+
+
+def _fitted(samples: Sequence[Sample], shared: Line) -> Curve:
+    flop, moved, seconds = _columns(samples)
+    line = _line(flop, moved, seconds) if len(samples) >= FEWEST else _scaled(shared, samples)
+    width = max((len(one.shape) for one in samples), default=0)
     values = np.log(seconds / line.seconds(flop, moved))
-    return Curve(line, fitted_process(_features(chosen, width), values), width, len(chosen))
+    features = _features(samples, width)
+    return Curve(line, fitted_process(features, values), width, len(samples))
+
+
+def _scaled(shared: Line, samples: Sequence[Sample]) -> Line:
+    """The line of all plain operators, as many times as these few take."""
+    flop, moved, seconds = _columns(samples)
+    times = float(np.exp(np.median(np.log(seconds / shared.seconds(flop, moved)))))
+    return Line(shared.overhead * times, shared.of_flop * times, shared.of_byte * times)
+
+
+def _of_all(plain: Sequence[Sample], shared: Line) -> Curve:
+    """What stands in for a kind that was never run: the line alone."""
+    chosen = [Sample("", (), one.flop, one.moved, "", one.seconds) for one in _thinned(list(plain))[:: max(len(plain) // 50, 1)]]
+    return _fitted(chosen, shared)
 
 
 def _thinned(samples: list[Sample]) -> list[Sample]:
@@ -170,9 +186,14 @@ def _line(flop: Array, moved: Array, seconds: Array) -> Line:
 
 
 def _features(operations: Sequence[Operation | Sample], width: int) -> Array:
-    """Logarithms of shape, flop and bytes, (operation, feature)."""
+    """Logarithms of shape, flop and bytes, and of how full the last lanes are where there are channels: (operation, feature)."""
     rows = [[*(float(size) for size in (*one.shape, *[0] * width)[:width]), one.flop, one.moved] for one in operations]
-    return np.log1p(np.array(rows, np.float64).reshape(len(operations), width + 2))
+    table = np.array(rows, np.float64).reshape(len(operations), width + 2)
+    found = np.log1p(table)
+    if width <= PLAIN:
+        return found
+    sizes = np.maximum(table[:, 1:3], 1.0)
+    return np.hstack([found, np.log(np.ceil(sizes / LANES) * LANES / sizes)])
 
 
 def _at(curve: Curve, operations: Sequence[Operation]) -> tuple[Array, Array]:
