@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["FAMILIES", "drawn"]
 
 Drawn = tuple["Module", "Tensor"]
-CHANNELS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 512)
-LARGEST = 6e8  # flop of one convolution or product forward: some 20 ms of a slow core
-MOST_NUMBERS = 4e6  # of one map
+CHANNELS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
+LARGEST = 3e8  # flop of one convolution or product forward: some 10 ms of a slow core
+MOST_NUMBERS = 2e6  # of one map
 
 
 def drawn(family: str, rng: np.random.Generator) -> Drawn:
@@ -65,7 +65,7 @@ def _convolutions(rng: np.random.Generator, axes: int) -> Drawn:
     from torch import nn
 
     conv, pool = (nn.Conv2d, nn.MaxPool2d) if axes == 2 else (nn.Conv3d, nn.MaxPool3d)
-    edge = int(_one(rng, (7, 8, 14, 16, 28, 32, 48, 56, 64, 112)) if axes == 2 else _one(rng, (6, 8, 12, 16, 24)))
+    edge = int(_one(rng, (2, 4, 4, 7, 8, 14, 16, 28, 32, 48, 64, 112)) if axes == 2 else _one(rng, (2, 4, 8, 12, 16, 24)))
     batch, width = _batch(rng), int(_one(rng, (1, 3, *CHANNELS)))
     while batch > 1 and batch * width * edge**axes > MOST_NUMBERS:
         batch //= 2
@@ -84,8 +84,8 @@ def _convolutions(rng: np.random.Generator, axes: int) -> Drawn:
             layers.append(_norm(rng, axes, width))
         layers.append(_activation(rng))
         if rng.uniform() < 0.3 and edge >= 4:
-            layers.append(pool(2))
-            edge //= 2
+            layers.append(_one(rng, (lambda: pool(2), lambda: pool(3, stride=2, padding=1)))())
+            edge = -(-edge // 2) if layers[-1].kernel_size == 3 else edge // 2
     mean = nn.AdaptiveAvgPool2d(1) if axes == 2 else nn.AdaptiveAvgPool3d(1)
     return nn.Sequential(*layers, mean, nn.Flatten(), nn.Linear(width, int(_one(rng, (1, 2, 10))))), inputs
 
@@ -95,9 +95,11 @@ def _perceptron(rng: np.random.Generator) -> Drawn:
     from torch import nn
 
     batch, width = _batch(rng, 512), int(_one(rng, (8, 20, 30, 64, 128, 512, 784, 2048)))
+    huge = rng.uniform() < 0.2  # weights beyond all caches
+    batch, width = (min(batch, 8), 4096) if huge else (batch, width)
     inputs, layers = torch.randn(max(batch, 2), width), []
-    for _ in range(int(rng.integers(1, 5))):
-        wide = int(_one(rng, (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)))
+    for _ in range(1 if huge else int(rng.integers(1, 5))):
+        wide = int(_one(rng, (1024, 2048, 4096) if huge else (16, 32, 64, 128, 256, 512, 1024, 2048)))
         while wide > 16 and 2.0 * batch * width * wide > LARGEST:
             wide //= 2
         layers.append(nn.Linear(width, wide))
@@ -115,7 +117,7 @@ def _residual(rng: np.random.Generator) -> Drawn:
     import torch
     from torch import nn
 
-    edge, width = int(_one(rng, (7, 8, 14, 16, 28, 32, 56))), int(_one(rng, (16, 32, 64, 96, 128, 256)))
+    edge, width = int(_one(rng, (2, 4, 4, 8, 14, 16, 28, 32, 56))), int(_one(rng, (16, 32, 64, 96, 128, 256, 512, 1024)))
     batch = _batch(rng, 32)
     while batch > 1 and (2.0 * 9 * batch * edge**2 * width**2 > LARGEST or batch * width * edge**2 > MOST_NUMBERS):
         batch //= 2
@@ -134,7 +136,7 @@ def _residual(rng: np.random.Generator) -> Drawn:
             found: Tensor = self.body(maps)
             return maps + found if added else torch.cat([maps, found], 1)
 
-    count = int(rng.integers(1, 4))
+    count = int(rng.integers(1, 4)) if edge > 8 else int(rng.integers(2, 7))
     widths = [width + (0 if added else 32 * place) for place in range(count + 1)]
     layers = [nn.Conv2d(3, width, 3, padding=1, bias=False), *(Block(wide) for wide in widths[:-1])]
     if rng.uniform() < 0.4 and edge >= 4:

@@ -62,7 +62,7 @@ def counted(name: str, args: Values, results: Sequence[Array], *, is_view: bool 
     first = next((one for one in (*results, *_arrays(args))), None)
     dtype = first.dtype if first else "float32"
     if is_view:
-        return Operation(VIEW, (), 0.0, 0.0, 1.0, dtype)
+        return Operation(VIEW, (), 0.0, 0.0)
     read = _arrays(args)
     moved = float(sum(one.held for one in read) + sum(one.held for one in results))
     form = FORMS.get(name, _plain)
@@ -119,15 +119,24 @@ def _backward(args: Values, results: Sequence[Array]) -> Counted:
 
 
 def _product(left: int, right: int) -> Callable[[Values, Sequence[Array]], Counted]:
-    """Shape: products side by side, rows, columns, what is summed over."""
+    """Shape: products side by side, rows, columns, what is summed over, and how either factor lies in memory."""
 
     def form(args: Values, results: Sequence[Array]) -> Counted:
         a, b = args[left], args[right]
         rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
         side = prod(a.shape[:-2])
-        return (side, rows, columns, inner), 2.0 * side * rows * inner * columns
+        return (side, rows, columns, inner, _layout(a), _layout(b)), 2.0 * side * rows * inner * columns
 
     return form
+
+
+def _layout(one: Array) -> int:
+    """0: row by row; 1: column by column; 8: neither, so that a copy may be made first."""
+    rows, columns = one.shape[-2:]
+    down, along = one.strides[-2:]
+    if along == 1 or columns == 1:
+        return 0 if down >= columns or rows == 1 else 8
+    return 1 if down == 1 and along >= rows else 8
 
 
 def _attention(factor: float, first: int) -> Callable[[Values, Sequence[Array]], Counted]:
