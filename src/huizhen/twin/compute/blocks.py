@@ -19,7 +19,7 @@ __all__ = ["FAMILIES", "drawn"]
 
 Drawn = tuple["Module", "Tensor"]
 CHANNELS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 2048)
-LARGEST = 3e8  # flop of one convolution or product forward: some 10 ms of a slow core
+LARGEST = 2.5e8  # flop of one convolution or product forward: some 10 ms of a slow core
 MOST_NUMBERS = 2e6  # of one map
 
 
@@ -34,6 +34,11 @@ def _one(rng: np.random.Generator, values: Any) -> Any:
 
 def _batch(rng: np.random.Generator, most: int = 64) -> int:
     return int(round(2 ** rng.uniform(0, np.log2(most))))
+
+
+def _most(rng: np.random.Generator) -> float:
+    """Flop that the largest operator of a network may do: small ones come oftener, for there are more of them in a second."""
+    return float(LARGEST * 10 ** -rng.uniform(0, 1.5))
 
 
 def _norm(rng: np.random.Generator, axes: int, width: int) -> Module:
@@ -66,17 +71,17 @@ def _convolutions(rng: np.random.Generator, axes: int) -> Drawn:
 
     conv, pool = (nn.Conv2d, nn.MaxPool2d) if axes == 2 else (nn.Conv3d, nn.MaxPool3d)
     edge = int(_one(rng, (2, 4, 4, 7, 8, 14, 16, 28, 32, 48, 64, 112)) if axes == 2 else _one(rng, (2, 4, 8, 12, 16, 24)))
-    batch, width = _batch(rng), int(_one(rng, (1, 3, *CHANNELS)))
-    while batch > 1 and batch * width * edge**axes > MOST_NUMBERS:
+    batch, width, most = _batch(rng), int(_one(rng, (1, 3, *CHANNELS))), _most(rng) / (axes - 1)
+    while batch > 1 and batch * width * edge**axes > MOST_NUMBERS / (axes - 1):
         batch //= 2
     inputs, layers = torch.randn(batch, width, *[edge] * axes), []
     for _ in range(int(rng.integers(2, 5))):
         kernel, step = int(_one(rng, (1, 1, 3, 3, 3, 5, 7) if axes == 2 else (1, 3, 3))), int(_one(rng, (1, 1, 1, 2)))
         wide = int(_one(rng, CHANNELS))
         places = (-(-edge // step)) ** axes
-        while wide > 8 and 2.0 * batch * places * width * wide * kernel**axes > LARGEST:
+        while wide > 8 and 2.0 * batch * places * width * wide * kernel**axes > most:
             wide //= 2
-        if 2.0 * batch * places * width * wide * kernel**axes > 2 * LARGEST or batch * wide * places > 2 * MOST_NUMBERS:
+        if 2.0 * batch * places * width * wide * kernel**axes > 2 * most or batch * wide * places > 2 * MOST_NUMBERS:
             kernel, wide = 1, 16
         layers.append(conv(width, wide, kernel, stride=step, padding=kernel // 2, bias=bool(rng.integers(2))))
         width, edge = wide, -(-edge // step)
@@ -118,8 +123,8 @@ def _residual(rng: np.random.Generator) -> Drawn:
     from torch import nn
 
     edge, width = int(_one(rng, (2, 4, 4, 8, 14, 16, 28, 32, 56))), int(_one(rng, (16, 32, 64, 96, 128, 256, 512, 1024)))
-    batch = _batch(rng, 32)
-    while batch > 1 and (2.0 * 9 * batch * edge**2 * width**2 > LARGEST or batch * width * edge**2 > MOST_NUMBERS):
+    batch, most = _batch(rng, 32), _most(rng)
+    while batch > 1 and (2.0 * 9 * batch * edge**2 * width**2 > most or batch * width * edge**2 > MOST_NUMBERS):
         batch //= 2
     added, inner = bool(rng.integers(2)), int(_one(rng, (width, width, max(width // 4, 8))))
 
@@ -152,7 +157,8 @@ def _attention(rng: np.random.Generator) -> Drawn:
     heads = int(_one(rng, (2, 3, 4, 6, 8)))
     width, places = heads * int(_one(rng, (16, 32, 64))), int(_one(rng, (16, 32, 49, 64, 128, 196)))
     batch, way, share = _batch(rng, 64), str(_one(rng, ("whole", "dropped", "written", "written"))), 0.1
-    while batch > 1 and 8.0 * batch * places * width**2 > LARGEST:
+    most = _most(rng)
+    while batch > 1 and 8.0 * batch * places * width**2 > most:
         batch //= 2
 
     inner, turned = int(_one(rng, (2, 4))) * width, bool(rng.integers(2))

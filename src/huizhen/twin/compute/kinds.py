@@ -48,6 +48,7 @@ KINDS: Mapping[str, Cost] = {
     "np.exp": _along(1, 2),
     "np.log": _along(1, 2),
     "np.compare": _along(1, 1.125),
+    "np.modulo": _along(1, 2),
     "np.cumsum": _along(1, 2),
     "np.select": _along(1, 2.125),
     "np.gather": _along(0, 3),

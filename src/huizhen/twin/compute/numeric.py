@@ -170,6 +170,7 @@ KERNELS: Sequence[Callable[[np.random.Generator, int], tuple[Operation, Run]]] =
     _along("np.exp", np.exp),
     _along("np.log", np.log1p),
     _along("np.compare", np.isnan),
+    _along("np.modulo", lambda values: (values * 8).astype(np.int64) % 3),
     _along("np.cumsum", np.cumsum),
     _along("np.sort", np.sort),
     _select,
