@@ -33,7 +33,7 @@ def _one(rng: np.random.Generator, values: Any) -> Any:
 
 
 def _batch(rng: np.random.Generator, most: int = 64) -> int:
-    return int(round(2 ** rng.uniform(0, np.log2(most))))
+    return round(2 ** float(rng.uniform(0, np.log2(most))))
 
 
 def _most(rng: np.random.Generator) -> float:
@@ -74,7 +74,8 @@ def _convolutions(rng: np.random.Generator, axes: int) -> Drawn:
     batch, width, most = _batch(rng), int(_one(rng, (1, 3, *CHANNELS))), _most(rng) / (axes - 1)
     while batch > 1 and batch * width * edge**axes > MOST_NUMBERS / (axes - 1):
         batch //= 2
-    inputs, layers = torch.randn(batch, width, *[edge] * axes), []
+    layers: list[Any] = []
+    inputs = torch.randn(batch, width, *[edge] * axes)
     for _ in range(int(rng.integers(2, 5))):
         kernel, step = int(_one(rng, (1, 1, 3, 3, 3, 5, 7) if axes == 2 else (1, 3, 3))), int(_one(rng, (1, 1, 1, 2)))
         wide = int(_one(rng, CHANNELS))
@@ -102,7 +103,8 @@ def _perceptron(rng: np.random.Generator) -> Drawn:
     batch, width = _batch(rng, 512), int(_one(rng, (8, 20, 30, 64, 128, 512, 784, 2048)))
     huge = rng.uniform() < 0.2  # weights beyond all caches
     batch, width = (min(batch, 8), 4096) if huge else (batch, width)
-    inputs, layers = torch.randn(max(batch, 2), width), []
+    layers: list[Any] = []
+    inputs = torch.randn(max(batch, 2), width)
     for _ in range(1 if huge else int(rng.integers(1, 5))):
         wide = int(_one(rng, (1024, 2048, 4096) if huge else (16, 32, 64, 128, 256, 512, 1024, 2048)))
         while wide > 16 and 2.0 * batch * width * wide > LARGEST:
@@ -146,7 +148,9 @@ def _residual(rng: np.random.Generator) -> Drawn:
     layers = [nn.Conv2d(3, width, 3, padding=1, bias=False), *(Block(wide) for wide in widths[:-1])]
     if rng.uniform() < 0.4 and edge >= 4:
         layers.append(nn.AvgPool2d(2))
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)), torch.randn(batch, 3, edge, edge)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)), torch.randn(
+        batch, 3, edge, edge
+    )
 
 
 def _attention(rng: np.random.Generator) -> Drawn:

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _another(pack: Pack) -> Pack:
             module, inputs = module.to(device), inputs.to(device)
             with torch.no_grad():
                 targets = torch.zeros_like(module(inputs))
-            step = stepping(module, inputs, targets, mean_square, Training(("sgd", "adam")[pack.drawn % 2]))  # type: ignore[arg-type]
+            step = stepping(module, inputs, targets, mean_square, Training(("sgd", "adam")[pack.drawn % 2]))
             watch = _event_seconds if device.type == "cuda" else cpu_seconds
             whole = [_timed(step, watch)]
             whole = [_timed(step, watch)]  # the first one made ready what the others find
@@ -149,7 +150,7 @@ def _event_seconds() -> float:
     import torch
 
     global _EPOCH
-    now = torch.cuda.Event(enable_timing=True)
+    now = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     now.record()
     now.synchronize()
     if _EPOCH is None:
@@ -157,7 +158,7 @@ def _event_seconds() -> float:
     return float(_EPOCH.elapsed_time(now)) * 1e-3
 
 
-_EPOCH: object = None
+_EPOCH: Any = None
 
 
 def _watching() -> float:

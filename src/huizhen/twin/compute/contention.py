@@ -61,7 +61,9 @@ def slowdown(shared: Contention) -> Quantity:
 
 def _check(shared: Contention) -> None:
     problems = [
-        Problem(name, str(value), "1 or more") for name, value in (("cores", shared.cores), ("threads", shared.threads)) if value < 1
+        Problem(name, str(value), "1 or more")
+        for name, value in (("cores", shared.cores), ("threads", shared.threads))
+        if value < 1
     ]
     if not 0 <= shared.load <= BUSIEST:
         problems.append(Problem("load", f"{shared.load:g}", f"from 0 to {BUSIEST:g}"))

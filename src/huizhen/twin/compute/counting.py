@@ -103,7 +103,17 @@ def _convolution(given: Array, weight: Array, out: Array, options: Values) -> tu
     kernel = prod(weight.shape[2:])
     channels_in, channels_out = given.shape[1] // groups, out.shape[1] // groups
     flop = 2.0 * given.shape[0] * channels_in * channels_out * groups * kernel * (places_in if transposed else places_out)
-    shape = (given.shape[0], channels_in, channels_out, groups, kernel, places_in, places_out, int(transposed), len(given.shape) - 2)
+    shape = (
+        given.shape[0],
+        channels_in,
+        channels_out,
+        groups,
+        kernel,
+        places_in,
+        places_out,
+        int(transposed),
+        len(given.shape) - 2,
+    )
     return shape, flop
 
 
@@ -111,7 +121,7 @@ def _forward(args: Values, results: Sequence[Array]) -> Counted:
     return _convolution(args[0], args[1], results[0], args[3:9])
 
 
-def _backward(args: Values, results: Sequence[Array]) -> Counted:
+def _backward(args: Values, _results: Sequence[Array]) -> Counted:
     """As forward, once for each gradient of inputs and weights; the shape tells whether that of the inputs is wanted."""
     shape, flop = _convolution(args[1], args[2], args[0], args[4:10])
     wanted = [bool(one) for one in args[10]]
@@ -121,7 +131,7 @@ def _backward(args: Values, results: Sequence[Array]) -> Counted:
 def _product(left: int, right: int) -> Callable[[Values, Sequence[Array]], Counted]:
     """Shape: products side by side, rows, columns, what is summed over, and how either factor lies in memory."""
 
-    def form(args: Values, results: Sequence[Array]) -> Counted:
+    def form(args: Values, _results: Sequence[Array]) -> Counted:
         a, b = args[left], args[right]
         rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
         side = prod(a.shape[:-2])
@@ -142,7 +152,7 @@ def _layout(one: Array) -> int:
 def _attention(factor: float, first: int) -> Callable[[Values, Sequence[Array]], Counted]:
     """Shape: heads over all rows, queries, keys, width of a head."""
 
-    def form(args: Values, results: Sequence[Array]) -> Counted:
+    def form(args: Values, _results: Sequence[Array]) -> Counted:
         query, key, value = args[first : first + 3]
         side, queries, width, keys = prod(query.shape[:-2]), query.shape[-2], query.shape[-1], key.shape[-2]
         return (side, queries, keys, width), factor * side * queries * keys * (width + value.shape[-1])
@@ -153,7 +163,7 @@ def _attention(factor: float, first: int) -> Callable[[Values, Sequence[Array]],
 def _normalisation(place: int) -> Callable[[Values, Sequence[Array]], Counted]:
     """Shape: rows, channels, numbers of a channel."""
 
-    def form(args: Values, results: Sequence[Array]) -> Counted:
+    def form(args: Values, _results: Sequence[Array]) -> Counted:
         given = args[place]
         rows = given.shape[0] if given.shape else 1
         channels = given.shape[1] if len(given.shape) > 1 else 1
@@ -202,5 +212,7 @@ FORMS: Mapping[str, Callable[[Values, Sequence[Array]], Counted]] = {
     "aten.avg_pool3d_backward": _pooling(1),
 }
 MATRIX_KINDS = frozenset(
-    name for name in FORMS if "convolution" in name or "attention" in name or name.rpartition(".")[2] in ("mm", "addmm", "bmm", "baddbmm")
+    name
+    for name in FORMS
+    if "convolution" in name or "attention" in name or name.rpartition(".")[2] in ("mm", "addmm", "bmm", "baddbmm")
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -87,7 +87,7 @@ class ComputeModel:
     context: Context
     devices: Mapping[str, Quantity]
     parallel: float
-    factors: Factors = Factors(LEVELS)
+    factors: Factors = field(default_factory=lambda: Factors(LEVELS))
     seen: tuple[tuple[Computation, float], ...] = ()
     residuals: tuple[Residual, ...] = ()
 
@@ -104,7 +104,7 @@ class ComputeModel:
         value = median * factor * shared
         spread = math.exp(AT_90 * math.sqrt(sd**2 + own**2 + doubt**2))
         total = Quantity(value, "s", value / spread, value * spread, "fitted", f"calibration of {self.name}")
-        notes = ()
+        notes: tuple[str, ...] = ()
         if strange:
             notes = (f"Operators that were never calibrated are taken for usual ones: {', '.join(strange)}.",)
         return Prediction(total, _parts(asked.work.operations, seconds, total), MappingProxyType(dict(self.devices)), notes)
@@ -150,7 +150,9 @@ class ComputeModel:
         doubt = math.log(max(told.spread, 1.0)) / AT_90 if math.isfinite(told.spread) else 1.0
         if not self.factors.count:
             return told.value, doubt
-        learnt, sd = self.factors.factor({level: group for level, group in asked.groups.items() if _is_known(self.factors, level, group)})
+        learnt, sd = self.factors.factor(
+            {level: group for level, group in asked.groups.items() if _is_known(self.factors, level, group)}
+        )
         runs_here = f"device:{asked.device}" in self.factors.effects
         return told.value * learnt, sd if runs_here else math.hypot(sd, doubt)
 
@@ -164,7 +166,9 @@ class ComputeModel:
     def _check(self, asked: Computation) -> None:
         problems = []
         if asked.device not in self.devices:
-            problems.append(Problem("device", asked.device, f"one of {', '.join(sorted(self.devices))}", "Calibrate it, or give its factor"))
+            problems.append(
+                Problem("device", asked.device, f"one of {', '.join(sorted(self.devices))}", "Calibrate it, or give its factor")
+            )
         if asked.threads < 1:
             problems.append(Problem("threads", str(asked.threads), "1 or more"))
         if problems:
@@ -196,7 +200,8 @@ def _context(steps: Sequence[Step]) -> Context:
         found = lsq_linear(relative * weight[:, None], weight, bounds=([0.5, -1e-5, -1e-5, 0.0], [2.0, 1e-4, 1e-4, 1e-8])).x
         weight = 1.0 / np.sqrt(1.0 + ((relative @ found - 1.0) / 0.05) ** 2)
     off = np.log(np.maximum(relative @ found, 0.1))
-    return Context(*(float(one) for one in found), off=max(float(np.sqrt(np.mean(off**2))), BEYOND))
+    times, of_operator, of_view, of_byte = found.tolist()
+    return Context(times, of_operator, of_view, of_byte, max(float(np.sqrt(np.mean(off**2))), BEYOND))
 
 
 def _counts(operations: Sequence[Operation]) -> tuple[float, float, float]:
@@ -216,7 +221,9 @@ def _parts(operations: Sequence[Operation], seconds: Array, total: Quantity) -> 
     if len(ordered) > LARGEST_PARTS and whole:
         shares["others"] = max(1.0 - sum(shares.values()), 0.0)
     scaled = {kind: (total.value * share, total.low * share, total.high * share) for kind, share in shares.items()}
-    return MappingProxyType({kind: Quantity(value, "s", low, high, "fitted", total.source) for kind, (value, low, high) in scaled.items()})
+    return MappingProxyType(
+        {kind: Quantity(value, "s", low, high, "fitted", total.source) for kind, (value, low, high) in scaled.items()}
+    )
 
 
 def _is_known(factors: Factors, level: str, group: str) -> bool:

@@ -103,7 +103,13 @@ def _glm(sizes: Sizes) -> Mapping[str, Operations]:
     half = [*_along(rows, map=1), *_chunked("np.scale", rows, columns=columns)]
     score = [*_design(sizes), *eta, *family, *_chunked("np.vector", rows, columns=columns), *half]
     score += _chunked("np.gram", rows, columns=columns)
-    squared = [*_design(sizes), *eta, *family, *_chunked("np.scale", rows, columns=columns), *_chunked("np.gram", rows, columns=columns)]
+    squared = [
+        *_design(sizes),
+        *eta,
+        *family,
+        *_chunked("np.scale", rows, columns=columns),
+        *_chunked("np.gram", rows, columns=columns),
+    ]
     return {"score": score, "squared_scores": squared, "solve": [operation("np.solve", (columns,))]}
 
 
@@ -114,10 +120,18 @@ def _cox(sizes: Sizes) -> Mapping[str, Operations]:
     scores = [*_design(sizes), *_chunked("np.vector", rows, columns=columns), operation("np.gather", (max(rows, 1),))]
     scores += _along(rows, exp=1, map=2)
     columns_of = [*_chunked("np.gather", rows, calls=variables), *_design(sizes)]
-    hazard = [operation("np.bincount", (max(rows, 1), cells), 2.0), operation("np.cumsum", (cells,), 3.0), operation("np.map", (cells,), 8.0)]
+    hazard = [
+        operation("np.bincount", (max(rows, 1), cells), 2.0),
+        operation("np.cumsum", (cells,), 3.0),
+        operation("np.map", (cells,), 8.0),
+    ]
     sums = [*columns_of, *_chunked("np.gather", rows, calls=3), *_along(rows, map=6), *_chunked("np.vector", rows, columns=columns)]
     sums += [*_chunked("np.scale", rows, columns=columns), *_chunked("np.product", rows, columns=columns)]
-    moments = [*columns_of, *_chunked("np.scale", rows, columns=columns), *_chunked("np.reduceat", rows, columns=columns, calls=1.5)]
+    moments = [
+        *columns_of,
+        *_chunked("np.scale", rows, columns=columns),
+        *_chunked("np.reduceat", rows, columns=columns, calls=1.5),
+    ]
     grown = [*_chunked("np.cumsum", cells, calls=columns), *_chunked("np.scale", cells, columns=columns, calls=3)]
     grown += _chunked("np.product", cells, columns=columns)
     sorting = [operation("np.lexsort", (max(rows, 1),)), *_along(rows, gather=5, map=4, compare=4, cumsum=2, select=4)]
@@ -151,7 +165,10 @@ def _moments(sizes: Sizes) -> Mapping[str, Operations]:
         return [*_chunked("np.bincount", rows, more=bins, calls=often * times), *_along(rows, modulo=often * times)]
 
     sums = [*_along(rows, compare=5 * times, select=(4 + CODES) * times), *counted(2 + CODES)]
-    centred = [*_along(rows, gather=times, map=(1 + sizes.powers) * times, compare=2 * times, select=2 * times), *counted(sizes.powers)]
+    centred = [
+        *_along(rows, gather=times, map=(1 + sizes.powers) * times, compare=2 * times, select=2 * times),
+        *counted(sizes.powers),
+    ]
     return {"sums": sums, "centred": centred}
 
 

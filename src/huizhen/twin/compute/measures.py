@@ -39,7 +39,9 @@ def by_hardware_time(seconds: Quantity, peak: Quantity, *, devices: int = 1, use
         CallerError: contradictory units or a share out of range.
     """
     problems = [
-        Problem(name, one.unit, unit) for name, one, unit in (("seconds", seconds, "s"), ("peak", peak, "flop/s")) if one.unit != unit
+        Problem(name, one.unit, unit)
+        for name, one, unit in (("seconds", seconds, "s"), ("peak", peak, "flop/s"))
+        if one.unit != unit
     ]
     if not 0 < use <= 1:
         problems.append(Problem("use", f"{use:g}", "above 0 and at most 1"))

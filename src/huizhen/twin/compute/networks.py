@@ -49,7 +49,8 @@ def network_step(
     """
     kind = _declared(name, batch)
     kind.check(inputs, outputs, settings or {})
-    return module_step(lambda: kind.make(inputs, outputs, kind.settings.model_validate(dict(settings or {}))), inputs, name, batch=batch, training=training, loss=loss)  # fmt: skip
+    checked = kind.settings.model_validate(dict(settings or {}))
+    return module_step(lambda: kind.make(inputs, outputs, checked), inputs, name, batch=batch, training=training, loss=loss)
 
 
 def module_step(

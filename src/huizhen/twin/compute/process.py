@@ -53,7 +53,7 @@ def fitted_process(places: Array, values: Array) -> Process:
     found = minimize(_misfit, start, args=(places, values), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
     lengths, size, noise = np.exp(found.x[:features]), float(np.exp(found.x[-2])), float(np.exp(found.x[-1]))
     covariance = _kernel(places, places, lengths, size) + (noise**2 + JITTER) * np.eye(len(values))
-    factor = np.linalg.cholesky(covariance)
+    factor: Array = np.asarray(np.linalg.cholesky(covariance), np.float64)
     return Process(places, lengths, size, noise, factor, np.asarray(cho_solve((factor, True), values)))
 
 

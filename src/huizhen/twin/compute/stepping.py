@@ -44,9 +44,9 @@ def stepping(module: Module, inputs: Tensor, targets: Tensor, loss: Loss, traini
     """A step, to be called as often as wished; the module is in training from now on and its weights are moved into one vector."""
     import torch
 
-    for each in module.modules():  # nobody reads how many batches there were, and training does not count them
-        if getattr(each, "num_batches_tracked", None) is not None:
-            setattr(each, "num_batches_tracked", None)  # noqa: B010 (torch declares it a tensor)
+    for layer in module.modules():  # nobody reads how many batches there were, and training does not count them
+        if getattr(layer, "num_batches_tracked", None) is not None:
+            setattr(layer, "num_batches_tracked", None)  # noqa: B010 (torch declares it a tensor)
     learned = list(module.train().parameters())
     flat = torch.cat([each.data.reshape(-1) for each in learned])
     gradient, place = torch.zeros_like(flat), 0

@@ -35,7 +35,7 @@ def recorded(run: Callable[[], object], *, stopwatch: Callable[[], float] | None
     found: list[tuple[Any, tuple[Any, ...], Any, float]] = []
     seconds = stopwatch or (lambda: 0.0)
 
-    class Recorder(TorchDispatchMode):
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
         ) -> Any:
@@ -47,7 +47,7 @@ def recorded(run: Callable[[], object], *, stopwatch: Callable[[], float] | None
                 found.append((func, tuple(_faceless(one) for one in args), _faceless(result), took))
             return result
 
-    with Recorder():
+    with Recorder():  # type: ignore[no-untyped-call]
         run()
     return [(_operation(func, args, result), took) for func, args, result, took in found]
 
