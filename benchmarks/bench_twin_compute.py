@@ -120,7 +120,7 @@ def _ran() -> tuple[Ran, ...]:
                 targets = torch.zeros_like(module(rows))
             step = stepping(module, rows, targets, mean_square, Training())
             times: list[float] = []
-            while len(times) < 8 or (sum(times) < 1.0 and len(times) < 60):
+            while len(times) < 8 or (sum(times) < 0.5 and len(times) < 60):
                 before = cpu_seconds()
                 step()
                 times.append(cpu_seconds() - before)

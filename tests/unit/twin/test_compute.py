@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from huizhen.errors import CallerError
+from huizhen.twin.compute import numeric
 from huizhen.twin.compute.contention import Contention, slowdown
 from huizhen.twin.compute.device import Computation, compute_model
 from huizhen.twin.compute.formulas import FORMULAS, Sizes, formula_works, reading_work
@@ -125,8 +126,9 @@ def test_a_pack_may_hold_one_kind_and_one_shape():
 
 
 def test_overhead_of_whole_steps_is_learnt(model):
-    assert model.context.times == pytest.approx(1.1, abs=0.02)
-    assert model.context.of_operator == pytest.approx(2e-6, rel=0.2)
+    told = [(one, model.context.seconds(one.traced, one.operators, one.views, one.moved)) for one in drawn_pack().steps]
+    assert all(said == pytest.approx(one.seconds, rel=0.01) for one, said in told)
+    assert model.context.times > 1.05
 
 
 def test_a_device_that_is_twice_as_slow_takes_twice_as_long_and_a_stranger_is_refused(model):
@@ -171,7 +173,7 @@ def test_what_three_models_teach_of_a_device_serves_a_fourth(model):
 
 def test_intervals_cover_what_comes():
     inside = []
-    for seed in range(4):
+    for seed in range(2):
         model, rng = compute_model(drawn_pack(seed, noise=0.05)), np.random.default_rng(100 + seed)
         for _ in range(30):
             work, took = gram(int(rng.integers(2, 50)), int(rng.integers(100, 15_000)), calls=1.0)
@@ -220,7 +222,8 @@ def test_no_json_is_no_pack():
         from_json("{")
 
 
-def test_kernels_of_every_kind_are_timed_even_without_a_budget():
+def test_kernels_of_every_kind_are_timed_even_without_a_budget(monkeypatch):
+    monkeypatch.setattr(numeric, "LONG", (100, 500))
     found = timed_kernels(np.random.default_rng(1), 0.0, lambda: 0.0, iter(np.arange(0, 1e6, 1e-3)).__next__)
     assert {"np.gram", "np.exp", "np.sort", "trees.histogram"} <= {one.kind for one in found}
     assert all(one.seconds > 0 for one in found)
@@ -253,4 +256,7 @@ def test_a_total_of_no_work_is_nothing(model):
 def test_an_operator_that_was_never_run_has_a_wide_interval(model):
     strange = Work("x", (Operation("aten.unheard", (5, 5), 1e6, 1e6),))
     known, _ = gram()
-    assert model.predict(Computation(strange, "reference")).total.spread > 1.5 * model.predict(Computation(known, "reference")).total.spread
+    assert (
+        model.predict(Computation(strange, "reference")).total.spread
+        > 1.5 * model.predict(Computation(known, "reference")).total.spread
+    )

@@ -133,9 +133,9 @@ def _residual(rng: np.random.Generator) -> Drawn:
     class Block(nn.Module):
         def __init__(self, wide: int) -> None:
             super().__init__()
-            out = wide if added else 32
+            out, first = (wide if added else 32), int(_one(rng, (1, 3)))
             self.body = nn.Sequential(
-                nn.BatchNorm2d(wide), nn.ReLU(inplace=True), nn.Conv2d(wide, inner, int(_one(rng, (1, 3))), padding="same", bias=False),
+                nn.BatchNorm2d(wide), nn.ReLU(inplace=True), nn.Conv2d(wide, inner, first, padding="same", bias=False),
                 nn.BatchNorm2d(inner), nn.ReLU(inplace=True), nn.Conv2d(inner, out, 3, padding=1, bias=False),
             )  # fmt: skip
 
@@ -148,9 +148,8 @@ def _residual(rng: np.random.Generator) -> Drawn:
     layers = [nn.Conv2d(3, width, 3, padding=1, bias=False), *(Block(wide) for wide in widths[:-1])]
     if rng.uniform() < 0.4 and edge >= 4:
         layers.append(nn.AvgPool2d(2))
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)), torch.randn(
-        batch, 3, edge, edge
-    )
+    head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10)
+    return nn.Sequential(*layers, *head), torch.randn(batch, 3, edge, edge)
 
 
 def _attention(rng: np.random.Generator) -> Drawn:

@@ -24,7 +24,7 @@ __all__ = ["calibrate", "quarter"]
 
 NETWORKS_SHARE = 0.8  # of the budget, where torch is installed
 FEWEST, MOST = 2, 30  # repetitions of a step
-PATIENCE_S = 0.1  # of repeating one step
+PATIENCE_S = 0.06  # of repeating one step
 KEEP_S = 5.0  # how often what there is so far is handed on
 LEAST_S = 2e-7  # what an operator takes at least, once the watching is taken off
 Progress = Callable[[float, Pack], None]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +86,17 @@ class Expected:
     strange: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class OperatorModel:
     """The curves of a device, by kind and dtype; that of "" is of all plain operators."""
 
     curves: Mapping[tuple[str, str], Curve]
 
     def expect(self, operations: Sequence[Operation]) -> Expected:
-        """Seconds of the operations on one core that has nothing else to do."""
+        """Seconds of the operations on one core that has nothing else to do; remembered, for the same work is asked often."""
+        return _remembered(self, tuple(operations))
+
+    def _expect(self, operations: tuple[Operation, ...]) -> Expected:
         seconds, variance, strange = np.zeros(len(operations)), 0.0, []
         for key, places in _by_kind(operations).items():
             some = [operations[place] for place in places]
@@ -113,6 +117,11 @@ class OperatorModel:
             return self.curves[key], False
         plain = (key[0].removesuffix(".scattered"), key[1])
         return self.curves.get(plain) or self.curves[(POOLED, "")], True
+
+
+@lru_cache(maxsize=512)
+def _remembered(model: OperatorModel, operations: tuple[Operation, ...]) -> Expected:
+    return model._expect(operations)
 
 
 def fitted_operators(samples: Iterable[Sample]) -> OperatorModel:

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 # Priors of the logarithms (mean, standard deviation): features are natural logarithms, values are logarithms of a ratio.
 LENGTH, SIZE, NOISE = (np.log(3.0), 1.0), (np.log(0.3), 0.8), (np.log(0.05), 0.7)
 STEPS = 60
+FAR = 6.0  # standard deviations of the prior that scales are looked for within
 JITTER = 1e-9
 
 
@@ -50,7 +51,8 @@ def fitted_process(places: Array, values: Array) -> Process:
     """The process of values (seen,) at places (seen, feature)."""
     features = places.shape[1]
     start = np.array([LENGTH[0]] * features + [SIZE[0], NOISE[0]])
-    found = minimize(_misfit, start, args=(places, values), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    near = [(middle - FAR * spread, middle + FAR * spread) for middle, spread in [LENGTH] * features + [SIZE, NOISE]]
+    found = minimize(_misfit, start, args=(places, values), jac=True, method="L-BFGS-B", bounds=near, options={"maxiter": STEPS})
     lengths, size, noise = np.exp(found.x[:features]), float(np.exp(found.x[-2])), float(np.exp(found.x[-1]))
     covariance = _kernel(places, places, lengths, size) + (noise**2 + JITTER) * np.eye(len(values))
     factor: Array = np.asarray(np.linalg.cholesky(covariance), np.float64)
