@@ -51,7 +51,8 @@ def packed(compress: Compress, shapes: Sequence[tuple[int, ...]], *, odd: bool =
     """
     if not shapes or any(side < 1 for shape in shapes for side in shape):
         raise CallerError(
-            "The size of this compression cannot be told.", [Problem("shapes", "a tensor without entries", "one entry or more in each")]
+            "The size of this compression cannot be told.",
+            [Problem("shapes", "a tensor without entries", "one entry or more in each")],
         )
     blocks = Blocks(tuple(f"tensor {number}" for number in range(len(shapes))), tuple(shapes))
     shrinking = compression(compress, blocks)

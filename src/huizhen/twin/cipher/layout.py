@@ -38,7 +38,9 @@ PUBLIC_KEY_BYTES: Mapping[str, int] = MappingProxyType(
     }
 )
 SIGNATURES = MappingProxyType({"ecdsa-p256": 32, "ecdsa-p384": 48, "sm2-sign-der": 32})  # bytes of each of two integers
-DIGESTS = MappingProxyType({"sha-1": 20, "md5": 16, "sm3": SM3_BYTES} | {f"{kind}-{n}": n // 8 for kind in ("sha", "sha3") for n in (256, 384, 512)})
+DIGESTS = MappingProxyType(
+    {"sha-1": 20, "md5": 16, "sm3": SM3_BYTES} | {f"{kind}-{n}": n // 8 for kind in ("sha", "sha3") for n in (256, 384, 512)}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ byte, by itself for short, middling and long runs, for what leaves the processor
 
 >>> law = Law((16, 1_000_000), (1e-6, 1e-3), 0.02)
 >>> round(law.seconds(2_000_000), 6)
-0.002
+0.001999
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from huizhen.clock import moment, written
 from huizhen.errors import CallerError, Problem
 from huizhen.twin.cipher.profiles import profile
 
-__all__ = ["Law", "Pack", "read_pack", "write_pack"]
+__all__ = ["FORMAT", "Law", "Pack", "from_json", "to_json"]
 
-FORMAT = "huizhen cipher pack 1"
+FORMAT = "huizhen-cipher-calibration-1"
 MOST_BYTES = 1 << 20  # of a pack's file
 
 
@@ -73,7 +73,7 @@ class Pack:
     software: Mapping[str, str]
 
 
-def write_pack(pack: Pack) -> str:
+def to_json(pack: Pack) -> str:
     """As JSON."""
     laws = [
         {"algorithm": algorithm, "step": step, "lengths": law.lengths, "seconds": law.seconds_at, "spread": law.spread}
@@ -84,7 +84,7 @@ def write_pack(pack: Pack) -> str:
     return json.dumps(content, indent=1)
 
 
-def read_pack(text: str) -> Pack:
+def from_json(text: str) -> Pack:
     """The pack behind its JSON.
 
     Raises:

@@ -180,7 +180,9 @@ class EncryptedSums:
             "entrust": lambda: _answered({}, tuple(self._boxes(site))),
             "encrypt": self._encrypt,
             "confirm": lambda: _answered({"signature": self.fill(SIGNATURE_BYTES)}),
-            "open": lambda: _answered({"opened": filled(words.empty(self.outline, self._coding), self.fill).facts()} if holds else {}),
+            "open": lambda: _answered(
+                {"opened": filled(words.empty(self.outline, self._coding), self.fill).facts()} if holds else {}
+            ),
         }
         return _made(makers, stage, site, self.roster)
 
@@ -257,5 +259,3 @@ def _check(roster: tuple[str, ...], bits: int) -> None:
         problems.append(Problem("bits", str(bits), "16 or 32"))
     if problems:
         raise CallerError("There is no such message.", problems)
-
-

@@ -1,16 +1,16 @@
 """What is known of an algorithm before it is used: what it does, what its length counts, how strong it is, and who asks for it.
 
-    quantum      by which attack a quantum computer would weaken it
-      shor       keys follow from public ones in polynomial time: broken (Shor 1997, SIAM J. Comput. 26:1484)
-      grover     keys are searched in the square root of the tries: the exponent halves at most (Grover 1996, STOC)
-      lattice    a problem on lattices, for which no attack much better than a classical one is known (FIPS 203)
-      shares     nothing to compute: too few shares say nothing (Shamir 1979, CACM 22:612)
-      none       it keeps no secret by a key
+quantum      by which attack a quantum computer would weaken it
+  shor       keys follow from public ones in polynomial time: broken (Shor 1997, SIAM J. Comput. 26:1484)
+  grover     keys are searched in the square root of the tries: the exponent halves at most (Grover 1996, STOC)
+  lattice    a problem on lattices, for which no attack much better than a classical one is known (FIPS 203)
+  shares     nothing to compute: too few shares say nothing (Shamir 1979, CACM 22:612)
+  none       it keeps no secret by a key
 
-    commercial   GB/T 39786-2021 asks that cryptography of an information system follows national and industry standards
-      named      it is such a standard's (SM2, SM3, SM4)
-      not named  it is a cipher, and not one of theirs: an assessment by GB/T 39786 does not count it
-      no cipher  the question does not arise
+commercial   GB/T 39786-2021 asks that cryptography of an information system follows national and industry standards
+  named      it is such a standard's (SM2, SM3, SM4)
+  not named  it is a cipher, and not one of theirs: an assessment by GB/T 39786 does not count it
+  no cipher  the question does not arise
 """
 
 from __future__ import annotations

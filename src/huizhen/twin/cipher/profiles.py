@@ -10,19 +10,23 @@ True
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
 from huizhen.errors import CallerError, Problem, closest
 from huizhen.privacy.compression.quantising import BITS
+from huizhen.privacy.masking.shamir import MOST_HOLDERS
 from huizhen.twin.cipher.ckks import CKKS, read_ckks
 from huizhen.twin.cipher.profile import CommercialStanding, Counts, Profile, Quantum
 from huizhen.twin.course import Use
 
 __all__ = ["KNOWN", "checked", "profile"]
 
-SEALED, SIGNED, SUMMED = ("keys", "seal", "open"), ("keys", "sign", "verify"), ("mask", "unmask", "add")
+SEALED, SIGNED, SUMMED = ("keys", "seal", "open"), ("keys", "sign", "verify"), ("seal", "mask", "add", "unmask", "open")
+SHARE = "bytes of the secret; one holder's share; shamir-5: five open it, without a number seven"
 BELOW_HALF = "NIST SP 800-57 part 1 revision 5, table 2"
 COLLISIONS = "collisions: half the digest's bits, NIST SP 800-107 revision 1, table 1"
 MECHANISMS = ("discrete_gaussian", "gaussian", "discrete_laplace", "laplace")  # as a study file names them
@@ -48,6 +52,8 @@ def profile(name: str) -> Profile:
         return KNOWN[name]
     if name.startswith("ckks-"):
         return _ckks(read_ckks(name))
+    if re.fullmatch(r"shamir-[1-9][0-9]{0,2}", name) and int(name[7:]) <= MOST_HOLDERS:
+        return replace(KNOWN["shamir"], name=name)
     near = closest(name, tuple(KNOWN))
     remedy = f"Did you mean {near}?" if near else "Describe it in the twin's profiles before a study is forecast with it"
     raise CallerError("This protection is not known to the twin.", [Problem("algorithm", name, "one of its profiles", remedy)])
@@ -121,7 +127,9 @@ def _sealing() -> Iterator[Profile]:
 def _commercial() -> Iterator[Profile]:
     sm2, sm4 = "GB/T 32918.4-2016; GB/T 35276-2017", "GB/T 32907-2016; GB/T 17964-2021"
     fixed: dict[str, Literal["named"]] = {"commercial": "named"}
-    yield _one("sm2", SEALED, sm2, 128, "shor", note="C1 C3 C2, raw: a point, a digest, then as many bytes as the plain text", **fixed)
+    yield _one(
+        "sm2", SEALED, sm2, 128, "shor", note="C1 C3 C2, raw: a point, a digest, then as many bytes as the plain text", **fixed
+    )
     yield _one("sm2-der", SEALED, sm2, 128, "shor", note="C1 C3 C2 as DER", **fixed)
     yield _one("sm2-sign", SIGNED, "GB/T 32918.2-2016", 128, "shor", **fixed)
     yield _one("sm2-sign-der", SIGNED, "GB/T 32918.2-2016; GB/T 35276-2017", 128, "shor", **fixed)
@@ -137,6 +145,7 @@ def _public() -> Iterator[Profile]:
         hybrid = "a fresh AES-256 key under RSA-OAEP with SHA-256, then AES-256-GCM under it"
         yield _one(f"rsa-{bits}-hybrid", SEALED, f"RFC 8017; {BELOW_HALF}", strength, "shor", note=hybrid)
     yield _one("x25519", ("keys", "open"), "RFC 7748", 128, "shor", note="open: the secret shared with a peer")
+    yield _one("ecdh-p256", ("open",), "NIST SP 800-56A revision 3", 128, "shor", note="open: the secret shared with a peer")
     yield _one("ml-kem-768", SEALED, "FIPS 203, table 2", 192, "lattice", note="category 3: as hard as a key search of AES-192")
     yield _one("ed25519", SIGNED, "RFC 8032", 128, "shor")
     yield _one("ecdsa-p256", SIGNED, "FIPS 186-5, section 6; RFC 3279, section 2.2.3", 128, "shor")
@@ -165,9 +174,9 @@ def _broken() -> Iterator[Profile]:
 def _own() -> Iterator[Profile]:
     masks = "Bonawitz et al., CCS 2017; Bell et al., CCS 2020; streams of AES-128 under X25519 and ML-KEM-768 together"
     for name, ring in RINGS.items():
-        yield _one(name, SUMMED, masks, 128, "lattice", counts="numbers", note=f"{ring}; mask: one stream")
+        yield _one(name, SUMMED, masks, 128, "lattice", counts="numbers", note=f"{ring}; seal: into the ring, mask: one stream")
     shares = "Shamir, CACM 1979: over GF(256)"
-    yield _one("shamir", ("seal", "open"), shares, 0, "shares", commercial="no cipher", note="bytes of the secret; one holder's share")
+    yield _one("shamir", ("seal", "open"), shares, 0, "shares", commercial="no cipher", note=SHARE)
     for bits, strength in ((2048, 112), (3072, 128)):
         lengths = "bytes of ciphertext; of a key its bits"
         steps = ("keys", "seal", "add", "open")
@@ -180,7 +189,9 @@ def _own() -> Iterator[Profile]:
             name = f"compress.{kind}{bits}"
             smaller = "makes smaller, hides nothing"
             steps = ("seal", "open")
-            yield _one(name, steps, smaller, 0, "none", commercial="no cipher", counts="numbers", note="entries of the whole vector")
+            yield _one(
+                name, steps, smaller, 0, "none", commercial="no cipher", counts="numbers", note="entries of the whole vector"
+            )
 
 
 KNOWN: Mapping[str, Profile] = MappingProxyType({one.name: one for one in _all()})

@@ -1,0 +1,3 @@
+from huizhen.twin.cipher.pack import Pack
+
+REFERENCE = Pack("a usual device", None, {}, {})
