@@ -1,4 +1,4 @@
-"""Calibrates a device: every algorithm that is installed, in processor time, within ten seconds; no data are read and none shown."""
+"""Calibrates a device: every algorithm that is installed, in processor time, within ten seconds; no data are read or shown."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """CKKS: approximate sums and products of encrypted real numbers; how large its ciphertexts are.
 
-A ciphertext is two polynomials of N coefficients modulo a product of L primes, each residue in 8 bytes: 16 N L bytes. The last prime
-of a chain serves the keys alone and is not in a fresh ciphertext; every product takes one prime more away. One ciphertext carries
-N / 2 numbers.
+A ciphertext is two polynomials of N coefficients modulo a product of L primes, each residue in 8 bytes: 16 N L bytes. The last
+prime of a chain serves the keys alone and is not in a fresh ciphertext; every product takes one prime more away. One ciphertext
+carries N / 2 numbers.
 
 Source: Cheon, Kim, Kim and Song, Homomorphic encryption for arithmetic of approximate numbers, ASIACRYPT 2017; residues: Cheon et
 al., SAC 2018. As it is stored: Microsoft SEAL 4.1, native/src/seal/ciphertext.cpp (save_members) and serialization.h (SEALHeader).
@@ -24,7 +24,7 @@ __all__ = ["CKKS", "MOST_BITS", "read_ckks"]
 # Sum of all moduli's bits for 128 bits of security, ternary secrets: Homomorphic Encryption Standard, 2018, table 1.
 MOST_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 POLYNOMIALS, RESIDUE_BYTES = 2, 8
-# A header of 16 bytes; 32 name the moduli, 1 the form, 8 each the polynomials, N, L, scale and correction; header and count of an array.
+# A header of 16 bytes; 32 name the moduli, 1 the form, 8 each polynomials, N, L, scale and correction; an array's header and count.
 STORED_BESIDE = 16 + 32 + 1 + 5 * 8 + 16 + 8
 LARGEST_PRIME, SMALLEST_PRIME = 60, 20
 

@@ -1,8 +1,8 @@
 """What an algorithm's step is made of, where it was not measured by itself: records of their cipher, hybrids of both halves.
 
 SM2 has no implementation in the libraries used here, so its time is that of the same operations on the NIST curve of the same size:
-two products with points to seal, one to open (GB/T 32918.4, sections 6 and 7), and SM3 over the key stream (64 and 4 bytes for every
-32, so 128 bytes of blocks) and over the message.
+two products with points to seal, one to open (GB/T 32918.4, sections 6 and 7), and SM3 over the key stream (64 and 4 bytes for
+every 32, so 128 bytes of blocks) and over the message.
 
 >>> [(part.algorithm, part.length, part.times) for part in composed(Use("tls-1.3", "seal", 40_000))]
 [('aes-256-gcm', 16385, 2.0), ('aes-256-gcm', 7233, 1.0)]
@@ -81,7 +81,9 @@ def _as(other: str, share: float = 1.0) -> Callable[[Use], Parts]:
 
 _COMPOSED: Mapping[str, Callable[[Use], Parts]] = MappingProxyType(
     {
-        **{"tls-1.3": _records, "masking": _as("masking-64"), "des-cbc": _as("3des-cbc", 1 / 3)},
+        "tls-1.3": _records,
+        "masking": _as("masking-64"),
+        "des-cbc": _as("3des-cbc", 1 / 3),
         **{f"rsa-{bits}-hybrid": _hybrid for bits in (2048, 3072, 4096)},
         **dict.fromkeys(("sm2", "sm2-der"), _sm2),
         **dict.fromkeys(("sm2-sign", "sm2-sign-der"), _sm2_sign),

@@ -1,7 +1,7 @@
 """The few DER structures of signatures and SM2 ciphertexts (ITU-T X.690): how they are written, and how long they are.
 
-An integer of n random bytes takes n bytes, or n + 1 where its first bit is set, and rarely fewer: the size of such a structure is not
-one number. What it will be in the middle and between which ends it nearly always lies is.
+An integer of n random bytes takes n bytes, or n + 1 where its first bit is set, and rarely fewer: the size of such a structure is
+not one number. What it will be in the middle and between which ends it nearly always lies is.
 
 >>> integer(bytes.fromhex("00ff")).hex(), integer(b"\\x7f").hex()
 ('020200ff', '02017f')

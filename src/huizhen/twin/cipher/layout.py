@@ -1,7 +1,7 @@
 """What leaves an algorithm, field by field: nonces, digests, ciphertexts and tags, each with its exact size.
 
-The size is that of everything the receiver needs beside the key: where a nonce can be known to both sides (a key that serves one box
-alone), it is not sent, and `beside` is smaller by as much.
+The size is that of everything the receiver needs beside the key: where both sides know a nonce (of a key that serves one box
+alone), it is not sent, and the size is smaller by as much.
 
 >>> [(field.name, field.size) for field in layout("aes-256-gcm", 100)]
 [('nonce', 12), ('ciphertext', 100), ('tag', 16)]
@@ -32,9 +32,14 @@ BOX_BYTES = KEM_BYTES + TAG  # beside the content of a sealed box between two si
 OAEP_BYTES = 2 * 32 + 2  # with SHA-256, RFC 8017 section 7.1.1
 PUBLIC_KEY_BYTES: Mapping[str, int] = MappingProxyType(
     {
-        **{"x25519": 32, "ed25519": 32, "ml-kem-768": 1184, "ecdsa-p256": 65, "ecdsa-p384": 97},
+        "x25519": 32,
+        "ed25519": 32,
+        "ml-kem-768": 1184,
+        "ecdsa-p256": 65,
+        "ecdsa-p384": 97,
         **dict.fromkeys(("sm2", "sm2-der", "sm2-sign", "sm2-sign-der"), POINT),  # 04, x, y
-        **{"paillier-2048": 2 * 256, "paillier-3072": 2 * 384},  # n and h
+        "paillier-2048": 2 * 256,
+        "paillier-3072": 2 * 384,  # n and h
     }
 )
 SIGNATURES = MappingProxyType({"ecdsa-p256": 32, "ecdsa-p384": 48, "sm2-sign-der": 32})  # bytes of each of two integers
@@ -48,8 +53,8 @@ class Field:
     """A run of bytes.
 
     Attributes:
-        sort: how a stand-in fills it: ``drawn`` at random; ``mark``, which says that it is a stand-in; ``point`` of a curve, a 4 and
-            two coordinates; ``count`` is a record's header.
+        sort: how a stand-in fills it: ``drawn`` at random; ``mark``, which says that it is a stand-in; ``point`` of a curve, a 4
+            and two coordinates; ``count`` is a record's header.
     """
 
     name: str
@@ -159,11 +164,18 @@ def _stream(length: int) -> Iterator[Field]:
 _LAYOUTS: Mapping[str, Callable[[int], Iterator[Field]]] = MappingProxyType(
     {
         **dict.fromkeys(("aes-128-gcm", "aes-256-gcm", "chacha20-poly1305", "sm4-gcm"), _sealed),
-        **{"sm4-ctr": _counter, "sm4-cbc": _blocks(BLOCK), "des-cbc": _blocks(8), "3des-cbc": _blocks(8), "rc4": _stream},
+        "sm4-ctr": _counter,
+        "sm4-cbc": _blocks(BLOCK),
+        "des-cbc": _blocks(8),
+        "3des-cbc": _blocks(8),
+        "rc4": _stream,
         **{f"rsa-{bits}-hybrid": _hybrid(bits) for bits in (2048, 3072, 4096)},
         **{f"rsa-{bits}-oaep": _fixed("ciphertext", bits // 8) for bits in (2048, 3072, 4096)},
         **{name: _fixed("digest", size) for name, size in DIGESTS.items()},
         **{name: _fixed("signature", 64) for name in ("ed25519", "sm2-sign")},
-        **{"sm2": _sm2, "tls-1.3": _records, "x25519": _fixed("public key", 32), "ml-kem-768": _fixed("ciphertext", KEM_BYTES)},
+        "sm2": _sm2,
+        "tls-1.3": _records,
+        "x25519": _fixed("public key", 32),
+        "ml-kem-768": _fixed("ciphertext", KEM_BYTES),
     }
 )

@@ -1,12 +1,12 @@
 """How long protections and ciphers take on a device: from its calibration, else from a usual device times a factor.
 
-A model predicts one use, all its times together. It says what it rests on: a law that was *measured* on this very device, one that is
-*fitted* from the parts that were, or one that is *assumed*. What was seen teaches, after `refit`, a factor of the device and one
+A model predicts one use, all its times together. It says what it rests on: a law that was *measured* on this very device, one that
+is *fitted* from the parts that were, or one that is *assumed*. What was seen teaches, after `refit`, a factor of the device and one
 of the step on it, each shrunk towards 1 as long as it was seen little.
 
 >>> from huizhen.twin.quantity import declared
->>> of = declared(1.0, "1")
->>> device = Device("ward", "cpu", 2, declared(1e10, "flop/s"), declared(1e10, "byte/s"), declared(8e9, "byte"), of, declared(0, "1"))
+>>> rates = declared(1e10, "flop/s"), declared(1e10, "byte/s"), declared(8e9, "byte")
+>>> device = Device("ward", "cpu", 2, *rates, factor=declared(1.0, "1"), load=declared(0, "1"))
 >>> told = CipherModel().predict(Asked(Use("tls-1.3", "seal", 1_000_000, 3), device))
 >>> told.total.provenance, list(told.parts), told.notes[0]
 ('assumed', ['aes-256-gcm seal'], 'ward was not calibrated: the seconds of a usual device, times its factor')

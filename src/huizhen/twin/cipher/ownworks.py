@@ -1,11 +1,11 @@
-"""What a calibration runs of our own protections: masking, packed Paillier, shares, noise and compression, as the sites run them."""
+"""What a calibration runs of our own protections: masking, packed Paillier, shares, noise and compression, as sites run them."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,14 @@ def own_works() -> Iterator[Work]:
 
 def _masking() -> Iterator[Work]:
     for bits, ring in RINGS.items():
-        yield from _one_ring(f"masking-{bits}", lambda length, ring=ring: np.zeros(length, ring))  # type: ignore[misc]
+        yield from _one_ring(f"masking-{bits}", partial(np.zeros, dtype=ring))
     yield from _one_ring("masking-512", lambda length: np.zeros((wide.LIMBS, length), np.uint64))
     for bits in ("16", "32"):
-        yield Work(f"masking-{bits}", "seal", NUMBERS, lambda length, ring=RINGS[bits]: _coded(length, ring))  # type: ignore[misc]
-        yield Work(f"masking-{bits}", "open", NUMBERS, lambda length, ring=RINGS[bits]: _decoded(length, ring))  # type: ignore[misc]
-    yield Work("masking-64", "seal", NUMBERS, lambda length: lambda whole=np.ones(length, np.int64): whole.copy())  # type: ignore[misc]
-    yield Work("masking-64", "open", NUMBERS, lambda length: lambda whole=np.ones(length, np.int64): whole.copy())  # type: ignore[misc]
-    yield Work("masking-512", "seal", NUMBERS[:3], lambda length: lambda reals=_reals(length): wide.encode(reals, sites=SITES))  # type: ignore[misc]
+        yield Work(f"masking-{bits}", "seal", NUMBERS, partial(_coded, ring=RINGS[bits]))
+        yield Work(f"masking-{bits}", "open", NUMBERS, partial(_decoded, ring=RINGS[bits]))
+    for step in ("seal", "open"):
+        yield Work("masking-64", step, NUMBERS, lambda length: np.ones(length, np.int64).copy)
+    yield Work("masking-512", "seal", NUMBERS[:3], lambda length: partial(wide.encode, _reals(length), sites=SITES))
     yield Work("masking-512", "open", NUMBERS[:3], lambda length: _read_wide(length))
 
 
@@ -123,13 +123,17 @@ def _noise() -> Iterator[Work]:
     laws: dict[str, Any] = {"gaussian": DiscreteGaussian.of_sigma(40.0), "laplace": DiscreteLaplace(40.0)}
     fine: dict[str, Any] = {"gaussian": grid.gaussian(40.0), "laplace": grid.laplace(40.0)}
     for name, law in laws.items():
-        yield Work(f"dp.discrete_{name}", "mask", lengths, lambda length, law=law: lambda: law.draw(length, entropy))  # type: ignore[misc]
+        yield Work(f"dp.discrete_{name}", "mask", lengths, partial(_drawn, law=law))
 
         def noisy(length: int, law: Any = fine[name]) -> Call:
             values = _reals(length)
             return lambda: grid.noisy(values, law, entropy)
 
         yield Work(f"dp.{name}", "mask", lengths, noisy)
+
+
+def _drawn(length: int, law: Any) -> Call:
+    return lambda: law.draw(length, secrets.token_bytes)
 
 
 def _compressing(kind: Kind, bits: int) -> Iterator[Work]:

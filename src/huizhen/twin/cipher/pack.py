@@ -1,7 +1,7 @@
 """A calibration pack: what each algorithm's steps took on one device at some lengths, as facts that travel as JSON.
 
-Between two lengths seconds grow in a straight line; beyond the longest they go on as before. So it is a fixed part and a part for each
-byte, by itself for short, middling and long runs, for what leaves the processor's caches costs more.
+Between two lengths seconds grow in a straight line; beyond the longest they go on as before. So it is a fixed part and a part for
+each byte, by itself for short, middling and long runs, for what leaves the processor's caches costs more.
 
 >>> law = Law((16, 1_000_000), (1e-6, 1e-3), 0.02)
 >>> round(law.seconds(2_000_000), 6)
@@ -145,7 +145,7 @@ def _law_problems(where: str, law: Any) -> Iterator[Problem]:
 
 
 def _numbers(told: Any, *kinds: type) -> bool:
-    return isinstance(told, list) and bool(told) and all(type(one) in kinds and 0 <= one and math.isfinite(one) for one in told)
+    return isinstance(told, list) and bool(told) and all(type(one) in kinds and one >= 0 and math.isfinite(one) for one in told)
 
 
 def _is_moment(told: Any) -> bool:

@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
 from huizhen.errors import CallerError, Problem, closest
 from huizhen.privacy.compression.quantising import BITS
@@ -126,16 +125,15 @@ def _sealing() -> Iterator[Profile]:
 
 def _commercial() -> Iterator[Profile]:
     sm2, sm4 = "GB/T 32918.4-2016; GB/T 35276-2017", "GB/T 32907-2016; GB/T 17964-2021"
-    fixed: dict[str, Literal["named"]] = {"commercial": "named"}
-    yield _one(
-        "sm2", SEALED, sm2, 128, "shor", note="C1 C3 C2, raw: a point, a digest, then as many bytes as the plain text", **fixed
-    )
-    yield _one("sm2-der", SEALED, sm2, 128, "shor", note="C1 C3 C2 as DER", **fixed)
-    yield _one("sm2-sign", SIGNED, "GB/T 32918.2-2016", 128, "shor", **fixed)
-    yield _one("sm2-sign-der", SIGNED, "GB/T 32918.2-2016; GB/T 35276-2017", 128, "shor", **fixed)
+    named: CommercialStanding = "named"
+    raw = "C1 C3 C2, raw: a point, a digest, then as many bytes as the plain text"
+    yield _one("sm2", SEALED, sm2, 128, "shor", commercial=named, note=raw)
+    yield _one("sm2-der", SEALED, sm2, 128, "shor", commercial=named, note="C1 C3 C2 as DER")
+    yield _one("sm2-sign", SIGNED, "GB/T 32918.2-2016", 128, "shor", commercial=named)
+    yield _one("sm2-sign-der", SIGNED, "GB/T 32918.2-2016; GB/T 35276-2017", 128, "shor", commercial=named)
     for mode in ("ctr", "cbc", "gcm"):
-        yield _one(f"sm4-{mode}", SEALED, sm4, 128, "grover", note="GCM: RFC 8998" if mode == "gcm" else "", **fixed)
-    yield _one("sm3", ("hash",), "GB/T 32905-2016", 128, "grover", note=COLLISIONS, **fixed)
+        yield _one(f"sm4-{mode}", SEALED, sm4, 128, "grover", commercial=named, note="RFC 8998" if mode == "gcm" else "")
+    yield _one("sm3", ("hash",), "GB/T 32905-2016", 128, "grover", commercial=named, note=COLLISIONS)
 
 
 def _public() -> Iterator[Profile]:

@@ -1,11 +1,11 @@
 """Stand-ins for ciphertexts: bytes of the right structure that were never encrypted, with a slip that says what they stand for.
 
-A simulation hands a stand-in over as if it were the ciphertext: its size is exact, nonces, tags, headers, DER and CBOR are where they
-belong, and the receiver asks `opened` for arrays of the shape and dtype that it would have got. The slip travels beside the bytes.
+A simulation hands a stand-in over as if it were the ciphertext: its size is exact, nonces, tags, headers, DER and CBOR are where
+they belong, and the receiver asks `opened` for arrays of the shape and dtype that it would have got. The slip travels beside it.
 
-No real program takes one for a ciphertext. Tags, digests, signatures and initial values begin with ``huizhen-stand-in``, and so does
-every drawn run that is long enough; messages of the wire and Paillier's ciphertexts begin with another mark than theirs. So what
-authenticates refuses it as forged, our own readers refuse it by name, and `is_standin` knows it for those that can do neither.
+No real program takes one for a ciphertext. Tags, digests, signatures and initial values begin with ``huizhen-stand-in``, and so
+does every drawn run that is long enough; messages of the wire and Paillier's ciphertexts begin with another mark than theirs. So
+what authenticates refuses it as forged, our own readers refuse it by name, and `is_standin` knows it for those that can do neither.
 
 >>> one = standin("aes-256-gcm", 1000, seed=1, key_id="east-2026")
 >>> len(one.content), one.slip.plain_length, is_standin(one.content)
