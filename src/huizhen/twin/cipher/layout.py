@@ -95,7 +95,7 @@ def layout(algorithm: str, length: int) -> tuple[Field, ...]:
 
 
 def _check(algorithm: str, length: int) -> None:
-    known = profile(algorithm)
+    profile(algorithm)  # refuses what is not known
     problems = []
     if algorithm not in _LAYOUTS and algorithm not in SIGNATURES and algorithm != "sm2-der" and not algorithm.startswith("ckks-"):
         remedy = "Sizes of our own protections follow from what is protected: see packets and compressed"
@@ -103,7 +103,7 @@ def _check(algorithm: str, length: int) -> None:
     least = 1 if algorithm in ("sm2", "sm2-der") else 0  # a key stream of 0 bits is all 0, which GB/T 32918.4 refuses
     most = int(algorithm.split("-")[1]) // 8 - OAEP_BYTES if algorithm.endswith("-oaep") else None
     if length < least or (most is not None and length > most):
-        expected = f"{least} or more {known.counts}" if most is None else f"{least} to {most} {known.counts}"
+        expected = f"{least} or more" if most is None else f"{least} to {most}"
         problems.append(Problem(f"length of {algorithm}", str(length), expected))
     if problems:
         raise CallerError("The size of this protection cannot be told.", problems)

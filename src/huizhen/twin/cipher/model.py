@@ -52,7 +52,7 @@ class Asked:
 
     @property
     def subject(self) -> str:
-        return f"{self.use.algorithm} {self.use.step} on {self.device.name}"
+        return f"{self.use.algorithm}/{self.use.step}/{self.device.name}"
 
 
 @dataclass(frozen=True, slots=True)

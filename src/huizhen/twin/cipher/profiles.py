@@ -69,9 +69,9 @@ def checked(use: Use) -> Profile:
     if use.step not in known.steps:
         problems.append(Problem(f"step of {use.algorithm}", use.step, f"one of {', '.join(known.steps)}"))
     if use.length < 0:
-        problems.append(Problem(f"length of {use.algorithm}", str(use.length), f"0 or more {known.counts}"))
+        problems.append(Problem(f"length of {use.algorithm}", str(use.length), "0 or more"))
     if not 0 <= use.times < float("inf"):
-        problems.append(Problem(f"times of {use.algorithm}", str(use.times), "0 or more, and finite"))
+        problems.append(Problem(f"times of {use.algorithm}", str(use.times), "0 or more and finite"))
     if problems:
         raise CallerError("This use of a protection cannot be.", problems)
     return known
