@@ -67,9 +67,7 @@ def _sum(one, other):
         return one or other
     if one[0] == other[0] and (one[1] + other[1]) % P == 0:
         return None
-    if one == other:
-        slope = (3 * one[0] ** 2 + A) * pow(2 * one[1], -1, P)
-    else:
-        slope = (other[1] - one[1]) * pow(other[0] - one[0], -1, P)
+    above, below = (3 * one[0] ** 2 + A, 2 * one[1]) if one == other else (other[1] - one[1], other[0] - one[0])
+    slope = above * pow(below, -1, P)
     x = (slope**2 - one[0] - other[0]) % P
     return x, (slope * (one[0] - x) - one[1]) % P

@@ -30,11 +30,12 @@ from huizhen.twin.cipher.works import Call, Work
 
 __all__ = ["HOLDERS", "NEEDED", "own_works"]
 
-NUMBERS = (64, 4096, 65_536, 1_048_576)
+NUMBERS = (64, 4096, 65_536, 262_144, 524_288, 1_048_576)
+REALS = (64, 2048, 16_384, 32_768, 65_536)  # of 64 bytes each
 SITES, HOLDERS, NEEDED = 5, 10, 7
 RINGS: dict[str, Any] = {"16": np.uint16, "32": np.uint32, "64": np.uint64}
 KINDS: tuple[Kind, ...] = ("quantised", "shared", "top_k", "low_rank")
-COMPRESSED = (4096, 65_536, 589_824)  # squares, for low rank
+COMPRESSED = (4096, 65_536, 147_456, 331_776, 589_824)  # squares, for low rank
 
 
 def own_works() -> Iterator[Work]:
@@ -58,12 +59,12 @@ def _masking() -> Iterator[Work]:
         yield Work(f"masking-{bits}", "open", NUMBERS, partial(_decoded, ring=RINGS[bits]))
     for step in ("seal", "open"):
         yield Work("masking-64", step, NUMBERS, lambda length: np.ones(length, np.int64).copy)
-    yield Work("masking-512", "seal", NUMBERS[:3], lambda length: partial(wide.encode, _reals(length), sites=SITES))
-    yield Work("masking-512", "open", NUMBERS[:3], lambda length: _read_wide(length))
+    yield Work("masking-512", "seal", REALS, lambda length: partial(wide.encode, _reals(length), sites=SITES))
+    yield Work("masking-512", "open", REALS, lambda length: _read_wide(length))
 
 
 def _one_ring(name: str, blank: Callable[[int], Any]) -> Iterator[Work]:
-    lengths = NUMBERS[:3] if name == "masking-512" else NUMBERS
+    lengths = REALS if name == "masking-512" else NUMBERS
 
     def stream(length: int, away: bool) -> Call:
         array, seeds = blank(length), [secrets.token_bytes(SEED_BYTES)]

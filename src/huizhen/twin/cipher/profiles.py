@@ -26,7 +26,8 @@ __all__ = ["KNOWN", "checked", "profile"]
 
 SEALED, SIGNED, SUMMED = ("keys", "seal", "open"), ("keys", "sign", "verify"), ("seal", "mask", "add", "unmask", "open")
 SHARE = "bytes of the secret; one holder's share; shamir-5: five open it, without a number seven"
-BELOW_HALF = "NIST SP 800-57 part 1 revision 5, table 2"
+HOMOMORPHIC = ("keys", "seal", "add", "open")
+STRENGTHS = "NIST SP 800-57 part 1 revision 5, table 2"
 COLLISIONS = "collisions: half the digest's bits, NIST SP 800-107 revision 1, table 1"
 MECHANISMS = ("discrete_gaussian", "gaussian", "discrete_laplace", "laplace")  # as a study file names them
 COMPRESSED = ("quantised", "shared", "top_k", "low_rank")
@@ -80,7 +81,7 @@ def checked(use: Use) -> Profile:
 def _ckks(scheme: CKKS) -> Profile:
     return Profile(
         scheme.name,
-        ("keys", "seal", "add", "open"),
+        HOMOMORPHIC,
         "numbers",
         "Cheon, Kim, Kim and Song, ASIACRYPT 2017",
         128,
@@ -139,9 +140,9 @@ def _commercial() -> Iterator[Profile]:
 def _public() -> Iterator[Profile]:
     # Of 4096 bits the table has no row: the one below it holds.
     for bits, strength in ((2048, 112), (3072, 128), (4096, 128)):
-        yield _one(f"rsa-{bits}-oaep", SEALED, f"RFC 8017, section 7.1; {BELOW_HALF}", strength, "shor")
+        yield _one(f"rsa-{bits}-oaep", SEALED, f"RFC 8017, section 7.1; {STRENGTHS}", strength, "shor")
         hybrid = "a fresh AES-256 key under RSA-OAEP with SHA-256, then AES-256-GCM under it"
-        yield _one(f"rsa-{bits}-hybrid", SEALED, f"RFC 8017; {BELOW_HALF}", strength, "shor", note=hybrid)
+        yield _one(f"rsa-{bits}-hybrid", SEALED, f"RFC 8017; {STRENGTHS}", strength, "shor", note=hybrid)
     yield _one("x25519", ("keys", "open"), "RFC 7748", 128, "shor", note="open: the secret shared with a peer")
     yield _one("ecdh-p256", ("open",), "NIST SP 800-56A revision 3", 128, "shor", note="open: the secret shared with a peer")
     yield _one("ml-kem-768", SEALED, "FIPS 203, table 2", 192, "lattice", note="category 3: as hard as a key search of AES-192")
@@ -177,8 +178,7 @@ def _own() -> Iterator[Profile]:
     yield _one("shamir", ("seal", "open"), shares, 0, "shares", commercial="no cipher", note=SHARE)
     for bits, strength in ((2048, 112), (3072, 128)):
         lengths = "bytes of ciphertext; of a key its bits"
-        steps = ("keys", "seal", "add", "open")
-        yield _one(f"paillier-{bits}", steps, f"Paillier, EUROCRYPT 1999; {BELOW_HALF}", strength, "shor", note=lengths)
+        yield _one(f"paillier-{bits}", HOMOMORPHIC, f"Paillier, EUROCRYPT 1999; {STRENGTHS}", strength, "shor", note=lengths)
     noise = "Canonne, Kamath and Steinke, NeurIPS 2020"
     for name in MECHANISMS:
         yield _one(f"dp.{name}", ("mask",), noise, 0, "none", commercial="no cipher", counts="numbers", note="hides by chance")

@@ -24,7 +24,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 __all__ = ["BYTES", "Call", "Work", "basic_works"]
 
 Call = Callable[[], Any]
-BYTES = (16, 1024, 16_384, 262_144, 1 << 21, 1 << 23)
+BYTES = (16, 1024, 16_384, 65_536, 262_144, 1 << 20, 1 << 21, 1 << 22, 1 << 23)
+SLOW_BYTES = (16, 1024, 65_536, 1 << 20)  # of what computes longer than memory takes: as straight a line
+SLOW = ("sm3", "sha3-256", "sha3-384", "sha3-512", "md5", "sha-384", "sha-512")
 NONCE = bytes(12)
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 DIGESTS: dict[str, Callable[[], hashes.HashAlgorithm]] = {
@@ -65,7 +67,7 @@ def basic_works() -> Iterator[Work]:
     yield from _cipher("sm4-cbc", lambda: Cipher(algorithms.SM4(bytes(16)), modes.CBC(bytes(16))))
     yield from _old_ciphers()
     for name, digest in DIGESTS.items():
-        yield Work(name, "hash", BYTES, partial(_hash, digest()))
+        yield Work(name, "hash", SLOW_BYTES if name in SLOW else BYTES, partial(_hash, digest()))
     yield from _agreements()
     yield from _signatures()
     for bits in (2048, 3072, 4096):
@@ -100,8 +102,8 @@ def _cipher(name: str, make: Callable[[], Cipher[Any]]) -> Iterator[Work]:
 
         return prepared
 
-    yield Work(name, "seal", BYTES, of(lambda cipher: cipher.encryptor()))
-    yield Work(name, "open", BYTES, of(lambda cipher: cipher.decryptor()))
+    yield Work(name, "seal", SLOW_BYTES, of(lambda cipher: cipher.encryptor()))
+    yield Work(name, "open", SLOW_BYTES, of(lambda cipher: cipher.decryptor()))
     yield Work(name, "keys", (16,), lambda length: lambda: secrets.token_bytes(length))
 
 
