@@ -44,7 +44,8 @@ def signed(site="east", number=1, key=None, **other):
 
 
 class RecordsOfASite:
-    """A site's folder whose registry is filled from a table of diagnoses, row by row."""
+    """A site's folder whose registry is filled from a table of diagnoses, row by row; with the patients' own numbers, so that how
+    they fall into the buckets of a guard is the same in every run."""
 
     def __init__(self, root: Path, **policy) -> None:
         self.root, self.rows = root, []
@@ -54,7 +55,7 @@ class RecordsOfASite:
     def configure(self, name="east", policy=None, publish=None, more="") -> None:
         clauses = "".join(f"{key} = {json.dumps(value)}\n" for key, value in {"min_cell_count": 5, **(policy or {})}.items())
         about = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (publish or {}).items())
-        text = f'[site]\nname = "{name}"\n{SOURCE}\n[policy]\n{clauses}\n[publish]\n{about}\n{more}'
+        text = f'[site]\nname = "{name}"\n{SOURCE}\n[deidentify]\nas_is = true\n[policy]\n{clauses}\n[publish]\n{about}\n{more}'
         (self.root / "site.toml").write_text(text, encoding="utf-8")
 
     def add(self, patients, code="C34.1", words="Lung cancer", day="2020-01-01") -> RecordsOfASite:

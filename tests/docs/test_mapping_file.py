@@ -7,6 +7,7 @@ import pytest
 from huizhen.data.declaration import read_declaration
 from huizhen.data.mapping import dictionary, mapfile, report
 from huizhen.data.mapping.compiling import DOUBTS
+from huizhen.data.mapping.steps import STEPS
 from huizhen.data.quality import rules
 from huizhen.site.settings import RegistrySection
 
@@ -42,6 +43,19 @@ def test_every_reason_and_note_of_the_report_is_in_the_reference(book):
     assert tuple(page.table("What is left out, and told")) == DOUBTS
     notes = (report.NO_EVENT, report.NO_VALUE, report.NOT_MAPPED, report.SEVERAL, report.UNORDERED, report.OUTSIDE)
     assert [note for note in notes if f"| {note} |" not in page.text] == []
+
+
+def test_every_step_of_an_image_is_in_the_reference_with_its_keys(book):
+    told = book.page(MAPPING).table("Steps of an image")
+    assert [name.strip('"') for name in told] == list(STEPS)
+    for (needed, others), said in zip(STEPS.values(), told.values()):
+        assert said == ", ".join(f"`{key}`" for key in (*needed, *others))
+
+
+def test_the_declared_image_of_the_guide_can_be_read(book, tmp_path):
+    ((_, block),) = book.marked("steps of an image")
+    (tmp_path / "dictionary.toml").write_text(block.code, encoding="utf-8")
+    assert len(dictionary.read_dictionary(tmp_path / "dictionary.toml").variable["chest_ct"].steps) == 4
 
 
 def test_the_examples_can_be_read(book, tmp_path):

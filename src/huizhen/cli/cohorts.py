@@ -23,6 +23,7 @@ from huizhen.embedded.cohorts import count_together
 from huizhen.errors import CallerError, Problem
 from huizhen.ids import NAME_RULE, is_name, new_id
 from huizhen.site.counting import count_here
+from huizhen.site.otherunits import left_out
 from huizhen.translation import translate
 
 __all__ = ["add_to", "check", "count"]
@@ -31,10 +32,17 @@ WITHIN_S = 60
 File = Annotated[Path, typer.Argument(metavar="CRITERIA", help="A file of criteria (TOML).")]
 
 
-def check(context: typer.Context, criteria: File) -> None:
+def check(
+    context: typer.Context,
+    criteria: File,
+    dir: Annotated[Path | None, typer.Option("--dir", help="Look into this site's registry, too: for the site's own eyes.")] = None,
+) -> None:
     """Check a file of criteria: every mistake at once."""
     found = read_criteria(criteria)
     typer.echo(say("criteria ok", context.obj, path=criteria, title=found.title, count=len(found.criteria)))
+    for each in left_out(dir, found) if dir is not None else ():
+        unit = each.unit or say("no unit", context.obj)
+        typer.echo(say("other unit", context.obj, criterion=each.criterion, unit=unit, count=f"{each.events:,}"))
 
 
 def count(

@@ -37,7 +37,7 @@ def deidentify(
     source: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of reports (.txt) or DICOM files.")],
     rules: Annotated[Path, typer.Option(help="The rules (TOML): what happens to each column, to text, to DICOM.")],
     key: Annotated[Path, typer.Option(help="This site's key, as huizhen data key makes it.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write: a new CSV file, or a new folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write: a new CSV or Parquet file, or a new folder.")] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Write nothing; only count what would be done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:

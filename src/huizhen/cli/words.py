@@ -148,6 +148,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "with unit": ("with unit", "有单位"),
     "code": ("code", "编码"),
     "unit": ("unit", "单位"),
+    "no unit": ("no unit", "无单位"),
+    "other unit": (
+        "{criterion}: {count} numbers are left out, as they are in {unit}",
+        "{criterion}：有 {count} 个数值因单位为 {unit} 而未计入",
+    ),
     "criteria ok": ("{path} is sound: {title}, {count} criteria", "{path} 无误：{title}，{count} 条标准"),
     "criterion": ("criterion", "标准"),
     "patients": ("patients", "患者"),

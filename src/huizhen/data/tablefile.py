@@ -6,8 +6,9 @@ the row that it stumbled over, so its messages are dropped where they arise: all
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -21,13 +22,14 @@ from huizhen.data.examples import show_number
 from huizhen.data.labels import MISSING
 from huizhen.errors import MachineError, Problem
 
-__all__ = ["Shape", "TableFile", "Unreadable", "csv_file", "parquet_file"]
+__all__ = ["Shape", "TableFile", "Unreadable", "csv_file", "parquet_file", "parquet_from"]
 
 Bare = Callable[[str], str]  # SQL of a column to SQL of its text as it is compared with the marks for missing
 Types = Sequence[tuple[str, list[str]]]  # enumerations: name and levels
 T = TypeVar("T")
 Shape = Literal["text", "number", "truth", "date", "other"]
 
+AT_ONCE = 2_000  # rows that come to memory together
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 NUMERIC_UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 BLANKS = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
@@ -102,6 +104,24 @@ class TableFile:
         read = _run(self.path, lambda engine: engine.execute(*sql).fetchnumpy(), types, threads=1)
         return {name: cast(NDArray[Any], read[f"v{at}"]) for at, name in enumerate(asked)}
 
+    def cells(self, names: Sequence[str]) -> Iterator[tuple[str | None, ...]]:
+        """Rows in the order of the file, some at a time, each cell as `texts` has it.
+
+        Raises:
+            Unreadable: DuckDB cannot follow the file.
+        """
+        sql = self._sql(", ".join(_text(*self.places[name]) for name in names))
+        broken = False
+        try:
+            with _open(self.path, 1) as engine:
+                answer = engine.execute(*sql)
+                while rows := answer.fetchmany(AT_ONCE):
+                    yield from rows
+        except duckdb.Error:
+            broken = True
+        if broken:
+            raise Unreadable
+
     def what_is_wrong(self, name: str) -> tuple[int, int]:
         """Of the cells of a column that hold no finite number: how many are infinite, and how many have a comma in a number."""
         column, shape = self.places[name]
@@ -161,6 +181,44 @@ def parquet_file(path: Path) -> tuple[TableFile, tuple[str, ...]]:
     return TableFile(path, None, places, tuple(unread)), tuple(names)
 
 
+def parquet_from(source: Path, out: Path) -> None:
+    """A CSV file of ours as Parquet: columns in which nothing but numbers stand as DOUBLE, the others as text; empty cells as null.
+
+    Raises:
+        Unreadable: it cannot be followed, or not be written.
+    """
+    with source.open(encoding="utf-8", newline="") as stream:
+        names = tuple(next(csv.reader(stream)))
+    file = csv_file(source, Layout(",", names))
+    profile = file.profile(names)
+    numbers = {name for name in names if profile[name][0] and not profile[name][1]}
+    columns = ", ".join(
+        f"{f'try_cast({file.places[name][0]} as double)' if name in numbers else _filled(file.places[name][0])} as {_quoted(name)}"
+        for name in names
+    )
+    select, bound = file._sql(columns)
+    broken = False
+    try:
+        with _open(source, 1, out) as engine:
+            engine.execute(f"copy ({select}) to '{_single(out)}' (format parquet, compression zstd, use_tmp_file false)", bound)
+    except duckdb.Error:
+        broken = True
+    if broken:
+        raise Unreadable
+
+
+def _filled(column: str) -> str:
+    return f"nullif({column}, '')"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _single(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
 def _run(path: Path, question: Callable[[duckdb.DuckDBPyConnection], T], types: Types = (), *, threads: int = 1) -> T:
     full = interrupted = False
     try:
@@ -187,7 +245,7 @@ def _run(path: Path, question: Callable[[duckdb.DuckDBPyConnection], T], types: 
     raise Unreadable
 
 
-def _open(path: Path, threads: int) -> duckdb.DuckDBPyConnection:
+def _open(path: Path, threads: int, writing: Path | None = None) -> duckdb.DuckDBPyConnection:
     settings: dict[str, Any] = {
         "threads": threads,
         "temp_directory": "",  # no row is ever written to disk
@@ -197,8 +255,8 @@ def _open(path: Path, threads: int) -> duckdb.DuckDBPyConnection:
         "preserve_insertion_order": True,
     }
     engine = duckdb.connect(":memory:", config=settings)
-    allowed = str(path).replace("'", "''")
-    engine.execute(f"set allowed_paths = ['{allowed}']")
+    allowed = ", ".join(f"'{_single(each)}'" for each in (path, writing) if each is not None)
+    engine.execute(f"set allowed_paths = [{allowed}]")
     engine.execute("set enable_external_access = false")
     engine.execute("set lock_configuration = true")
     return engine

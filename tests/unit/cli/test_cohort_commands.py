@@ -99,3 +99,32 @@ def test_a_card_is_shown_and_becomes_stand_ins(huizhen, folder, tmp_path):
     assert code == 0
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["fhir", "signals.npy"]
     assert len(list((tmp_path / "made" / "fhir").iterdir())) == 3
+
+
+def test_numbers_that_a_criterion_leaves_out_because_of_their_unit_are_told_at_the_site(huizhen, folder, tmp_path):
+    text = (
+        CRITERIA.format(sex="female")
+        + """
+[[include]]
+name = "high"
+rule = "measurement"
+system = "LOINC"
+codes = ["4548-4"]
+value = ">= 6.5"
+units = ["%"]
+"""
+    )
+    (tmp_path / "c.toml").write_text(text)
+    when = datetime(2019, 12, 1)
+    events = [
+        Event("p1", "measurement", f"m{at}", "LOINC", "4548-4", None, 50.0, None, unit, when) for at, unit in enumerate("xxy")
+    ]
+    Registry(folder / "registry").sync("b", Changes([Batch(events, len(events), cursor=1)]), now=NOW)
+    code, out, _ = huizhen("cohort", "check", tmp_path / "c.toml", "--dir", folder)
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        "high: 2 numbers are left out, as they are in x",
+        "high: 1 numbers are left out, as they are in y",
+    ]
+    assert "left out" not in huizhen("cohort", "check", tmp_path / "c.toml")[1]
+    assert huizhen("cohort", "check", tmp_path / "c.toml", "--dir", tmp_path / "nowhere")[0] != 0

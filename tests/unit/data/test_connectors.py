@@ -101,6 +101,59 @@ def test_a_line_of_bulk_data_that_is_cut_off_costs_no_other_line(registry, folde
     assert (report.new, dict(report.refused)) == (5, {"a line that is no whole JSON": 1})
 
 
+def of_person(kind, number, **others):
+    return {"resourceType": kind, "id": f"{kind[0].lower()}{number}", "patient": {"reference": "Patient/p"}, **others}
+
+
+def coded(system, code):
+    return {"coding": [{"system": system, "code": code}]}
+
+
+def test_allergies_vaccines_reports_and_imaging_are_events_and_relatives_and_tubes_are_not(registry, folder):
+    snomed, cvx = "http://snomed.info/sct", "http://hl7.org/fhir/sid/cvx"
+    subject = {"subject": {"reference": "Patient/p"}}
+    report = fhir(
+        registry,
+        folder,
+        a=bundle(
+            of_person("AllergyIntolerance", 1, code=coded(snomed, "91936005"), recordedDate="2019-03-04"),
+            of_person("AllergyIntolerance", 2, code=coded(snomed, "1"), verificationStatus=coded("", "refuted")),
+            of_person("Immunization", 1, status="completed", vaccineCode=coded(cvx, "207"), occurrenceDateTime="2021-05-06"),
+            of_person("Immunization", 2, status="not-done", vaccineCode=coded(cvx, "207"), occurrenceDateTime="2021-05-06"),
+            {"resourceType": "DiagnosticReport", "id": "d", **subject, "code": coded(snomed, "2"), "conclusion": "No nodule."},
+            {"resourceType": "ImagingStudy", "id": "i", **subject, "modality": [{"code": "CT"}], "numberOfInstances": 88},
+            {"resourceType": "ImagingStudy", "id": "j", **subject, "modality": [{"code": "CT"}, {"code": "PT"}]},
+            of_person("FamilyMemberHistory", 1, status="completed", condition=[{"code": coded(snomed, "254637007")}]),
+            {"resourceType": "Specimen", "id": "s", **subject},
+            {"resourceType": "SECRET-kind", "id": "s", **subject},
+        ),
+    )
+    assert rows(registry, "select kind, code, number, record from events order by record") == [
+        ("condition", "91936005", None, "AllergyIntolerance/a1"),
+        ("report", "2", None, "DiagnosticReport/d"),
+        ("image", "CT", 88.0, "ImagingStudy/i#1"),
+        ("image", "CT", None, "ImagingStudy/j#1"),
+        ("image", "PT", None, "ImagingStudy/j#2"),
+        ("drug", "207", None, "Immunization/i1"),
+    ]
+    assert dict(report.refused) == {
+        "a diagnosis that was refuted or entered in error": 1,
+        "something that was cancelled, not done or only planned": 1,
+    }
+    assert dict(report.notes) == {
+        "a resource that is no event: FamilyMemberHistory": 1,
+        "a resource that is no event: Specimen": 1,
+        "a resource that is no event": 1,
+    }
+
+
+def test_what_was_to_be_done_and_then_was_not_is_taken_back(registry, folder):
+    vaccine = of_person("Immunization", 1, vaccineCode=coded("http://hl7.org/fhir/sid/cvx", "207"), status="completed")
+    assert fhir(registry, folder, a=bundle(vaccine)).new == 1
+    assert fhir(registry, folder, a=bundle(vaccine | {"status": "not-done"})).removed == 1
+    assert records(registry) == []
+
+
 def test_gb18030_is_read_as_it_was_written(registry, folder):
     said = observation(1, valueQuantity=None)
     del said["valueQuantity"]
@@ -131,7 +184,7 @@ def test_what_is_doubtful_is_kept_and_said_and_what_is_wrong_is_counted(registry
     assert dict(report.notes) == {
         "a quantity without a unit": 1,
         "a code of a system that is not known: kept as it stands": 1,
-        "a resource that is no event": 1,
+        "a resource that is no event: Claim": 1,
     }
     assert sum(report.refused.values()) == 6
     assert "marked" not in repr(report)

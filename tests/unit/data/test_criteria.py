@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from huizhen.data.criteria.attrition import rounded, told, told_together
-from huizhen.data.criteria.compiled import members, sketched
+from huizhen.data.criteria.compiled import in_other_units, members, sketched
 from huizhen.data.criteria.declarations import criteria_of
 from huizhen.data.criteria.reading import parse_criteria, read_criteria
 from huizhen.data.criteria.rules import RULES
@@ -381,3 +381,19 @@ def test_three_cohorts_of_which_two_are_nearly_the_third_are_found_whichever_com
         assert nearly_two(last, [others[0]], [some, others[1]], 5) == (0, 2)
         assert nearly_two(last, [some, *others], [], 3) is None  # three are enough
     assert nearly_two(some, [everybody, women], [], 5) is None
+
+
+def test_numbers_in_other_units_are_counted_by_criterion_and_unit(registry, tmp_path):
+    def lab(day, patient, number, unit):
+        return on(day, patient, "measurement", "4548-4", "LOINC", number=number, unit=unit)
+
+    measured = {"rule": "measurement", "system": "LOINC", "codes": ["4548-4"], "value": ">= 6.5", "units": ["%"], "days": [-30, 0]}
+    events = [on(0, "a"), on(0, "b"), lab(0, "a", 7, "%"), lab(-1, "a", 53, "mmol/mol"), lab(-2, "b", 60, "mmol/mol")]
+    events += [lab(-3, "b", 8, None), lab(-31, "b", 60, "mmol/mol"), lab(0, "c", 60, "mmol/mol"), lab(0, "a", None, "mmol/mol")]
+    held(registry, *events)
+    wanted = criteria(tmp_path, {"rule": "age", "at_least": 1}, measured)
+    statement = in_other_units(wanted)
+    with registry.connect() as connection:
+        found = connection.execute(statement.sql, statement.bound).fetchall()
+    assert found == [(2, "mmol/mol", 2), (2, None, 1)]  # the window, the index event and a number are asked for
+    assert in_other_units(criteria(tmp_path, {"rule": "age", "at_least": 1})) is None

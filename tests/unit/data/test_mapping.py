@@ -10,6 +10,8 @@ import pytest
 
 from huizhen.data.events.schema import Batch, Changes, Event
 from huizhen.data.events.store import Registry
+from huizhen.data.mapping.parts import ranges
+from huizhen.data.mapping.source import MappedSource
 from huizhen.data.mapping.units import NoConversion, conversion
 from huizhen.data.records import open_source
 from huizhen.errors import DataError
@@ -313,3 +315,36 @@ def test_a_source_of_a_site_may_be_its_registry(mapped, tmp_path):
     assert open_source(settings.path_of("rows")).columns == source.columns
     (tmp_path / "map.toml").write_text("[mapping]", encoding="utf-8")
     assert "source.rows: map.toml: mapping.dictionary" in str(checked_settings(settings)[0])
+
+
+def test_rows_read_some_patients_after_others_are_those_that_are_read_at_once(mapped):
+    rng = np.random.default_rng(3)
+    events = [
+        lab(
+            f"o{i}",
+            int(rng.integers(1, 28)),
+            float(rng.integers(0, 9)),
+            patient=f"p{rng.integers(40):02}",
+            code=f"c{rng.integers(3)}",
+        )
+        for i in range(600)
+    ]
+    others = '\n[variable.word]\nkind = "measurement"\ncodes = ["LOINC:c2"]\nread = "code"'
+    source = mapped(events, LAB.replace("2160-0", "c1") + 'take = "mean"' + others, extra='[variable.word]\ntype = "category"')
+    parted = MappedSource(source.mapping, source.registry, source.hierarchy, at_once=50)
+    asked = {"x": Variable("number"), "word": Variable("category")}
+    whole, parts = source.read(asked, site="s"), parted.read(asked, site="s")
+    assert parts.rows == whole.rows == source.rows == parted.rows == 40
+    np.testing.assert_array_equal(parts.number("x"), whole.number("x"))
+    assert parts.category("word").levels == whole.category("word").levels
+    np.testing.assert_array_equal(parts.category("word").codes, whole.category("word").codes)
+    assert parted.report() == source.report()
+    assert parted.columns == source.columns
+    for name, one in (("a", source), ("b", parted)):
+        assert one.write(source.path.with_name(f"{name}.parquet")) == 40
+    held = [duckdb.sql(f"select * from '{source.path.with_name(f'{name}.parquet')}'").fetchall() for name in "ab"]
+    assert held[0] == held[1]
+    assert [row[0] for row in held[1]] == sorted(f"p{number:02}" for number in range(40))
+    with parted.registry.connect() as connection:
+        found = list(ranges(connection, 600, 50))
+    assert len(found) > 5  # the test is of several parts

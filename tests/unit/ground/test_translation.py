@@ -30,10 +30,12 @@ FOR_PROGRAMMERS = {
     "canonical.py",
     "clock.py",
     "data/deidentify/addresses.py",  # patterns
+    "data/deidentify/candidates_zh.py",
     "data/deidentify/names_en.py",
     "data/deidentify/names_zh.py",
     "data/deidentify/patterns.py",
     "data/criteria/compiled.py",
+    "data/mapping/columns.py",  # SQL
     "federation/wire/subjects.py",
     "methods/training/export.py",
     "privacy/masking/shamir.py",
@@ -51,6 +53,7 @@ CODE = re.compile(
     r"| WHERE \w+ = \?| ORDER BY "
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
     r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
+    r"|insert into |as part from made|try_cast\(|nullif\("
     r"|\('new'|row_number\(\)|^with \{\},|^, \{\} as \{\}"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
@@ -72,6 +75,7 @@ NOT_SENTENCES = {
     "huizhen ledger entry 1",  # what a signature begins with
     "{} in [{}]", "{} in {}:{}{}", "{} is missing", "{} is not missing", "not {}", "not ({})",  # a condition in its own language
     "{} and {}", " and ", " or ", " or: ",  # lists of names
+    "{} as {}",  # SQL
     "{} as v{}", "design {}", "risk sets {}", "counts {}", "missing {}",  # names of parts
     "rows {}",  # a key of the memo
     "event: {}", "validation, test: {}",  # a setting, and what is said of its condition
@@ -88,7 +92,8 @@ NOT_SENTENCES = {
     "no flow through cell {}, although everything may be held back",  # the same
     "full dates", "modified dates", "set aside", "year first",  # values of the rules for de-identification
     "pseudonym {}", "text {}", "a key has 32 bytes",  # purposes of a key, and a broken rule of the program
-    "Basic Application Confidentiality Profile", "Clean Descriptors Option",  # meanings of codes of DICOM
+    "Basic Application Confidentiality Profile", "Clean Descriptors Option",
+    "Clean Graphics Option", "Clean Structured Content Option", "Clean Pixel Data Option",  # meanings of codes of DICOM
     "Retain Longitudinal Temporal Information Full Dates Option", "Retain Longitudinal Temporal Information Modified Dates Option",
     "Retain Patient Characteristics Option", "Retain Device Identity Option", "Retain UIDs Option",
     "Retain Institution Identity Option",

@@ -27,6 +27,17 @@ NO_PERSON = "a resource without a person"
 NO_UNIT = "a quantity without a unit"
 NOT_READ = "a value of a kind that is not read: kept without it"
 REFUTED = "a diagnosis that was refuted or entered in error"
+NOT_DONE = "something that was cancelled, not done or only planned"
+UNDONE = frozenset(("not-done", "cancelled", "planned", "preparation", "draft", "not-taken", "declined"))
+# Resources about a person that say nothing of a kind of event: of a relative, of a tube, of an intention, of money.
+NAMED = frozenset(
+    (
+        *("FamilyMemberHistory", "Specimen", "ServiceRequest", "CarePlan", "CareTeam", "Goal", "Appointment", "EpisodeOfCare"),
+        *("Claim", "ExplanationOfBenefit", "Coverage", "Consent", "QuestionnaireResponse", "ClinicalImpression", "RiskAssessment"),
+        *("Medication", "Organization", "Practitioner", "PractitionerRole", "Location", "Provenance", "DeviceUseStatement"),
+        *("NutritionOrder", "Communication", "Flag", "RelatedPerson", "Composition", "Media", "SupplyDelivery"),
+    )
+)
 Resource = Mapping[str, Any]
 NONE: Mapping[str, Any] = {}
 
@@ -52,7 +63,7 @@ class Reader:
             kind = resource["resourceType"]
             read = READ.get(kind)
             if read is None:
-                self.notes[NO_EVENT] += 1
+                self.notes[f"a resource that is no event: {kind}" if kind in NAMED else NO_EVENT] += 1
                 return ()
             identity = resource.get("id") or url.rpartition(":")[2].rpartition("/")[2]
             if not identity:
@@ -63,6 +74,10 @@ class Reader:
                 "refuted",
             ):
                 self.refused[REFUTED] += 1
+                self.removed.append(part_of(f"{kind}/{identity}"))
+                return ()
+            if resource.get("status") in UNDONE or resource.get("doNotPerform") is True:
+                self.refused[NOT_DONE] += 1
                 self.removed.append(part_of(f"{kind}/{identity}"))
                 return ()
             return read(self, resource, identity, _version(resource))
@@ -267,7 +282,15 @@ def _imaging(reader: Reader, resource: Resource, identity: str, version: str | N
     who, visit = reader.person(resource), reference(resource.get("encounter"), reader.names) or None
     begins = _moment(resource.get("started"))
     found = []
-    for place, series in enumerate(resource.get("series") or (), 1):
+    if not resource.get("series"):  # only the study tells: one event for each modality, and how many images where there is one
+        kinds = resource.get("modality") or (NONE,)
+        told = resource.get("numberOfInstances") if len(kinds) == 1 else None
+        for place, modality in enumerate(kinds, 1):
+            record, number = part_of(f"ImagingStudy/{identity}", place), None if told is None else float(told)
+            code = modality.get("code")
+            found.append(Event(who, "image", record, "DICOM", code, None, number, None, "images", begins, None, visit, version))
+        return found
+    for place, series in enumerate(resource["series"], 1):
         code, region = (series.get("modality") or NONE).get("code"), (series.get("bodySite") or NONE).get("display")
         count = series.get("numberOfInstances")
         record = part_of(f"ImagingStudy/{identity}", series.get("uid") or place)
@@ -319,6 +342,7 @@ READ: Mapping[str, Callable[[Reader, Resource, str, str | None], Sequence[Event]
     "Encounter": _encounter,
     "Observation": _observation,
     "Condition": _coded("condition", "code", "onset", "recordedDate"),
+    "AllergyIntolerance": _coded("condition", "code", "onset", "recordedDate", element="patient"),
     "Procedure": _coded("procedure", "code", "performed"),
     "MedicationRequest": _coded("drug", "medicationCodeableConcept", "authoredOn"),
     "MedicationStatement": _coded("drug", "medicationCodeableConcept", "effective", "dateAsserted"),

@@ -114,6 +114,12 @@ def _all(tables: Tables, options: OmopOptions) -> Iterator[Batch]:
     if "person" not in tables.names():
         raise unreadable_source("omop", "no table person", "the tables of the OMOP CDM 5.3 or 5.4")
     here = [(name, _called(name)) for name in TABLES if name in tables.names()]
+    for name, layout in here:
+        found = tables.columns(name)
+        lacking = [column for column in dict.fromkeys(("person_id", layout.number)) if column not in found]
+        if found and lacking:  # every row would be refused, and what is held would be gone
+            remedy = "Nothing was changed: export it again"
+            raise unreadable_source(name, f"no column {lacking[0]!r}", "the tables of the OMOP CDM 5.3 or 5.4", remedy)
     wanted: set[str] = set()
     for name, layout in here:
         wanted |= tables.distinct(name, layout.concepts)

@@ -6,7 +6,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -34,6 +34,9 @@ class Tables(Protocol):
 
     def names(self) -> frozenset[str]:
         """Which tables are there."""
+
+    def columns(self, name: str) -> frozenset[str]:
+        """The columns of a table, in small letters."""
 
     def rows(self, name: str) -> Iterator[Mapping[str, Any]]:
         """The rows of a table, one after another, by column in small letters."""
@@ -85,11 +88,13 @@ class _Files:
     def names(self) -> frozenset[str]:
         return frozenset(self.places)
 
+    def columns(self, name: str) -> frozenset[str]:
+        with self._open(self.places[name]) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+            return frozenset(_header(text)[0])
+
     def rows(self, name: str) -> Iterator[Mapping[str, Any]]:
         with self._open(self.places[name]) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            first = text.readline()
-            delimiter = max(",\t;|", key=first.count)
-            header = [column.strip().strip('"').lower() for column in next(csv.reader([first], delimiter=delimiter))]
+            header, delimiter = _header(text)
             # Vocabularies are tab-delimited and quote nothing: a quote within a name is a letter there.
             plain = delimiter == "\t"
             rows = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL)
@@ -112,14 +117,31 @@ class _Files:
         return self.packed.open(place) if self.packed is not None else Path(place).open("rb")
 
 
+def _header(text: IO[str]) -> tuple[list[str], str]:
+    """Columns and delimiter, by the first line; no column of an empty file."""
+    first = text.readline()
+    delimiter = max(",\t;|", key=first.count)
+    return [column.strip().strip('"').lower() for column in next(csv.reader([first], delimiter=delimiter), [])], delimiter
+
+
 @contextmanager
 def open_database(url: str, password_file: str, schema: str, folder: Path) -> Iterator[Tables]:
     """The tables of a CDM in a database."""
     with database(url, password_file, folder) as connection:
         from sqlalchemy import inspect
 
-        here = {name.lower(): name for name in inspect(connection).get_table_names(schema=schema or None)}
+        seen, within = inspect(connection), schema or None  # a CDM is often given to read as views
+        views = [*seen.get_view_names(schema=within), *_materialised(seen, within)]
+        here = {name.lower(): name for name in (*views, *seen.get_table_names(schema=within))}
         yield _Database(connection, schema, here)
+
+
+def _materialised(seen: Any, schema: str | None) -> Sequence[str]:
+    """Materialised views, of a kind of database that has them."""
+    try:
+        return tuple(seen.get_materialized_view_names(schema=schema))
+    except NotImplementedError:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +153,22 @@ class _Database:
     def names(self) -> frozenset[str]:
         return frozenset(self.here)
 
+    def columns(self, name: str) -> frozenset[str]:
+        return frozenset(column.name.lower() for column in self._table(name).columns)
+
     def rows(self, name: str) -> Iterator[Mapping[str, Any]]:
         from sqlalchemy import select
 
         table = self._table(name)
         header = [column.name.lower() for column in table.columns]
-        for row in self.connection.execute(select(*table.columns)):
-            yield dict(zip(header, row))
+        yield from (dict(zip(header, row)) for row in self._asked(select(*table.columns)))
 
     def distinct(self, name: str, columns: Sequence[str]) -> set[str]:
         from sqlalchemy import select
 
         table = self._table(name)
         asked = [column for column in table.columns if column.name.lower() in columns]
-        found = (row[0] for column in asked for row in self.connection.execute(select(column).distinct()))
+        found = (row[0] for column in asked for row in self._asked(select(column).distinct()))
         return {str(value) for value in found if value is not None}
 
     def concepts(self, wanted: set[str]) -> Mapping[str, Named]:
@@ -159,8 +183,13 @@ class _Database:
         found: dict[str, Named] = {}
         for start in range(0, len(numbers), ASKED_AT_ONCE):
             asked = select(*table.columns).where(number.in_(numbers[start : start + ASKED_AT_ONCE]))
-            found |= _named(dict(zip(header, row)) for row in self.connection.execute(asked))
+            found |= _named(dict(zip(header, row)) for row in self._asked(asked))
         return found
+
+    def _asked(self, question: Any) -> Iterator[Any]:
+        """Rows as they stream; the database's own cursor is closed whatever happens."""
+        with closing(self.connection.execute(question)) as result:
+            yield from result
 
     def _table(self, name: str) -> Any:
         return table_of(self.connection, self.here[name], self.schema)

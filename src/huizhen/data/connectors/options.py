@@ -31,7 +31,7 @@ Column = Annotated[str, Field(max_length=200)]
 Where = Annotated[str, Field(max_length=4000)]
 FHIR_TYPES = (
     *("Patient", "Encounter", "Condition", "Observation", "Procedure", "MedicationRequest", "MedicationAdministration"),
-    *("Immunization", "Device", "DiagnosticReport", "DocumentReference", "ImagingStudy"),
+    *("Immunization", "AllergyIntolerance", "Device", "DiagnosticReport", "DocumentReference", "ImagingStudy"),
 )
 PLACES = ("patient", "time", "record")  # what may stand in the name of a file
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from huizhen.errors import closest
 __all__ = ["AT_ONCE", "RowReader", "chunks", "fitting_columns"]
 
 AT_ONCE = 2000  # rows in one batch
+REPEATED = 64  # characters of a cell that may well stand elsewhere, too
 NO_PATIENT, NO_NUMBER = "a row without a patient", "a row without a number"
 NO_UNIT = "a number without a unit"
 CODE = re.compile(r"\s*[+-]?0\d")  # 007: a leading zero marks a code, not a number
@@ -139,16 +141,21 @@ def _found(value: Any) -> tuple[float | None, str | None]:
     if value is None:
         return None, None
     if isinstance(value, str):
-        number = None if CODE.match(value) else text_as_number(value)
-        if number is None:
-            return None, value.strip()
-        return (None, None) if math.isnan(number) else (number, None)
+        return _read(value) if len(value) <= REPEATED else _read.__wrapped__(value)
     if isinstance(value, bool):
         return None, "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         number = float(value)
         return (number, None) if math.isfinite(number) else (None, None)
     return None, _text(value)
+
+
+@lru_cache(maxsize=16_384)  # cells repeat one another: most of a table is read once
+def _read(text: str) -> tuple[float | None, str | None]:
+    number = None if CODE.match(text) else text_as_number(text)
+    if number is None:
+        return None, text.strip()
+    return (None, None) if math.isnan(number) else (number, None)
 
 
 def _text(value: Any) -> str | None:

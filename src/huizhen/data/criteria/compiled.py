@@ -30,7 +30,7 @@ from huizhen.data.criteria.rules import (
     Window,
 )
 
-__all__ = ["Statement", "members", "sketched"]
+__all__ = ["Statement", "in_other_units", "members", "sketched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,25 @@ def sketched(criteria: Criteria, buckets: int) -> Statement:
     return Statement(sql, {**inner.bound, "buckets": buckets - 1})
 
 
+def in_other_units(criteria: Criteria) -> Statement | None:
+    """Rows of `criterion` (from 1), `unit`, `events`: numbers of its codes and window that it leaves out because of their unit.
+
+    Null where no criterion asks for a number.
+    """
+    writer = _Writer(criteria)
+    writer.begin()
+    asked = [
+        writer.in_other_units(each.rule, number)
+        for number, each in enumerate(criteria.criteria, 1)
+        if isinstance(each.rule, Measured) and each.rule.units
+    ]
+    if not asked:
+        return None
+    return Statement(
+        f"{writer.tables} select * from ({' union all '.join(asked)}) order by criterion, events desc, unit", writer.bound
+    )
+
+
 @dataclass(slots=True)
 class _Writer:
     """Writes one statement."""
@@ -77,15 +96,23 @@ class _Writer:
     _tables: list[str] = field(default_factory=list)
     _joins: list[str] = field(default_factory=list)
 
-    def statement(self) -> str:
+    def begin(self) -> None:
+        """The patients who have the index event."""
         self._tables.append(f"starts as materialized ({self._index(self.criteria.index)})")
+
+    @property
+    def tables(self) -> str:
+        return f"with {', '.join(dict.fromkeys(self._tables))}"
+
+    def statement(self) -> str:
+        self.begin()
         met = [(each, self._condition(each.rule, number)) for number, each in enumerate(self.criteria.criteria, 1)]
         failed = [f"not coalesce({sql}, false)" if each.is_kept else f"coalesce({sql}, false)" for each, sql in met]
         cases = " ".join(f"when {sql} then {number}" for number, sql in enumerate(failed))
         reached = f"case {cases} else {len(failed)} end" if failed else "0"
         joins = " ".join(dict.fromkeys(self._joins))
         chosen = f"select s.patient, s.starts as index_date, {reached} as reached from starts s {joins}"
-        return f"with {', '.join(dict.fromkeys(self._tables))} {chosen}"
+        return f"{self.tables} {chosen}"
 
     def _index(self, index: Index) -> str:
         chosen = "min" if index.which == "first" else "max"
@@ -162,6 +189,13 @@ class _Writer:
         # Of several at the same moment the one with the last record counts, so that the answer is the same each time.
         held = f"{chosen}({holds}, (e.begins, e.record))"
         return f"k{self._found(number, [*where, 'e.begins is not null'], counted=held)}.counted"
+
+    def in_other_units(self, rule: Measured, number: int) -> str:
+        """What of the numbers that a rule asks for is in none of its units."""
+        other = f"(e.unit is null or e.unit not in ({self._list(rule.units)}))"
+        where = [*self._coded("measurement", rule), *self._window(rule.days), "e.number is not null", other]
+        chosen = f"select {number} as criterion, e.unit as unit, count(*) as events"
+        return f"{chosen} from events e join starts s on e.patient = s.patient where {' and '.join(where)} group by e.unit"
 
     def _visits(self, rule: Visits, number: int) -> str:
         where = [f"e.kind = {self._bind('visit')}", *self._window(rule.days)]

@@ -9,6 +9,7 @@ class with l values alike often has l (Machanavajjhala et al. 2007, definition 4
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "Diversity", "Measured", "classes_of", "coded", "diversity_of", "measured"]
+__all__ = ["Codes", "Diversity", "Measured", "Texts", "classes_of", "coded", "diversity_of", "measured"]
 
 Codes = NDArray[np.int64]  # (row,)
 Diversity = Literal["distinct", "entropy"]
@@ -43,8 +44,28 @@ class Measured:
     entropy: float = 0.0
 
 
-def coded(values: Sequence[str | None]) -> tuple[Codes, list[str]]:
+class Texts:
+    """A column that grows row by row, in four bytes a row: codes into its distinct texts."""
+
+    def __init__(self) -> None:
+        self._place: dict[str, int] = {}
+        self._codes = array("i")
+
+    def add(self, text: str) -> None:
+        self._codes.append(self._place.setdefault(text, len(self._place)))
+
+    def sorted(self) -> tuple[Codes, list[str]]:
+        """As `coded`."""
+        levels = sorted(self._place)
+        place = {text: at for at, text in enumerate(levels)}
+        recode = np.array([place[text] for text in self._place] or [0], np.int64)
+        return recode[np.frombuffer(self._codes, np.intc)], levels
+
+
+def coded(values: Sequence[str | None] | Texts) -> tuple[Codes, list[str]]:
     """A column as codes into its distinct texts, sorted; a missing value is a value of its own."""
+    if isinstance(values, Texts):
+        return values.sorted()
     texts = ["" if value is None else str(value) for value in values]
     levels = sorted(set(texts))
     place = {text: at for at, text in enumerate(levels)}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -72,13 +72,14 @@ def quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def deidentify(dataset: Any, profile: Profile, secret: Secret) -> Header:
+def deidentify(dataset: Any, profile: Profile, secret: Secret, *, also: Sequence[tuple[str, str]] = ()) -> Header:
     """Changes a header in place.
 
     Args:
         dataset: a `pydicom.Dataset`, with file meta information where it is a file's.
         profile: the options.
         secret: makes UIDs and pseudonyms, and says by how many days the patient's dates move.
+        also: codes and meanings of what was done besides, to the pixels, say.
     """
     with quiet():
         work = _Work(profile, secret, _text_of(dataset, PATIENT_ID))
@@ -88,7 +89,7 @@ def deidentify(dataset: Any, profile: Profile, secret: Secret) -> Header:
             if tag in dataset:
                 dataset[tag].value = pseudonym
         _meta(dataset, secret, profile)
-        _say(dataset, profile)
+        _say(dataset, profile, also)
     return Header(work.counts)
 
 
@@ -152,6 +153,18 @@ class _Work:
             self.treat(item)
             if action == "D":
                 self._dummies(item)
+            elif action == "C":
+                self._words(item)
+
+    def _words(self, dataset: Any) -> None:
+        """What is written in a sequence that is kept (a report's content, graphics) loses what looks like an identifier."""
+        for tag in list(dataset.keys()):
+            vr = _representation(dataset, tag, int(tag))
+            if vr == "SQ":
+                for inner in dataset[tag].value:
+                    self._words(inner)
+            elif vr in TEXTS:
+                self._clean(dataset, tag, vr)
 
     def _dummies(self, item: Any) -> None:
         for tag in list(item.keys()):
@@ -254,11 +267,11 @@ def _meta(dataset: Any, secret: Secret, profile: Profile) -> None:
     dataset.preamble = b"\x00" * 128
 
 
-def _say(dataset: Any, profile: Profile) -> None:
+def _say(dataset: Any, profile: Profile, also: Sequence[tuple[str, str]]) -> None:
     """That and how the identity was removed (PS3.15 E.1.1, PS3.3 C.12.1.1.2)."""
     library = pydicom()
     items = []
-    for code, meaning in profile.codes():
+    for code, meaning in (*profile.codes(), *also):
         item = library.Dataset()
         item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", meaning
         items.append(item)

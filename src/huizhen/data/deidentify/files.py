@@ -1,6 +1,7 @@
 """A table file in, a table file out: every row through `applied`, then the whole table to its goal; counts are told, and no value.
 
-What is written is a CSV file of mode 0600; it appears at its place when it is whole, or not at all.
+Rows stream; where the table has a goal it is gone through twice, and what is kept of it in between are codes of the columns of
+that goal. What is written is a CSV or Parquet file of mode 0600; it appears at its place when it is whole, or not at all.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from huizhen.data.deidentify.anonymity import Texts
 from huizhen.data.deidentify.hierarchy import Goal, goal_of
 from huizhen.data.deidentify.lattice import Reached, reach
 from huizhen.data.deidentify.rules import Plan, plan_of
 from huizhen.data.deidentify.secret import Secret
 from huizhen.data.deidentify.structured import applied, checked_columns
 from huizhen.data.delimited import broken_row, repeated, sniff, unreadable_bytes
-from huizhen.data.tablefile import Unreadable, parquet_file
+from huizhen.data.tablefile import TableFile, Unreadable, parquet_file, parquet_from
 from huizhen.errors import DataError, Problem, SiteError
 
 __all__ = ["Done", "deidentify_table", "read_rules", "written_whole"]
@@ -68,7 +70,7 @@ def read_rules(path: Path) -> dict[str, Any]:
 
 
 def deidentify_table(path: Path, out: Path | None, rules: Mapping[str, Any], secret: Secret) -> Done:
-    """Reads a CSV or Parquet file, writes a CSV file; without `out` everything is done but the writing.
+    """Reads a CSV or Parquet file, writes one, by the name of `out`; without `out` everything is done but the writing.
 
     Raises:
         SiteError: the rules are wrong, or do not fit the table; the file cannot be written.
@@ -81,17 +83,32 @@ def deidentify_table(path: Path, out: Path | None, rules: Mapping[str, Any], sec
     done = Done()
     cleaned = _cleaned(rows, plan, secret, done)
     if goal is not None:
-        cleaned = iter(_anonymous(list(cleaned), kept, goal, done))
+        _reach(cleaned, kept, goal, done)
+        again = Done()
+        cleaned = _coarser(path, _cleaned(_opened(path)[1], plan, secret, again), done, again)
     if out is None:
         done.kept = sum(1 for _ in cleaned)
-        return done
-    with written_whole(out) as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(kept)
-        for row in cleaned:
-            writer.writerow([row[name] for name in kept])
-            done.kept += 1
+    elif out.suffix.lower() in PARQUET:
+        with whole_parquet(out) as half:
+            done.kept = _written(half, kept, cleaned)
+    else:
+        with written_whole(out) as stream:
+            done.kept = _rows_to(stream, kept, cleaned)
     return done
+
+
+def _written(half: Path, kept: Sequence[str], rows: Iterator[dict[str, str]]) -> int:
+    with half.open("w", encoding="utf-8", newline="") as stream:
+        return _rows_to(stream, kept, rows)
+
+
+def _rows_to(stream: TextIO, kept: Sequence[str], rows: Iterator[dict[str, str]]) -> int:
+    writer, count = csv.writer(stream, lineterminator="\n"), 0
+    writer.writerow(kept)
+    for row in rows:
+        writer.writerow([row[name] for name in kept])
+        count += 1
+    return count
 
 
 def _cleaned(rows: Iterator[Row], plan: Plan, secret: Secret, done: Done) -> Iterator[dict[str, str]]:
@@ -102,11 +119,32 @@ def _cleaned(rows: Iterator[Row], plan: Plan, secret: Secret, done: Done) -> Ite
         yield {name: "" if value is None else str(value) for name, value in found.fields.items()}
 
 
-def _anonymous(rows: list[dict[str, str]], kept: Sequence[str], goal: Goal, done: Done) -> list[dict[str, str]]:
-    reached = reach({name: [row[name] for row in rows] for name in kept}, goal)
-    done.reached = reached
-    staying = [row for row, stays in zip(rows, reached.kept) if stays]
-    return [row | {name: told[at] for name, told in reached.columns.items()} for at, row in enumerate(staying)]
+def _reach(rows: Iterator[dict[str, str]], kept: Sequence[str], goal: Goal, done: Done) -> None:
+    """How the table reaches its goal, from the columns that the goal names."""
+    named = {*goal.hierarchies, goal.sensitive}
+    columns = {name: Texts() for name in kept if name in named}
+    for row in rows:
+        for name, column in columns.items():
+            column.add(row[name])
+    done.reached = reach(columns, goal)
+
+
+def _coarser(path: Path, rows: Iterator[dict[str, str]], done: Done, again: Done) -> Iterator[dict[str, str]]:
+    """The rows that stay, told as coarsely as the goal needs.
+
+    Raises:
+        DataError: the file is no longer what it was when it was gone through first.
+    """
+    reached = done.reached
+    assert reached is not None
+    at = 0
+    for number, row in enumerate(rows):
+        if number < len(reached.kept) and reached.kept[number]:
+            yield row | {name: told[at] for name, told in reached.columns.items()}
+            at += 1
+    if again.units != done.units or again.counts != done.counts:
+        problem = Problem(path.name, "another content than a moment ago", "a file that nobody writes", "Do it again")
+        raise DataError(f"{path.name} cannot be read", [problem])
 
 
 def _opened(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
@@ -153,17 +191,52 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], Iterator[Row]]:
     try:
         file, _ = parquet_file(path.resolve())
         names = tuple(file.places)
-        texts = file.texts(names)
-        codes = file.values((), texts)
     except Unreadable:
-        remedy = "Copy or export it again; if it was cut short, its last four bytes are not PAR1"
-        problem = Problem(path.name, "a damaged file, or none in Parquet format", "a whole Parquet file", remedy)
-        raise DataError(f"{path.name} cannot be read", [problem]) from None
+        raise _damaged(path) from None
     if file.unread:
         problems = [Problem(path.name, what, "a named column of numbers, text or dates") for what in file.unread]
         raise DataError(f"{path.name} cannot be opened as a table", problems)
-    columns = [[None if code < 0 else texts[name][code] for code in codes[name]] for name in names]
-    return names, (dict(zip(names, cells)) for cells in zip(*columns))
+    return names, _streamed(path, file, names)
+
+
+def _streamed(path: Path, file: TableFile, names: tuple[str, ...]) -> Iterator[Row]:
+    try:
+        for cells in file.cells(names):
+            yield dict(zip(names, cells))
+    except Unreadable:
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> DataError:
+    remedy = "Copy or export it again; if it was cut short, its last four bytes are not PAR1"
+    problem = Problem(path.name, "a damaged file, or none in Parquet format", "a whole Parquet file", remedy)
+    return DataError(f"{path.name} cannot be read", [problem])
+
+
+@contextmanager
+def whole_parquet(out: Path) -> Iterator[Path]:
+    """A place for a CSV file that becomes a new Parquet file, which only its owner can read, once it is whole.
+
+    Raises:
+        SiteError: something stands there already, or the folder cannot be written.
+    """
+    half, made = out.with_name(f".{out.name}.csv.part"), out.with_name(f".{out.name}.part")
+    try:
+        if out.exists():
+            raise FileExistsError(0, "a file that is there already")
+        for place in (half, made):
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, OWNER_ONLY))
+    except OSError as error:
+        problem = Problem(str(out), str(error.strerror), "a new file in a writable folder")
+        raise SiteError("The output cannot be written.", [problem]) from None
+    try:
+        yield half
+        parquet_from(half.resolve(), made.resolve())
+        made.chmod(OWNER_ONLY)
+        os.replace(made, out)
+    finally:
+        half.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from huizhen.data.deidentify.burnt import border_has_text, burnt_in
 from huizhen.data.deidentify.dicom import deidentify, pydicom, quiet
 from huizhen.data.deidentify.files import Done, written_whole
 from huizhen.data.deidentify.profile import Profile, profile_of
+from huizhen.data.deidentify.regions import CLEANED, blanked, fitting
 from huizhen.data.deidentify.rules import TextPlan, text_plan_of
 from huizhen.data.deidentify.secret import Secret
 from huizhen.data.deidentify.text import replaced
@@ -69,13 +70,17 @@ def _image(file: Path, out: Path | None, profile: Profile, secret: Secret, done:
     if dataset is None:
         done.notes["no DICOM file that can be read"] += 1
         return
-    reason = burnt_in(dataset) or ("letters at the border, perhaps" if _has_letters(dataset) else "")
+    region = fitting(dataset, profile.blank)
+    if region is not None and not blanked(dataset, region):
+        done.notes["regions to be blanked, in pixels that are packed"] += 1
+        return
+    reason = "" if region is not None else burnt_in(dataset) or ("letters at the border, perhaps" if _has_letters(dataset) else "")
     if reason:
         done.notes[reason] += 1
         if profile.burnt_in == "set aside":
             return
     try:
-        header = deidentify(dataset, profile, secret)
+        header = deidentify(dataset, profile, secret, also=(CLEANED,) if region is not None else ())
         uid = str(dataset.get("SOPInstanceUID", "")) or secret.pseudonym("file", str(file))
         if out is not None:
             _write(dataset, out / f"{uid}.dcm")
@@ -84,6 +89,8 @@ def _image(file: Path, out: Path | None, profile: Profile, secret: Secret, done:
     except Exception:  # pydicom meets values that no standard allows; what it says of them quotes them
         done.notes["no DICOM file that can be read"] += 1
         return
+    if region is not None:
+        done.counts["DICOM", "regions blanked"] += len(region.boxes)
     done.counts.update({("DICOM", what): count for what, count in header.counts.items()})
     done.kept += 1
 

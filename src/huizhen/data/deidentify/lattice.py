@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from huizhen.data.deidentify.anonymity import Codes, Measured, classes_of, coded, diversity_of, measured
+from huizhen.data.deidentify.anonymity import Codes, Measured, Texts, classes_of, coded, diversity_of, measured
 from huizhen.data.deidentify.hierarchy import Goal
 from huizhen.errors import Problem, SiteError
 
@@ -52,7 +52,7 @@ class Reached:
     tried: int
 
 
-def reach(table: Mapping[str, Sequence[str | None]], goal: Goal) -> Reached:
+def reach(table: Mapping[str, Sequence[str | None] | Texts], goal: Goal) -> Reached:
     """The combination of steps with the least loss that meets the goal.
 
     Args:
@@ -79,7 +79,7 @@ def reach(table: Mapping[str, Sequence[str | None]], goal: Goal) -> Reached:
 class _Work:
     """One table: its distinct combinations of values, and what was learned of the lattice so far."""
 
-    def __init__(self, table: Mapping[str, Sequence[str | None]], goal: Goal) -> None:
+    def __init__(self, table: Mapping[str, Sequence[str | None] | Texts], goal: Goal) -> None:
         self._goal, self._names = goal, list(goal.hierarchies)
         self._codes, levels = {}, {}
         for name in self._names:

@@ -15,12 +15,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, get_args
 
+from huizhen.data.deidentify.regions import Region, regions_of
 from huizhen.errors import Problem, SiteError, closest
 
 __all__ = ["METHODS", "OPTIONS", "Action", "Option", "Profile", "actions_of", "profile_of"]
 
 Action = Literal["X", "Z", "D", "U", "K", "C"]
-Option = Literal["uids", "device", "institution", "patient", "full dates", "modified dates", "descriptors"]
+Option = Literal[
+    "uids", "device", "institution", "patient", "full dates", "modified dates", "descriptors", "structured", "graphics"
+]
 OPTIONS: tuple[Option, ...] = get_args(Option)
 COLUMN: Mapping[str, str] = {
     "full dates": "full",
@@ -28,6 +31,8 @@ COLUMN: Mapping[str, str] = {
 }  # of the file, where it is not the option's own name
 BASIC = ("113100", "Basic Application Confidentiality Profile")
 METHODS: Mapping[Option, tuple[str, str]] = {  # PS3.16, context group 7050
+    "graphics": ("113103", "Clean Graphics Option"),
+    "structured": ("113104", "Clean Structured Content Option"),
     "descriptors": ("113105", "Clean Descriptors Option"),
     "full dates": ("113106", "Retain Longitudinal Temporal Information Full Dates Option"),
     "modified dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
@@ -56,12 +61,14 @@ class Profile:
     Attributes:
         options: of the standard, on top of the basic profile.
         burnt_in: what happens to images in which text may be burnt in: they are set aside (not written), or written all the same.
+        blank: where machines write into their images: there these are blanked.
         most_days: how far dates move under ``modified dates``.
     """
 
     options: tuple[Option, ...] = ()
     burnt_in: Literal["set aside", "keep"] = "set aside"
     most_days: int = 365
+    blank: tuple[Region, ...] = ()
 
     def codes(self) -> tuple[tuple[str, str], ...]:
         """Codes and meanings of what was applied, for De-identification Method Code Sequence (0012,0064)."""
@@ -76,7 +83,7 @@ def profile_of(content: Mapping[str, Any]) -> Profile:
     """
     table = content.get("dicom", {})
     problems = []
-    known = ("options", "burnt_in", "most_days")
+    known = ("options", "burnt_in", "most_days", "blank")
     if not isinstance(table, dict):
         table, problems = {}, [Problem("dicom", "no table", "a table [dicom]")]
     for name in table:
@@ -94,9 +101,10 @@ def profile_of(content: Mapping[str, Any]) -> Profile:
         problems.append(Problem("dicom.burnt_in", repr(burnt_in), "set aside or keep"))
     if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= 36500:
         problems.append(Problem("dicom.most_days", repr(days), "whole days from 1 to 36500"))
+    regions = regions_of(table.get("blank", []), problems)
     if problems:
         raise SiteError("The rules for de-identification cannot be used.", problems)
-    return Profile(tuple(options), burnt_in, days)
+    return Profile(tuple(options), burnt_in, days, regions)
 
 
 @cache

@@ -38,6 +38,16 @@ class Statement:
     sql: str
     bound: Mapping[str, Any]
 
+    def within(self, low: str | None, high: str | None) -> tuple[str, Mapping[str, Any]]:
+        """The same of patients from `low` on and before `high`, where these are named."""
+        limits = {"low": ("patient >= cast($low as varchar)", low), "high": ("patient < cast($high as varchar)", high)}
+        named = {name: limit for name, limit in limits.items() if limit[1] is not None}
+        if not named:
+            return self.sql, self.bound
+        where = " and ".join(sql for sql, _ in named.values())
+        some = f"with events as (select * from main.events where {where}), {self.sql.removeprefix('with ')}"
+        return some, {**self.bound, **{name: value for name, (_, value) in named.items()}}
+
 
 @dataclass(slots=True)
 class _Bound:
@@ -60,6 +70,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "at_end": "boolean",
         "same_visit": "boolean",
         "has_values": "boolean",
+        "least_images": "integer",
+        "has_parts": "boolean",
     },
     "listed": {"variable": "integer", "kind": "varchar", "system": "varchar", "code": "varchar"},
     "prefixes": {"variable": "integer", "kind": "varchar", "system": "varchar", "prefix": "varchar"},
@@ -67,6 +79,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
     "unit_table": {"variable": "integer", "unit": "varchar", "factor": "double", "base": "double"},
     "value_table": {"variable": "integer", "text": "varchar", "number_value": "double", "text_value": "varchar"},
     "missing_table": {"variable": "integer", "text": "varchar"},
+    "body_parts": {"variable": "integer", "part": "varchar"},
 }
 INDEX = -1  # the number of the index among variables
 
@@ -122,8 +135,11 @@ def _bind(bound: _Bound, found: MapFile, at: int, name: str, hierarchy: Hierarch
     since, until = (offset_s(text) if text else None for text in (rule.since, rule.until))
     judged = "any" if take in ("exists", "count") else read  # what is only counted may say anything
     bound.bind(
-        "rules", at, judged, take, since, until, rule.counted_from == "ends", rule.same_visit, bool(rule.values or entry.values)
+        *("rules", at, judged, take, since, until, rule.counted_from == "ends", rule.same_visit),
+        *(bool(rule.values or entry.values), rule.least_images, bool(rule.body_part)),
     )
+    for part in rule.body_part:
+        bound.bind("body_parts", at, part.upper())
     if rule.column:
         bound.bind("listed", at, "value", "local", rule.column)
     else:
@@ -200,12 +216,15 @@ _FOUND = """placed as (
     case when r.read = 'code' then h.code else h.text end as raw,
     h.record, case when r.take = 'count' then concat(h.origin, ' ',
       case when h.kind = 'value' then h.record else regexp_replace(h.record, '(#[0-9]*)c[0-9]+$', '\\1') end) end as counted,
-    case when r.read = 'code' then h.code when h.text is not null then trim(h.text)
+    case when r.read = 'code' then h.code when r.read = 'place' then h.text || chr(31) || h.record
+      when h.text is not null then trim(h.text)
       when h.number = trunc(h.number) and abs(h.number) < 1e15 then cast(cast(h.number as bigint) as varchar)
       else cast(h.number as varchar) end as label,
     case when r.at_end then a.ends else a.begins end as anchor, a.begins as index_begins,
     r.since is not null or r.until is not null or r.read in ('age', 'days') as timed, r.since, r.until
-  from hits h join rules r using (variable) join anchors a on a.patient = h.patient and (not r.same_visit or a.visit = h.visit)),
+  from hits h join rules r using (variable) join anchors a on a.patient = h.patient and (not r.same_visit or a.visit = h.visit)
+  where r.read <> 'place' or (coalesce(h.number, 1) >= r.least_images and (not r.has_parts
+    or exists (select 1 from body_parts b where b.variable = h.variable and b.part = upper(h.display))))),
 within as (
   select * from placed
   where not timed or begins is null or anchor is null or read = 'age'
@@ -226,7 +245,7 @@ found as (
     case w.read when 'age' then cast(datesub('year', w.begins, w.index_begins) as double)
       when 'days' then (epoch_us(w.begins) - epoch_us(w.anchor)) / 86400e6
       when 'number' then coalesce(v.number_value, w.number * u.factor + u.base) end as number_value,
-    case when w.read in ('text', 'code') then coalesce(v.text_value, w.label) end as text_value
+    case when w.read in ('text', 'code', 'place') then coalesce(v.text_value, w.label) end as text_value
   from within w
   left join missing_table m on m.variable = w.variable and m.text = w.label
   left join value_table v on v.variable = w.variable and v.text = w.label
@@ -248,7 +267,7 @@ _TAKEN = """taken as materialized (
 
 def _column(found: MapFile, name: str, at: int) -> str:
     """What becomes of the events of a variable in a row."""
-    take, is_text = found.taken(name), found.entry(name).type == "category"
+    take, is_text = found.taken(name), found.entry(name).type in ("category", "image")
     if take in ("count", "exists"):
         return f"coalesce(max(case when t.variable = {at} then {'1.0' if take == 'exists' else 't.events'} end), 0.0)::double"
     chosen = {"min": "least", "max": "most", "mean": "mean"}.get(take) or f"{take}_{'text' if is_text else 'number'}"

@@ -20,6 +20,7 @@ from huizhen.errors import DataError, Problem, closest
 __all__ = ["Index", "MapFile", "Place", "Read", "Rule", "Take", "ValueSet", "Written", "read_mapping"]
 
 Read = Literal["number", "text", "code", "age", "days"]
+PLACE = "place"  # what is read of an image: where it is
 Take = Literal["first", "last", "min", "max", "mean", "count", "exists"]
 Code = Annotated[str, Field(pattern=CODE)]
 Value = str | float | int | bool
@@ -104,6 +105,9 @@ class Rule(Chosen):
         molar_mass: g/mol, where a mass has to become an amount of substance.
         values: what stands there, and which value of the dictionary (or number) that is.
         missing: what stands for a missing value.
+        folder: of an image, the folder of its source; a relative path is one beside this file.
+        body_part: of an image, parts of the body, in any case of letters; none: any.
+        least_images: of an image, how many the series has at least: a scout view has one.
     """
 
     column: Annotated[str, Field(max_length=1000)] = ""
@@ -117,6 +121,9 @@ class Rule(Chosen):
     molar_mass: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     values: Mapping[str, Value] = Field({})
     missing: list[Value] = Field([])
+    folder: Annotated[str, Field(max_length=4000)] = ""
+    body_part: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field([])
+    least_images: Annotated[int, Field(ge=1, le=100_000)] = 1
     about: Text = ""
 
     @field_validator("since", "until")
@@ -170,9 +177,11 @@ class MapFile:
         """What the dictionary says of a variable."""
         return self.dictionary.variable[name]
 
-    def read_as(self, name: str) -> Read:
+    def read_as(self, name: str) -> Read | Literal["place"]:
         """What is read of an event."""
         rule = self.written.variable[name]
+        if self.entry(name).type == "image":
+            return "place"
         return rule.read or ("text" if self.entry(name).type == "category" else "number")
 
     def taken(self, name: str) -> Take:
@@ -230,12 +239,15 @@ def _problems(found: MapFile, name: str) -> Iterator[Problem]:
         return
     yield from _no_set(found, where, rule)
     entry, read, take = found.entry(name), found.read_as(name), found.taken(name)
+    yield from _image_problems(where, rule, entry, take)
     if index is None and (rule.since or rule.until or rule.same_visit or read in ("age", "days")):
         yield Problem(where, "time or a visit relative to an index", "a table [index]")
     if index is not None and index.date is not None and (rule.same_visit or rule.counted_from == "ends"):
         yield Problem(where, "a visit relative to a date", "an [index] that is an event")
     if rule.since and rule.until and offset_s(rule.since) > offset_s(rule.until):
         yield Problem(where, "a window that ends before it begins", "since no later than until")
+    if entry.type == "image":
+        return
     if take in ("count", "exists"):
         if entry.type == "category":
             yield Problem(f"{where}.take", repr(take), "first or last, for a category")
@@ -250,6 +262,20 @@ def _problems(found: MapFile, name: str) -> Iterator[Problem]:
         yield Problem(f"{where}.values", "text", "numbers, for a number")
     if entry.type == "truth" and any(value not in (0, 1) for value in rule.values.values()):
         yield Problem(f"{where}.values", "other values than 0 and 1", "0 or 1, for a truth")
+
+
+def _image_problems(where: str, rule: Rule, entry: Entry, take: Take) -> Iterator[Problem]:
+    of_images = rule.folder or rule.body_part or rule.least_images > 1
+    if entry.type != "image":
+        if of_images:
+            yield Problem(where, "folder, body_part or least_images", "none of them, for what is no image")
+        return
+    if rule.kind != "image" or not rule.folder:
+        yield Problem(where, "an image without its kind or folder", 'kind = "image", and folder, that of the source')
+    if take not in ("first", "last"):
+        yield Problem(f"{where}.take", repr(take), "first or last, for an image")
+    if rule.read or rule.values or rule.missing or rule.units or rule.molar_mass:
+        yield Problem(where, "read, values, missing, units or molar_mass", "none of them, for an image")
 
 
 def _strange_values(where: str, rule: Rule, entry: Entry) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from huizhen.federation.wire.message import pack
-from huizhen.federation.wire.post import PIECE
+from huizhen.federation.wire.pulling import PIECE
 from huizhen.federation.wire.ways import ActorWay, HubWay
 
 __all__ = ["Bytes", "asked_again", "there_and_back"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from huizhen.errors import CallerError, Problem
-from huizhen.federation.wire.post import PIECE
+from huizhen.federation.wire.pulling import PIECE
 from huizhen.twin.course import Course, StageDemand, Use, Work
 from huizhen.twin.mirror import Device, Mirror
 from huizhen.twin.quantity import Quantity

@@ -11,7 +11,9 @@ import pytest
 
 from huizhen.data.deidentify.burnt import border_has_text, burnt_in
 from huizhen.data.deidentify.dicom import deidentify
+from huizhen.data.deidentify.folders import deidentify_folder
 from huizhen.data.deidentify.profile import OPTIONS, Profile, actions_of, profile_of
+from huizhen.data.deidentify.regions import blanked, fitting
 from huizhen.data.deidentify.secret import Secret
 from huizhen.errors import SiteError
 
@@ -219,3 +221,121 @@ def test_real_slices_keep_their_pixels_and_their_series():
     assert all((file.pixel_array == array).all() for file, array in zip(after, pixels))
     assert len({file.SeriesInstanceUID for file in after}) == len(old) == 1
     assert not old & {file.SeriesInstanceUID for file in after}
+
+
+def picture(kind="MONOCHROME2", syntax=None, *, shape=(40, 60), dtype="u1", frames=1, planar=0, **header):
+    """An ultrasound picture with a bright line of letters at the top, and its pixels."""
+    dataset = pydicom.Dataset()
+    samples = 3 if kind == "RGB" else 1
+    full = (frames, samples, *shape) if planar else (frames, *shape, samples)
+    pixels = np.full(full, 90, dtype)
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax or pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.Modality, dataset.Manufacturer = "1.2.840.10008.5.1.4.1.1.6.1", "US", "Acme"
+    dataset.SOPInstanceUID, dataset.PatientID = "1.2.3", "4711"
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, dataset.PhotometricInterpretation = *shape, samples, kind
+    dataset.BitsAllocated = dataset.BitsStored = np.dtype(dtype).itemsize * 8
+    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(np.dtype(dtype).kind == "i")
+    if samples > 1:
+        dataset.PlanarConfiguration = planar
+    if frames > 1:
+        dataset.NumberOfFrames = frames
+    dataset.PixelData = pixels.tobytes()
+    for keyword, value in header.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+BLANK = {"modality": "US", "manufacturer": "ACME", "rows": 40, "columns": 60, "boxes": [[0, 5, 10, 50], [38, 0, 2, 60]]}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"kind": "RGB"},
+        {"kind": "RGB", "planar": 1},
+        {"frames": 3},
+        {"dtype": "u2"},
+        {"dtype": "i2"},
+        {"kind": "RGB", "frames": 2},
+    ],
+)
+def test_declared_boxes_are_black_in_every_frame_and_nothing_else_changes(how):
+    (region,) = profile_of({"dicom": {"blank": [BLANK]}}).blank
+    dataset = picture(**how)
+    values = np.frombuffer(bytearray(dataset.PixelData), how.get("dtype", "u1")).copy()
+    values[0] = 7  # the darkest, outside of the boxes
+    dataset.PixelData = values.tobytes()
+    before = dataset.pixel_array.reshape(how.get("frames", 1), 40, 60, -1).copy()
+    assert fitting(dataset, (region,)) is region
+    assert blanked(dataset, region)
+    after = dataset.pixel_array.reshape(before.shape)
+    inside = np.zeros((40, 60), bool)
+    inside[0:10, 5:55] = inside[38:40] = True
+    assert (after[:, ~inside] == before[:, ~inside]).all()
+    assert (after[:, inside] == (0 if how.get("kind") == "RGB" else 7)).all()
+    assert dataset.BurnedInAnnotation == "NO"
+
+
+@pytest.mark.parametrize("other", [{"Manufacturer": "Other"}, {"Rows": 41}, {"Modality": "CT"}])
+def test_a_file_of_another_machine_or_size_fits_no_declaration(other):
+    assert fitting(picture(**other), profile_of({"dicom": {"blank": [BLANK]}}).blank) is None
+
+
+def test_pixels_that_are_packed_or_cut_off_are_not_blanked():
+    (region,) = profile_of({"dicom": {"blank": [BLANK]}}).blank
+    assert not blanked(picture(syntax=pydicom.uid.JPEG2000Lossless), region)
+    assert not blanked(picture(PixelData=b"\0" * 10), region)
+    assert not blanked(picture(PhotometricInterpretation="YBR_FULL"), region)
+
+
+def test_a_folder_counts_what_was_blanked_and_sets_aside_what_cannot_be(tmp_path):
+    (tmp_path / "in").mkdir()
+    picture().save_as(tmp_path / "in" / "a", enforce_file_format=True)
+    packed = picture(SOPInstanceUID="1.2.4")
+    packed.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    packed.save_as(tmp_path / "in" / "b", enforce_file_format=True)
+    picture(Manufacturer="Other", SOPInstanceUID="1.2.5").save_as(tmp_path / "in" / "c", enforce_file_format=True)
+    done = deidentify_folder(tmp_path / "in", tmp_path / "out", {"dicom": {"blank": [BLANK]}}, SECRET)
+    assert (done.units, done.kept) == (3, 1)
+    assert done.counts["DICOM", "regions blanked"] == 2
+    assert dict(done.notes) == {
+        "regions to be blanked, in pixels that are packed": 1,
+        "a kind of image that often has words": 1,
+    }
+    (out,) = (tmp_path / "out").iterdir()
+    file = pydicom.dcmread(out)
+    assert file.pixel_array[5, 30] == 90  # all is 90: the darkest is black
+    assert file.BurnedInAnnotation == "NO"
+    assert [item.CodeValue for item in file.DeidentificationMethodCodeSequence] == ["113100", "113101"]
+
+
+def test_declared_boxes_are_checked_whole():
+    wrong = {"rows": 40, "columns": 60, "boxes": [[0, 50, 10, 50]], "modelx": "A", "model": ""}
+    with pytest.raises(SiteError) as error:
+        profile_of({"dicom": {"blank": [wrong]}})
+    assert [p.where.removeprefix("dicom.blank[1]") for p in error.value.problems] == [".modelx", ".model", ".boxes", ""]
+    with pytest.raises(SiteError, match="the size of the image in pixels"):
+        profile_of({"dicom": {"blank": [{**BLANK, "rows": 0}]}})
+
+
+def test_cleaned_content_and_graphics_keep_their_words_and_lose_names():
+    def content():
+        dataset = picture()
+        item, drawn = pydicom.Dataset(), pydicom.Dataset()
+        item.ValueType, item.TextValue = "TEXT", "Nodule of 8 mm, seen by Dr. Smith"
+        dataset.ContentSequence = [item]
+        drawn.GraphicData = [1.5, 2.5]
+        dataset.GraphicAnnotationSequence = [drawn]
+        return read(written(dataset))
+
+    cleaned = content()
+    deidentify(cleaned, Profile(("structured", "graphics")), SECRET)
+    assert cleaned.ContentSequence[0].TextValue == "Nodule of 8 mm, seen by Dr. <NAME>"
+    assert cleaned.GraphicAnnotationSequence[0].GraphicData == [1.5, 2.5]
+    assert [item.CodeValue for item in cleaned.DeidentificationMethodCodeSequence] == ["113100", "113103", "113104"]
+    basic = content()
+    deidentify(basic, Profile(), SECRET)
+    assert basic.ContentSequence[0].TextValue == "Removed"
+    assert basic.GraphicAnnotationSequence[0].GraphicData == 0.0
