@@ -143,9 +143,7 @@ def test_a_standin_costs_less_than_sealing() -> None:
         least(lambda: AESGCM(bytes(32)).encrypt(bytes(12), bytes(MIB), None)),
         least(lambda: standin("aes-256-gcm", MIB, seed=1)),
     )
-    print(
-        f"\n2 million weights, 20 sites: size told in {told * 1e3:.2f} ms, stand-in {made * 1e3:.1f} ms, masks {masked * 1e3:.1f} ms"
-    )
+    print(f"\n2 million weights, 20 sites: told in {told * 1e3:.2f} ms, stand-in {made * 1e3:.1f} ms, masks {masked * 1e3:.1f} ms")
     print(f"1 MiB under AES-256-GCM: sealed in {sealed * 1e3:.2f} ms, stand-in {stood * 1e3:.2f} ms; {load()}")
     assert told < masked
 

@@ -24,7 +24,11 @@ from huizhen.twin.cipher.reference import REFERENCE
 from huizhen.twin.cipher.works import Work, basic_works
 from huizhen.twin.course import Use
 from huizhen.twin.mirror import Device
-from huizhen.twin.quantity import declared
+from huizhen.twin.quantity import declared, exactly
+from huizhen.twin.simulate.models import plain_models
+from huizhen.twin.simulate.play import play
+from huizhen.twin.simulate.rehearsal import rehearse
+from mirrors import mirror, standins
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PACK = Pack(
@@ -214,3 +218,34 @@ def test_every_work_is_a_step_of_a_profile_and_can_be_done():
                 work.prepared(work.lengths[0])()
                 known += 1
     assert known > 80
+
+
+TRAINING = {"averaging": {"task": "classification", "outcome": ["smoker"], "covariates": ["age", "lab", "sex"], "rounds": 4}}
+PROTECTIONS = {
+    "plain": ({}, None),
+    "masked": ({"sum": "masked"}, None),
+    "encrypted": ({"sum": "paillier"}, None),
+    "trained": ({"sum": "masked"}, TRAINING),
+}
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_all_that_a_rehearsal_protects_with_has_seconds(name):
+    protection, method = PROTECTIONS[name]
+    course = rehearse(standins(3, protection=protection, method=method))
+    model, here = CipherModel(), device(calibration="")
+    stages = [stage for one in course.rounds for stage in one.stages]
+    uses = [use for stage in stages for each in (*stage.protect.values(), stage.sealing) for use in each]
+    assert all(model(use, here).value > 0 for use in uses if use.length and use.times)
+    own = {use.algorithm for use in uses} - {"aes-256-gcm", "ed25519", "sha-256"}
+    assert bool(own) == (name != "plain")
+
+
+def test_a_play_takes_the_model_as_it_is():
+    """Of the same course on the same lines, one with costly protections takes longer."""
+    course = rehearse(standins(3, protection={"sum": "paillier"}))
+    place, plain = mirror(course.roster), plain_models()
+    free = replace(plain, protect=lambda _use, _device: exactly(0.0, "s"))
+    costly = replace(plain, protect=CipherModel())
+    without, withal = (play(course, place, models, draws=1, seed=1).seconds[0] for models in (free, costly))
+    assert withal > without + 0.01

@@ -39,6 +39,7 @@ MARK = b"huizhen-stand-in"  # as long as a tag and a block
 MESSAGE_MARK, PAILLIER_MARK = b"HS", b"HzS1"  # in the place of a message's HZ and of a ciphertext's HzP1
 OPENING = MESSAGE_MARK + bytes([message.VERSION, 0])
 SHORTEST_MARK = 8
+BLOCK = 65_521  # bytes that are drawn; what is longer repeats them, at the speed of memory
 Shapes = tuple[tuple[str, str, tuple[int, ...]], ...]  # name, dtype, shape
 
 
@@ -183,7 +184,14 @@ def is_standin(content: bytes | bytearray | memoryview) -> bool:
 def drawing(seed: int) -> Fill:
     """A source of stand-in bytes, marked where there is room: the same for the same seed, and no secret."""
     draw = np.random.Generator(np.random.Philox(seed)).bytes
-    return lambda size: draw(size) if size < len(MARK) else MARK + draw(size - len(MARK))
+
+    def fill(size: int) -> bytes:
+        if size < len(MARK):
+            return draw(size)
+        block = MARK + draw(min(size, BLOCK) - len(MARK))
+        return block if size <= BLOCK else (block * (size // BLOCK + 1))[:size]
+
+    return fill
 
 
 def _filled(fields: tuple[Field, ...], fill: Fill) -> Iterator[bytes]:
