@@ -71,7 +71,9 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise _unusable(path, "another format", "Use the version of huizhen that wrote it")
-        return Manifest(int(content["generation"]), int(content["whole_since"]), tuple(Segment(*one) for one in content["segments"]))
+        return Manifest(
+            int(content["generation"]), int(content["whole_since"]), tuple(Segment(*one) for one in content["segments"])
+        )
     except FileNotFoundError:
         return Manifest()
     except OSError as error:

@@ -20,7 +20,14 @@ _BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
 def _table() -> dict[str, tuple[float, str]]:
     found = {one: (1.0, one) for one in ("1", "s", "byte", "byte/s", "flop", "flop/s", "petaflop/s-day", "W", "J", "CNY", "count")}
     found |= {"ms": (1e-3, "s"), "us": (1e-6, "s"), "µs": (1e-6, "s"), "ns": (1e-9, "s"), "min": (60.0, "s"), "h": (3600.0, "s")}
-    found |= {"%": (0.01, "1"), "percent": (0.01, "1"), "ratio": (1.0, "1"), "d": (86400.0, "s"), "kW": (1e3, "W"), "mW": (1e-3, "W")}
+    found |= {
+        "%": (0.01, "1"),
+        "percent": (0.01, "1"),
+        "ratio": (1.0, "1"),
+        "d": (86400.0, "s"),
+        "kW": (1e3, "W"),
+        "mW": (1e-3, "W"),
+    }
     found |= {"seconds": (1.0, "s"), "bytes": (1.0, "byte"), "rows": (1.0, "count"), "cores": (1.0, "count"), "mJ": (1e-3, "J")}
     for sign, factor in (_DECIMAL | _BINARY).items():
         for unit, size in (("B", 1.0), ("byte", 1.0), ("bit", 0.125)):

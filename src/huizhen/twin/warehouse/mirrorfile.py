@@ -70,7 +70,9 @@ def statements_in(text: str, *, source: str = NAME) -> tuple[Statement, ...]:
     problems: list[Problem] = []
     since = _time("at", content.pop("at", None), problems)
     problems += [
-        Problem(name, "an unknown table", f"one of {', '.join(TABLES)}", _meant(name, TABLES)) for name in content if name not in TABLES
+        Problem(name, "an unknown table", f"one of {', '.join(TABLES)}", _meant(name, TABLES))
+        for name in content
+        if name not in TABLES
     ]
     read = [
         _statement(kind, place, said, since, source, problems)
@@ -112,9 +114,7 @@ def _entries(kind: str, found: Any, problems: list[Problem]) -> list[dict[str, A
     return entries
 
 
-def _statement(
-    kind: str, place: int, said: Mapping[str, Any], since: datetime, source: str, problems: list[Problem]
-) -> Statement:
+def _statement(kind: str, place: int, said: Mapping[str, Any], since: datetime, source: str, problems: list[Problem]) -> Statement:
     name = said.get("name")
     if not isinstance(name, str) or not name.strip():
         problems.append(Problem(f"{kind} {place}, name", "nothing" if name is None else "something else", "a name"))
@@ -142,9 +142,7 @@ def _statement(
     return Statement(kind, name, since, words, quantities, source)
 
 
-def _quantity(
-    where: str, found: Any, measure: Measure, since: datetime, source: str, problems: list[Problem]
-) -> Quantity | None:
+def _quantity(where: str, found: Any, measure: Measure, since: datetime, source: str, problems: list[Problem]) -> Quantity | None:
     if isinstance(found, dict):
         return _whole(where, found, measure, source, problems)
     value = _value(where, found, measure, problems)
@@ -163,7 +161,9 @@ def _whole(where: str, found: Mapping[str, Any], measure: Measure, source: str, 
     low, high = (
         _value(f"{where}.{end}", _with_unit(found[end], found), measure, problems)
         if end in found
-        else None if value is None else factor
+        else None
+        if value is None
+        else factor
         for end, factor in (("low", (value or 0.0) / measure.doubt), ("high", (value or 0.0) * measure.doubt))
     )
     provenance = found.get("provenance", "declared")
@@ -229,14 +229,26 @@ def _meant(name: str, known: tuple[str, ...]) -> str:
 
 def written_file(mirror: Mirror) -> str:
     """A mirror as a file. Read again at the mirror's own time, it has the same values and intervals, all of them as of that time."""
-    lines = [f"at = {_text(written(mirror.at))}", "", "[hub]", f"name = {_text(mirror.hub)}", f"device = {_text(mirror.hub_device)}"]
+    lines = [
+        f"at = {_text(written(mirror.at))}",
+        "",
+        "[hub]",
+        f"name = {_text(mirror.hub)}",
+        f"device = {_text(mirror.hub_device)}",
+    ]
     lines += _region(mirror, mirror.hub)
     for node in mirror.nodes.values():
         if node.kind == "router":
             lines += ["", "[[router]]", f"name = {_text(node.name)}", *_region(mirror, node.name)]
     for device in mirror.devices.values():
         words = {"name": device.name, "kind": device.kind, "calibration": device.calibration}
-        lines += ["", "[[device]]", *_words(words), f"cores = {device.cores}", *_quantities("device", device, mirror.at, skip="cores")]
+        lines += [
+            "",
+            "[[device]]",
+            *_words(words),
+            f"cores = {device.cores}",
+            *_quantities("device", device, mirror.at, skip="cores"),
+        ]
     for link in mirror.links.values():
         words = {"name": link.name, "a": link.a, "b": link.b, "shared": "yes" if link.shared else "no"}
         lines += ["", "[[link]]", *_words(words), *_quantities("link", link, mirror.at)]
@@ -260,7 +272,11 @@ def _quantities(kind: str, one: Any, at: datetime, *, skip: str = "") -> list[st
 
 
 def _inline(it: Quantity, at: datetime) -> str:
-    texts = {"value": written_value(it.value, it.unit), "low": written_value(it.low, it.unit), "high": written_value(it.high, it.unit)}
+    texts = {
+        "value": written_value(it.value, it.unit),
+        "low": written_value(it.low, it.unit),
+        "high": written_value(it.high, it.unit),
+    }
     texts |= {"provenance": it.provenance, "source": it.source}
     if it.at is not None:
         texts["at"] = written(at)  # the interval has been aged up to here, and is not to be aged twice
@@ -269,4 +285,3 @@ def _inline(it: Quantity, at: datetime) -> str:
 
 def _text(said: str) -> str:
     return json.dumps(said, ensure_ascii=False).replace("\x7f", "\\u007f")  # of JSON's strings TOML forbids this sign alone
-

@@ -28,7 +28,10 @@ class _Notes:
 
     def lines(self) -> tuple[str, ...]:
         return tuple(
-            [*(_stale(*key, found) for key, found in self.stale.items()), *(_missing(*key, names) for key, names in self.missing.items())]
+            [
+                *(_stale(*key, found) for key, found in self.stale.items()),
+                *(_missing(*key, names) for key, names in self.missing.items()),
+            ]
         )
 
 
@@ -56,7 +59,10 @@ def mirror_from(statements: Iterable[Statement], at: datetime) -> Mirror:
 def _check(by_kind: Mapping[str, Mapping[str, Statement]]) -> None:
     if not any(by_kind.values()):
         problem = Problem(
-            "federation", "nothing", "a hub, its sites, their devices, and links that join them", "Declare them in federation.twin.toml"
+            "federation",
+            "nothing",
+            "a hub, its sites, their devices, and links that join them",
+            "Declare them in federation.twin.toml",
         )
         raise CallerError("Nothing is known of the federation.", [problem])
     problems = []

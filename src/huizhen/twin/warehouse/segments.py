@@ -54,8 +54,14 @@ class Engine:
         self._register(readings, reasons)
         with_all = ", ".join(f"{_sql(name)} as {name}" for name in COLUMNS)
         within = f"(select distinct {with_all} from batch join series on batch.which = series.place)"
-        unheld = f" anti join {files(held)} as held using ({WHOLE})" if held else ""
-        self.ask(f"create or replace temp table fresh as select new.* from {within} as new{unheld}")
+        # What is no number is compared as it is written: the bounds of a Parquet column do not count it, and it would not be found.
+        told = "value::varchar" if reasons else "value"
+        already = f"(select {KEY}, reason, {told} as told from {files(held)})"
+        unheld = f" anti join {already} as held using ({KEY}, reason, told)" if held else ""
+        self.ask(
+            f"""create or replace temp table fresh as select new.* exclude (told)
+            from (select *, {told} as told from {within}) as new{unheld}"""
+        )
         self._connection.unregister("batch")
         self._connection.unregister("series")
         return int(self.ask("select count(*) from fresh")[0][0])

@@ -95,7 +95,9 @@ class Sqlite:
         ((tables,),) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         ((ours,),) = self._connection.execute("PRAGMA application_id").fetchall()
         if tables and ours != 1_213_880_151:  # the letters HZWW as a number
-            raise MachineError("This file is no warehouse.", [Problem(str(self._path), "another database", "one that a warehouse made")])
+            raise MachineError(
+                "This file is no warehouse.", [Problem(str(self._path), "another database", "one that a warehouse made")]
+            )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -117,7 +117,9 @@ def _unknown(where: str, one: Statement, kind: Kind) -> Iterable[Problem]:
     for name in (*one.words, *one.quantities):
         right = name in kind.words if name in one.words else name in kind.quantities
         if not right and (not kind.open or name in known):
-            yield Problem(f"{where}, {name}", "a fact that this kind does not have", f"one of {', '.join(known)}", _meant(name, known))
+            yield Problem(
+                f"{where}, {name}", "a fact that this kind does not have", f"one of {', '.join(known)}", _meant(name, known)
+            )
 
 
 def _words(where: str, words: Mapping[str, str], kind: Kind) -> Iterable[Problem]:
@@ -152,13 +154,21 @@ def content_of(one: Statement) -> dict[str, Any]:
         name: [it.value, it.unit, it.low, it.high, it.provenance, it.source, None if it.at is None else written(it.at)]
         for name, it in one.quantities.items()
     }
-    return {"words": dict(one.words), "quantities": quantities, "source": one.source, "provenance": one.provenance, "says": one.says}
+    return {
+        "words": dict(one.words),
+        "quantities": quantities,
+        "source": one.source,
+        "provenance": one.provenance,
+        "says": one.says,
+    }
 
 
 def statement_of(kind: str, name: str, since: datetime, content: Mapping[str, Any]) -> Statement:
     """The statement behind plain values."""
     quantities = {
-        key: Quantity(*(float(number) if place in (0, 2, 3) else number for place, number in enumerate(values[:6])), at=_at(values[6]))
+        key: Quantity(
+            *(float(number) if place in (0, 2, 3) else number for place, number in enumerate(values[:6])), at=_at(values[6])
+        )
         for key, values in content["quantities"].items()
     }
     return Statement(

@@ -1,8 +1,8 @@
 """The warehouse: statements of every entity, kept for ever, read as of any valid time and any transaction time.
 
-    with Warehouse(Sqlite(folder / "warehouse.db")) as warehouse:
-        warehouse.record(statements, now=clock.now())
-        mirror = mirror_of(warehouse, clock.now())
+with Warehouse(Sqlite(folder / "warehouse.db")) as warehouse:
+    warehouse.record(statements, now=clock.now())
+    mirror = mirror_of(warehouse, clock.now())
 """
 
 from __future__ import annotations

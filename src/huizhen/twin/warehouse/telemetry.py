@@ -86,7 +86,9 @@ class Retention:
     def __post_init__(self) -> None:
         if not 1 <= self.whole_days <= self.coarse_days:
             found = f"whole_days {self.whole_days}, coarse_days {self.coarse_days}"
-            raise CallerError("Telemetry cannot be kept like this.", [Problem("retention", found, "1 <= whole_days <= coarse_days")])
+            raise CallerError(
+                "Telemetry cannot be kept like this.", [Problem("retention", found, "1 <= whole_days <= coarse_days")]
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,9 @@ class Telemetry:
             named = engine.ask("select distinct which, site, subject, metric, unit, source from chosen order by which")
             found = engine.arrays("select which, moment, value from chosen order by which, moment, value")
         series = tuple(Series(*one[1:]) for one in named)
-        return Readings(series, _array(found["which"], np.int32), _array(found["moment"], np.int64), _array(found["value"], np.float64))
+        return Readings(
+            series, _array(found["which"], np.int32), _array(found["moment"], np.int64), _array(found["value"], np.float64)
+        )
 
     def windows(self, wanted: Wanted, *, every_s: int = HOUR_S) -> tuple[Window, ...]:
         """The values gathered by stretches of time, for each site and subject."""
@@ -212,8 +216,11 @@ class Telemetry:
                 self._publish(replace(manifest.grown(()), segments=(*left, *kept), whole_since=whole))
             elif whole > manifest.whole_since:
                 self._publish(replace(manifest.grown(()), whole_since=whole))
-        return before - sum(one.rows for one in made if one.level == "raw") + sum(one.rows for one in gone) - sum(
-            one.rows for one in kept
+        return (
+            before
+            - sum(one.rows for one in made if one.level == "raw")
+            + sum(one.rows for one in gone)
+            - sum(one.rows for one in kept)
         )
 
     def _added(self, engine: Engine, manifest: Manifest, readings: Readings) -> tuple[tuple[Segment, ...], int, int]:
