@@ -1,4 +1,4 @@
-"""Parquet files by DuckDB, for every store of segments: a connection that opens nothing but what it was given, and durable names."""
+"""Parquet files by DuckDB, for every store of segments: a connection that opens only what it was given, durable names."""
 
 from __future__ import annotations
 

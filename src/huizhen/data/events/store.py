@@ -11,7 +11,6 @@ A sync that is killed at any point leaves the registry as it was at its last che
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -61,12 +61,9 @@ def take(
         MachineError: the telemetry cannot be written; nothing was added.
     """
     _check(form, site, subject, event_type)
+    constant = {name: said for name, said in (("site", site), ("subject", subject)) if said} | dict(same or {})
     readers: Mapping[str, Callable[[str], Told]] = {
-        "csv": lambda text: table(
-            text,
-            columns=columns,
-            same=({"site": site} if site else {}) | ({"subject": subject} if subject else {}) | dict(same or {}),
-        ),
+        "csv": lambda text: table(text, columns=columns, same=constant),
         "iperf3": lambda text: iperf3(text, site=site, path=subject),
         "perfsonar": lambda text: archived(text, event_type=event_type, site=site, path=subject),
         "pscheduler": lambda text: scheduled(text, site=site, path=subject),

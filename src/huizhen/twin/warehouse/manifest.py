@@ -1,6 +1,6 @@
 """Which segments telemetry consists of: one small file, replaced by one rename.
 
-What the manifest does not name is not part of the telemetry, so a program that is killed leaves nothing but files that nobody reads.
+What the manifest does not name is not part of the telemetry, so a killed program leaves only files that nobody reads.
 """
 
 from __future__ import annotations

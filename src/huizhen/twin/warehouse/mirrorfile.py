@@ -228,7 +228,7 @@ def _meant(name: str, known: tuple[str, ...]) -> str:
 
 
 def written_file(mirror: Mirror) -> str:
-    """A mirror as a file. Read again at the mirror's own time, it has the same values and intervals, all of them as of that time."""
+    """A mirror as a file. Read again at the mirror's own time, it has the same values and intervals, as of that time."""
     lines = [
         f"at = {_text(written(mirror.at))}",
         "",

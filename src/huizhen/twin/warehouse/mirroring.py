@@ -27,12 +27,8 @@ class _Notes:
     missing: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def lines(self) -> tuple[str, ...]:
-        return tuple(
-            [
-                *(_stale(*key, found) for key, found in self.stale.items()),
-                *(_missing(*key, names) for key, names in self.missing.items()),
-            ]
-        )
+        stale = [_stale(kind, name, found) for (kind, name), found in self.stale.items()]
+        return tuple(stale + [_missing(kind, name, names) for (kind, name), names in self.missing.items()])
 
 
 def mirror_from(statements: Iterable[Statement], at: datetime) -> Mirror:
@@ -158,7 +154,8 @@ def _at_most(quantity: Quantity, most: float) -> Quantity:
 def _stale(kind: str, name: str, found: list[tuple[str, float, float]]) -> str:
     days = max(age_s for _, age_s, _ in found) / 86_400
     factor = max(widened_by for _, _, widened_by in found)
-    return f"{kind}, {name}: known for up to {days:.0f} days, interval up to {factor:.2g} times wider: {_named([one for one, _, _ in found])}"
+    names = _named([one for one, _, _ in found])
+    return f"{kind}, {name}: known for up to {days:.0f} days, interval up to {factor:.2g} times wider: {names}"
 
 
 def _missing(kind: str, name: str, names: list[str]) -> str:
@@ -176,14 +173,15 @@ def _word(one: Statement, name: str) -> str:
 
 
 def _device(one: Statement, values: Mapping[str, Quantity]) -> Device:
-    some = ("peak", "memory_rate", "memory", "factor", "load")
+    peak, rate, memory, factor, load = (values[name] for name in ("peak", "memory_rate", "memory", "factor", "load"))
     cores = max(round(values["cores"].value), 1)
-    return Device(one.name, one.words["kind"], cores, *(values[name] for name in some), calibration=_word(one, "calibration"))
+    return Device(one.name, one.words["kind"], cores, peak, rate, memory, factor, load, _word(one, "calibration"))
 
 
 def _link(one: Statement, values: Mapping[str, Quantity]) -> Link:
-    some = ("there", "back", "rtt", "loss", "overhead")
-    return Link(one.name, one.words["a"], one.words["b"], *(values[name] for name in some), shared=_word(one, "shared") == "yes")
+    there, back, rtt, loss, overhead = (values[name] for name in ("there", "back", "rtt", "loss", "overhead"))
+    shared = _word(one, "shared") == "yes"
+    return Link(one.name, one.words["a"], one.words["b"], there, back, rtt, loss, overhead, shared)
 
 
 def _site(one: Statement, values: Mapping[str, Quantity]) -> MirrorSite:

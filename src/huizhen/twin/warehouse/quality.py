@@ -1,9 +1,9 @@
 """What telemetry may not be believed, and why: set aside with its reason, never dropped; sites that stand out are named.
 
-Outlying sites: the median of each site's values, against the median over sites, in robust deviations (Iglewicz and Hoaglin, *How to
-Detect and Handle Outliers*, 1993, section 3: 0.6745 times the distance by the median absolute deviation, 3.5 and more stand out; where
-more than half of the sites agree, 1.2533 times the mean absolute deviation takes its place). Of values above 0 the logarithms are compared,
-as lines and machines differ by factors.
+Outlying sites: the median of each site's values, against the median over sites, in robust deviations (Iglewicz and Hoaglin, *How
+to Detect and Handle Outliers*, 1993, section 3: 0.6745 times the distance by the median absolute deviation, 3.5 and more stand out;
+where more than half of the sites agree, 1.2533 times the mean absolute deviation takes its place). Of values above 0 the logarithms
+are compared, as lines and machines differ by factors.
 """
 
 from __future__ import annotations

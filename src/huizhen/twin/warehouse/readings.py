@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Series(NamedTuple):
-    """Attributes: as in `metrics.METRICS`; source says which instrument, by kind and not by file, so that a file read twice tells nothing new."""
+    """One metric of one subject; the source is a kind of instrument, and no file, so that what is read twice tells nothing new."""
 
     site: str
     subject: str

@@ -54,14 +54,8 @@ class Engine:
         self._register(readings, reasons)
         with_all = ", ".join(f"{_sql(name)} as {name}" for name in COLUMNS)
         within = f"(select distinct {with_all} from batch join series on batch.which = series.place)"
-        # What is no number is compared as it is written: the bounds of a Parquet column do not count it, and it would not be found.
-        told = "value::varchar" if reasons else "value"
-        already = f"(select {KEY}, reason, {told} as told from {files(held)})"
-        unheld = f" anti join {already} as held using ({KEY}, reason, told)" if held else ""
-        self.ask(
-            f"""create or replace temp table fresh as select new.* exclude (told)
-            from (select *, {told} as told from {within}) as new{unheld}"""
-        )
+        unheld = f" anti join {files(held)} as held using ({WHOLE})" if held else ""
+        self.ask(f"create or replace temp table fresh as select new.* from {within} as new{unheld}")
         self._connection.unregister("batch")
         self._connection.unregister("series")
         return int(self.ask("select count(*) from fresh")[0][0])
@@ -137,9 +131,9 @@ class Engine:
 def _sql(name: str) -> str:
     if name == "time":
         return "make_timestamp(batch.time)"
-    return {"value": "batch.value", "low": "batch.value", "high": "batch.value", "count": "1::bigint"}.get(
-        name, f"series.{name}::varchar"
-    )
+    if name in ("value", "low", "high"):
+        return "coalesce(batch.value, 'nan'::double)"  # of an array, DuckDB takes what is no number for what is not there
+    return "1::bigint" if name == "count" else f"series.{name}::varchar"
 
 
 def _believed(several: Sequence[Path], without: Sequence[Path]) -> str:

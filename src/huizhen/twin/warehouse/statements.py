@@ -165,16 +165,11 @@ def content_of(one: Statement) -> dict[str, Any]:
 
 def statement_of(kind: str, name: str, since: datetime, content: Mapping[str, Any]) -> Statement:
     """The statement behind plain values."""
-    quantities = {
-        key: Quantity(
-            *(float(number) if place in (0, 2, 3) else number for place, number in enumerate(values[:6])), at=_at(values[6])
-        )
-        for key, values in content["quantities"].items()
-    }
+    quantities = {key: _quantity(*values) for key, values in content["quantities"].items()}
     return Statement(
         kind, name, since, dict(content["words"]), quantities, content["source"], content["provenance"], content["says"]
     )
 
 
-def _at(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
+def _quantity(value: float, unit: str, low: float, high: float, provenance: Provenance, source: str, at: str | None) -> Quantity:
+    return Quantity(float(value), unit, float(low), float(high), provenance, source, None if at is None else moment(at))

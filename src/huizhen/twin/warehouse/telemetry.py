@@ -4,8 +4,8 @@
     report = telemetry.append(readings, now=clock.now())
     telemetry.windows(Wanted("rtt", sites=("north",)), every_s=3600)
 
-What is told twice is kept once, in whatever order it comes. What may not be believed is set aside with its reason. A program that is
-killed at any point leaves the telemetry as it was before.
+What is told twice is kept once, in whatever order it comes. What may not be believed is set aside with its reason. A program that
+is killed at any point leaves the telemetry as it was before.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 
 from huizhen.data.parquetfiles import durable, sync_folder
-from huizhen.errors import CallerError, Problem
 from huizhen.twin.warehouse.manifest import Manifest, Segment, read_manifest, write_manifest
-from huizhen.twin.warehouse.quality import REASONS, Found, Outlier, outlying, remarks, sift
+from huizhen.twin.warehouse.quality import REASONS, Outlier, outlying, remarks, sift
+from huizhen.twin.warehouse.questions import BATCH, Appended, During, Retention, Wanted, Window, where_of, windows_sql
 from huizhen.twin.warehouse.readings import Readings, Series, micros, time_of
 from huizhen.twin.warehouse.segments import Engine, opened
 
@@ -33,82 +32,6 @@ __all__ = ["Appended", "During", "Retention", "Telemetry", "Wanted", "Window"]
 SMALL, MANY = 250_000, 12  # values of a small segment; how many of them are merged
 HOUR_S = 3600
 Level = Literal["raw", "coarse", "aside", "contradicted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A question: one metric, of some sites and subjects (() for all), from one time on and before another."""
-
-    metric: str
-    sites: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class During:
-    """A question of a batch: a site's metric from one time on and before another."""
-
-    site: str
-    metric: str
-    since: datetime
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Values of one series of one stretch of time: how many, their median, and between which lie nine of ten."""
-
-    site: str
-    subject: str
-    metric: str
-    unit: str
-    begins: datetime
-    count: int
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """What is kept how long.
-
-    Attributes:
-        whole_days: values as they came; older ones become one value an hour.
-        coarse_days: these; older ones are deleted. Not less than `whole_days`.
-    """
-
-    whole_days: int = 90
-    coarse_days: int = 1095
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.whole_days <= self.coarse_days:
-            found = f"whole_days {self.whole_days}, coarse_days {self.coarse_days}"
-            raise CallerError(
-                "Telemetry cannot be kept like this.", [Problem("retention", found, "1 <= whole_days <= coarse_days")]
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What became of readings.
-
-    Attributes:
-        new, same: values that were kept, and that were held already.
-        contradicted: times of a series of which two values are told: both are held, neither is believed.
-        aside: by reason, site and metric, what was set aside.
-        remarks: gaps, and clocks that were set back.
-        outliers: sites that stand out in these readings.
-    """
-
-    new: int
-    same: int
-    contradicted: int
-    aside: Mapping[tuple[str, str, str], int] = field(default_factory=lambda: MappingProxyType({}))
-    remarks: tuple[Found, ...] = ()
-    outliers: tuple[Outlier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +63,7 @@ class Telemetry:
 
     def read(self, wanted: Wanted) -> Readings:
         """The values, by time within each series."""
-        where, row = _where(wanted)
+        where, row = where_of(wanted)
         sql = f"""select dense_rank() over (order by site, subject, metric, unit, source) - 1 as which, epoch_us(time) as moment, value,
             site, subject, metric, unit, source from telemetry where {where} order by which, time, value"""
         with self._reading(wanted.since, wanted.until) as engine:
@@ -154,14 +77,12 @@ class Telemetry:
 
     def windows(self, wanted: Wanted, *, every_s: int = HOUR_S) -> tuple[Window, ...]:
         """The values gathered by stretches of time, for each site and subject."""
-        where, row = _where(wanted)
-        sql = f"""select site, subject, metric, unit, epoch_us(time_bucket(to_seconds({int(every_s)}), time)) as begins, {GATHERED}
-            from telemetry where {where} group by all order by site, subject, begins"""
+        where, row = where_of(wanted)
         with self._reading(wanted.since, wanted.until) as engine:
-            return tuple(Window(*one[:4], time_of(one[4]), *one[5:]) for one in engine.ask(sql, row))
+            return tuple(_window(one) for one in engine.ask(windows_sql(where, every_s), row))
 
     def during(self, asked: Sequence[During]) -> tuple[Window | None, ...]:
-        """One answer for each question of a batch, such as the load of a site during each of its runs; None where nothing is held."""
+        """One answer for each question, such as the load of a site during each of its runs; None where nothing is held."""
         if not asked:
             return ()
         table = {
@@ -171,13 +92,10 @@ class Telemetry:
             "since": np.array([micros(one.since) for one in asked], np.int64),
             "until": np.array([micros(one.until) for one in asked], np.int64),
         }
-        sql = f"""select place, min(subject), unit, {GATHERED} from telemetry join asked
-            on site = of_site and metric = of_metric and time >= make_timestamp(since) and time < make_timestamp(until)
-            group by place, unit"""
         found: list[Window | None] = [None] * len(asked)
         with self._reading(min(one.since for one in asked), max(one.until for one in asked)) as engine:
             engine.register("asked", table)
-            for place, subject, unit, *rest in engine.ask(sql):
+            for place, subject, unit, *rest in engine.ask(BATCH):
                 one = asked[place]
                 found[place] = Window(one.site, subject, one.metric, unit, one.since, *rest)
         return tuple(found)
@@ -189,7 +107,7 @@ class Telemetry:
         return {(reason, site, metric): count for reason, site, metric, count in rows}
 
     def outliers(self, *, since: datetime, until: datetime) -> tuple[Outlier, ...]:
-        """Sites whose values of a stretch of time lie far from those of the others."""
+        """Sites whose values of a stretch of time lie far from those of the others, by metric."""
         with self._reading(since, until) as engine:
             row = (micros(since), micros(until))
             rows = engine.ask(
@@ -254,15 +172,10 @@ class Telemetry:
             return []
         paths = [self._file(one) for one in old]
         without = [self._file(one) for one in manifest.of("contradicted")]
-        found = []
-        for level, write in (
-            ("coarse", lambda path: engine.coarser(paths, without, path, before=whole, window_s=HOUR_S)),
-            ("raw", lambda path: engine.since(paths, path, since=whole)),
-        ):
-            path = self._path(manifest, f"{level}-left")
-            rows = write(path)
-            found += [Segment(path.name, rows, *engine.span(path), level)] if rows else []
-        return found
+        coarse, left = self._path(manifest, "coarse-left"), self._path(manifest, "raw-left")
+        rows = engine.coarser(paths, without, coarse, before=whole, window_s=HOUR_S), engine.since(paths, left, since=whole)
+        named = zip((coarse, left), rows, ("coarse", "raw"))
+        return [Segment(path.name, count, *engine.span(path), level) for path, count, level in named if count]
 
     def _cut(self, engine: Engine, manifest: Manifest, segment: Segment, since: int) -> list[Segment]:
         """A segment without what is older than a time."""
@@ -300,7 +213,7 @@ class Telemetry:
 
     @contextmanager
     def _alone(self) -> Iterator[tuple[Engine, Manifest]]:
-        """One writer, the others wait. Deletes what no manifest names: left by a killed program, or replaced before the last writing."""
+        """One writer, the others wait. Deletes what no manifest names: what a killed program left, and what was replaced."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "spill").mkdir(mode=0o700, exist_ok=True)
         with (self.folder / "lock").open("a") as file:
@@ -325,22 +238,9 @@ class Telemetry:
             yield engine
 
 
-GATHERED = """sum(count)::bigint, quantile_cont(value, 0.5), least(quantile_cont(value, 0.05), min(case when count > 1 then low end)),
-  greatest(quantile_cont(value, 0.95), max(case when count > 1 then high end))"""
-
-
-def _where(wanted: Wanted) -> tuple[str, list[Any]]:
-    parts: list[str] = ["metric = ?"]
-    row: list[Any] = [wanted.metric]
-    for name, some in (("site", wanted.sites), ("subject", wanted.subjects)):
-        if some:
-            parts.append(f"{name} in ({', '.join('?' for _ in some)})")
-            row += some
-    for sign, time in ((">=", wanted.since), ("<", wanted.until)):
-        if time is not None:
-            parts.append(f"time {sign} make_timestamp(?)")
-            row.append(micros(time))
-    return " and ".join(parts), row
+def _window(row: tuple[Any, ...]) -> Window:
+    site, subject, metric, unit, begins, count, median, low, high = row
+    return Window(site, subject, metric, unit, time_of(begins), count, median, low, high)
 
 
 def _medians(readings: Readings) -> Mapping[tuple[str, str], float]:

@@ -1,7 +1,7 @@
-"""Results of perfSONAR: of pScheduler (a run with its result), and of its measurement archive (a list of ``ts`` and ``val``).
+"""Results of perfSONAR: of pScheduler (a run with its result), and of its archive (a list of ``ts`` and ``val``).
 
-Formats: pScheduler's result schemas for throughput and rtt, and the archive's event types (https://docs.perfsonar.net/). Rates are in
-bits a second, round trips of streams in microseconds, histograms in milliseconds, durations as ISO 8601 writes them.
+Formats: pScheduler's result schemas for throughput and rtt, and the archive's event types (https://docs.perfsonar.net/). Rates are
+in bits a second, round trips of streams in microseconds, histograms in milliseconds, durations as ISO 8601 writes them.
 """
 
 from __future__ import annotations

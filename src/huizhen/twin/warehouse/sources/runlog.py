@@ -20,8 +20,8 @@ ANSWERS, LOST = ("answered", "passed"), ("silent", "failed")
 def runlog(text: str) -> Told:
     """The points of a log. A line that a killed program left half written is named, and the others count.
 
-    Of each answer: processor time, bytes, and seconds since it was asked for; of each round the seconds from the question until it was
-    folded; of each run its length; of each site that fell silent or failed, one.
+    Of each answer: processor time, bytes, and seconds since it was asked for; of each round the seconds from the question until it
+    was folded; of each run its length; of each site that fell silent or failed, one.
     """
     points: list[Point] = []
     unread: list[Unread] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from huizhen.clock import moment
 from huizhen.errors import Problem
-from huizhen.twin.warehouse.measures import converted
+from huizhen.twin.warehouse.measures import CONVERTED, converted
 from huizhen.twin.warehouse.readings import Point, Series
 from huizhen.twin.warehouse.sources.told import Told, Unread, refused
 
@@ -66,10 +66,8 @@ def _point(said: Mapping[str, str], source: str) -> Point:
     except ValueError:
         raise ValueError("time") from None
     unit = said["unit"]
-    try:
+    if unit in CONVERTED:
         value, unit = converted(value, unit)
-    except ValueError:
-        pass
     return Point(Series(said["site"], said["subject"], said["metric"], unit, source), time, value)
 
 

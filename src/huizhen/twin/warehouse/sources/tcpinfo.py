@@ -25,7 +25,7 @@ class Connection:
         rtt_s, rtt_spread_s: smoothed round trip and its mean deviation.
         least_rtt_s: the smallest seen; None on kernels that do not tell.
         sent, resent: bytes since it was opened; None likewise.
-        rate: bytes a second, as lately delivered; None likewise, or where the sender had too little to send for it to tell of the line.
+        rate: bytes a second, as lately delivered; None likewise, and where too little was sent for it to tell of the line.
     """
 
     rtt_s: float
