@@ -107,7 +107,7 @@ class Telemetry:
         return {(reason, site, metric): count for reason, site, metric, count in rows}
 
     def outliers(self, *, since: datetime, until: datetime) -> tuple[Outlier, ...]:
-        """Sites whose values of a stretch of time lie far from those of the others, by metric."""
+        """Sites that stand out among the others in a stretch of time."""
         with self._reading(since, until) as engine:
             row = (micros(since), micros(until))
             rows = engine.ask(
