@@ -46,7 +46,12 @@ def report(**more):
 
 def test_a_report_of_iperf3_gives_rates_in_bytes_and_round_trips_in_seconds_without_the_warm_up():
     told = iperf3(json.dumps(report()), site="north", path="north-hub")
-    assert values(told) == [("rate_up", "byte/s", 1, 1e6), ("rtt", "s", 1, 0.032), ("rate_up", "byte/s", 2, 2e6), ("rtt", "s", 2, 0.032)]
+    assert values(told) == [
+        ("rate_up", "byte/s", 1, 1e6),
+        ("rtt", "s", 1, 0.032),
+        ("rate_up", "byte/s", 2, 2e6),
+        ("rtt", "s", 2, 0.032),
+    ]
     assert {point.series.subject for point in told.points} == {"north-hub"}
 
 
@@ -71,7 +76,7 @@ def test_an_interval_that_says_no_rate_is_named_and_the_others_count():
     [
         ("no", {"iperf3"}),
         ("[]", {"iperf3"}),
-        ('{"error": "unable to connect"}', {"iperf3, error", "iperf3, start.timestamp.timesecs", "iperf3, intervals"}),
+        ('{"error": "unable to connect"}', {"iperf3.error", "iperf3.start.timestamp.timesecs", "iperf3.intervals"}),
     ],
 )
 def test_what_is_no_report_is_refused_with_all_that_is_missing(text, where):
@@ -106,13 +111,13 @@ def test_a_throughput_run_of_pscheduler_is_read_without_its_warm_up():
 
 
 def test_a_round_trip_run_of_pscheduler_counts_what_was_lost():
-    told = scheduled(run({"roundtrips": [{"rtt": "PT0.03S"}, {"rtt": None}, {"rtt": "PT1M0.5S"}, {}]}), site="north", path="north-hub")
+    told = scheduled(
+        run({"roundtrips": [{"rtt": "PT0.03S"}, {"rtt": None}, {"rtt": "PT1M0.5S"}, {}]}), site="north", path="north-hub"
+    )
     assert values(told) == [("rtt", "s", 0, 0.03), ("rtt", "s", 2, 60.5), ("loss", "1", 0, 0.5)]
 
 
-@pytest.mark.parametrize(
-    ("text", "count"), [("[]", 2), (json.dumps({"result": {"succeeded": False}}), 3), (run({"paths": []}), 1)]
-)
+@pytest.mark.parametrize(("text", "count"), [("[]", 2), (json.dumps({"result": {"succeeded": False}}), 3), (run({"paths": []}), 1)])
 def test_a_run_of_pscheduler_that_failed_or_tested_something_else_is_refused(text, count):
     with pytest.raises(DataError) as error:
         scheduled(text, site="north", path="north-hub")
@@ -145,7 +150,13 @@ def test_a_table_is_read_by_declared_columns_and_bad_lines_are_named():
 def test_all_that_is_missing_of_a_table_is_told_at_once():
     with pytest.raises(DataError) as error:
         table("a,a,value\n", columns={"time": "when", "site": "a", "colour": "b"}, same={"unit": "s", "value": "3", "site": "n"})
-    assert {problem.where for problem in error.value.problems} >= {"CSV, time", "CSV, metric", "CSV, subject", "CSV, colour", "CSV, site"}
+    assert {problem.where for problem in error.value.problems} >= {
+        "CSV, time",
+        "CSV, metric",
+        "CSV, subject",
+        "CSV, colour",
+        "CSV, site",
+    }
     with pytest.raises(DataError, match="cannot be read"):
         table('time\n"2026', same={})
 
@@ -216,7 +227,9 @@ def test_what_must_be_said_of_a_file_is_asked_for_at_once(tmp_path):
 
 STAT = "cpu  {busy} 0 0 {idle} 0 0 0 0 0 0\ncpu0 1 0 0 1\n"
 MEMINFO = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    250 kB\n"
-NETWORK = "Inter-|   Receive\n face |bytes\n    lo: 9 0 0 0 0 0 0 0 9 0 0 0 0 0 0 0\n  eth0: {got} 0 0 0 0 0 0 0 {sent} 0 0 0 0 0 0 0\n"
+NETWORK = (
+    "Inter-|   Receive\n face |bytes\n    lo: 9 0 0 0 0 0 0 0 9 0 0 0 0 0 0 0\n  eth0: {got} 0 0 0 0 0 0 0 {sent} 0 0 0 0 0 0 0\n"
+)
 
 
 def moment(busy, idle, got, sent, seconds):
@@ -240,7 +253,9 @@ def test_a_machine_that_was_started_in_between_tells_nothing():
     assert used_between(moment(100, 900, 0, 0, 0), moment(100, 900, 0, 0, 0), site="north", device="server") == ()
 
 
-@pytest.mark.parametrize("texts", [("", MEMINFO, NETWORK), (STAT.format(busy=1, idle=1), "", NETWORK), ("cpu  1 2", MEMINFO, NETWORK)])
+@pytest.mark.parametrize(
+    "texts", [("", MEMINFO, NETWORK), (STAT.format(busy=1, idle=1), "", NETWORK), ("cpu  1 2", MEMINFO, NETWORK)]
+)
 def test_what_is_not_from_proc_is_refused(texts):
     with pytest.raises(ValueError, match="not the text of"):
         snapshot(*texts, at=NOW)
