@@ -23,7 +23,9 @@ DAYS = 90
 
 def part(place: int, rng: np.random.Generator) -> Readings:
     """A tenth of the quarter: every series, evenly."""
-    series = tuple(Series(f"site-{n:03}", "line", metric, UNITS.get(metric, "1"), "agent") for n in range(SITES) for metric in METRICS)
+    series = tuple(
+        Series(f"site-{n:03}", "line", metric, UNITS.get(metric, "1"), "agent") for n in range(SITES) for metric in METRICS
+    )
     which = np.tile(np.arange(len(series), dtype=np.int32), PART // len(series))
     step = DAYS * 86_400 * 10**6 // (PARTS * PART)
     times = micros(BEGIN) + (np.arange(PART, dtype=np.int64) + place * PART) * step
@@ -71,7 +73,9 @@ def test_ten_million_values(told):
     asked = [During(f"site-{n % SITES:03}", "cpu_load", start, start + timedelta(hours=1)) for n, start in enumerate(starts)]
     wall, cpu, answers = timed(lambda: telemetry.during(asked))
     one_wall, one_cpu, _ = timed(lambda: [telemetry.during([one]) for one in asked[:20]])
-    print(f"a batch of 1000 questions: {wall:.2f} s ({cpu:.2f} s); one by one {one_wall / 20 * 1000:.1f} s ({one_cpu / 20 * 1000:.1f} s)")
+    print(
+        f"a batch of 1000 questions: {wall:.2f} s ({cpu:.2f} s); one by one {one_wall / 20 * 1000:.1f} s ({one_cpu / 20 * 1000:.1f} s)"
+    )
     assert sum(answer is not None for answer in answers) > 900
     assert cpu < one_cpu / 20 * 1000 / 5
 

@@ -284,7 +284,8 @@ from huizhen.twin.warehouse.store import opened
 
 def pair(number):
     words = {"from": "north", "to": "hub"}
-    return [Statement("path", f"{side}-{number}", datetime(2026, 3, 1, tzinfo=UTC), words, {"rtt": declared(0.01, "s")}) for side in "ab"]
+    since, values = datetime(2026, 3, 1, tzinfo=UTC), {"rtt": declared(0.01, "s")}
+    return [Statement("path", f"{side}-{number}", since, words, values) for side in "ab"]
 
 with opened(sys.argv[1]) as warehouse:
     for number in range(100_000):

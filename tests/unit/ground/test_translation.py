@@ -52,6 +52,7 @@ CODE = re.compile(
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
     r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
     r"|CREATE (INDEX|SCHEMA|TRIGGER)|PRIMARY KEY|SET search_path|SET lock_timeout|anti join|create or replace|^copy |make_timestamp"
+    r""
     r"|'nan'::double|^site, subject, metric|^metric, site, subject|^metric = \?|^\{\} in \(\{\}\)|, value, reason$|^number, kind|^\{\} as \{\}$"
     r"|\('new'|row_number\(\)|^with \{\},|^, \{\} as \{\}"
 )
