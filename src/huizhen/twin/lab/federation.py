@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from huizhen.twin.lab.warden import sweep
 __all__ = ["Federation", "federation"]
 
 RESEARCHER = "researcher"
-PATIENCE_S, LOOK_S = 120.0, 0.1
+PATIENCE_S, LOOK_S, PROBE_S = 120.0, 0.1, 600.0
 RECORD = "started.jsonl"
 
 
@@ -75,11 +76,21 @@ class Federation:
         self.programs.check()
         return self._events(before)
 
+    def transfer(self, one: Configuration) -> float:
+        """Runs a bare transfer; its seconds."""
+        sent, site = self.plan.transfers[one.study], one.sites[0]
+        host, port = self.layout.probes[site]
+        probe = [*module("huizhen.twin.lab.probe"), sent.way, host, str(port), str(sent.bytes)]
+        return float(output_of([*inside(self.layout, site, _ip()), *probe], timeout_s=PROBE_S))
+
     def _studies(self) -> set[str]:
         return {path.parent.name for path in (self.root / "hub" / "studies").glob("*/events.jsonl")}
 
     def _events(self, before: set[str]) -> list[Mapping[str, object]]:
         found: list[Mapping[str, object]] = []
+
+        def moved() -> int:
+            return len(found)
 
         def done() -> bool:
             new = self._studies() - before
@@ -89,13 +100,11 @@ class Federation:
             analyses = self._analyses()
             return bool(new) and len([1 for line in found if line["event"] == "finished"]) >= analyses
 
-        _until(done, "an end of the study", self.programs)
+        _until(done, "an end of the study", self.programs, moved)
         return found
 
     def _analyses(self) -> int:
         text = (self.root / "study.toml").read_text(encoding="utf-8")
-        import tomllib
-
         return sum(len(one) if isinstance(one, list) else 1 for one in tomllib.loads(text)["method"].values())
 
 
@@ -124,6 +133,8 @@ def federation(plan: LabPlan, root: Path, progress: Callable[[str], None]) -> It
         relay = programs.talk("relay", [*inside(layout, "relay", _ip()), *module("huizhen.twin.lab.relay")], root / "relay.log")
         routes = [{"name": site, "listen": host, "port": port} for site, (host, port) in layout.dials.items()]
         relay.say({"routes": [{**one, "to": layout.hub_host, "to_port": layout.hub_port} for one in routes]})
+        probes = [{"name": site, "listen": host, "port": port} for site, (host, port) in layout.probes.items()]
+        relay.say({"routes": [{**one, "to": layout.hub_host, "to_port": layout.hub_probe} for one in probes]})
         found = Federation(root, plan, layout, programs, relay, quotas, groups, notes)
         progress("hub and sites are made")
         _join(found)
@@ -141,7 +152,7 @@ def _laid_out(plan: LabPlan, tag: str, programs: Programs, notes: list[str]) -> 
     if plan.shaping == "userspace" or why_not:
         if why_not and plan.shaping == "auto":
             notes.append(f"{why_not}: lines are shaped in userspace alone")
-        return on_loopback(tuple(plan.sites), _free_ports(1 + len(plan.sites)))
+        return on_loopback(tuple(plan.sites), _free_ports(2 + 2 * len(plan.sites)))
     layout = namespaced(tag, tuple(plan.sites))
     for name in layout.namespaces.values():
         programs.keep("namespace", name)
@@ -183,7 +194,9 @@ def _join(here: Federation) -> None:
 
 
 def _start(here: Federation) -> None:
-    """Writes the sites' tables and starts them."""
+    """Writes the sites' tables and starts them, and the other end of probes."""
+    serve = [*module("huizhen.twin.lab.probe"), "serve", here.layout.hub_host, str(here.layout.hub_probe)]
+    here.programs.start("probe", [*inside(here.layout, "hub", _ip()), *serve], here.root / "probe.log")
     for place, (name, site) in enumerate(here.plan.sites.items()):
         folder = here.root / name
         (folder / "rows.csv").write_text(table(site.rows, here.plan.seed + place), encoding="utf-8")
@@ -207,14 +220,18 @@ def _said(log: Path, words: str, programs: Programs) -> None:
     _until(lambda: log.exists() and words in log.read_text(encoding="utf-8", errors="replace"), f"{log.name}: {words}", programs)
 
 
-def _until(condition: Callable[[], bool], what: str, programs: Programs) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / LOOK_S)):
+def _until(condition: Callable[[], bool], what: str, programs: Programs, moved: Callable[[], int] = lambda: 0) -> None:
+    """Waits for a condition; patience begins anew whenever something has moved."""
+    pause, left, before = threading.Event(), PATIENCE_S, 0
+    while left > 0:
         if condition():
             return
         programs.check()
         pause.wait(LOOK_S)
-    raise MachineError("The lab waits in vain.", [Problem(what, f"nothing within {PATIENCE_S:g} s", "that it comes", "See the logs.")])
+        left, before = (left - LOOK_S if moved() == before else PATIENCE_S), moved()
+    raise MachineError(
+        "The lab waits in vain.", [Problem(what, f"nothing within {PATIENCE_S:g} s", "that it comes", "See the logs.")]
+    )
 
 
 def _told(line: Line, *, rates: bool) -> Mapping[str, float]:

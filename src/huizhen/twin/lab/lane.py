@@ -1,6 +1,6 @@
-"""One direction of a line: when bytes that are handed to it arrive. A token bucket, a delay, losses and TCP's window, on given times.
+"""One direction of a line: when bytes that are handed to it arrive, by a token bucket, a delay, losses and TCP's window.
 
-It is handed times and owns no clock; the same seed and the same calls give the same arrivals. `relay` follows it on the wall's time.
+It is handed times and owns no clock; the same seed and the same calls give the same arrivals. `relay` follows it in real time.
 
 >>> lane = Lane(rate=1000.0, delay_s=0.5, windowed=False)
 >>> lane.carry(1000, at=0.0), lane.carry(1000, at=0.0)

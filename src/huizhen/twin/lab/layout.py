@@ -1,8 +1,8 @@
 """Where everything stands: addresses, ports, and the commands that make namespaces, lines between them and their shapes.
 
-With namespaces every site has its own, joined by a line to the relay's, and that one by another line to the hub's; the rates are the
-kernel's token buckets (`tbf`), the delays the relay's. Without, all are on loopback and the relay does both. Only words here; who
-runs the commands is `networks`.
+With namespaces every site has its own, joined by a line to the relay's, and that one by another line to the hub's; the rates are
+the kernel's token buckets (`tbf`), the delays the relay's. Without, all are on loopback and the relay does both. Only words here;
+`federation` runs the commands.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ class Layout:
 
     Attributes:
         namespaces: of the hub, the relay and each site, by name; empty on loopback.
-        dials: the address that each actor dials, at the relay; `port` is of all of them, or of the first and then upwards.
+        dials: the address that each actor dials, at the relay.
         hub_host: where the hub's server is, and its port.
+        probes: where each site's bare transfers dial; hub_probe: the port that they are led to.
     """
 
     namespaces: dict[str, str]
     dials: dict[str, tuple[str, int]]
     hub_host: str
     hub_port: int
+    probes: dict[str, tuple[str, int]]
+    hub_probe: int
 
     @property
     def is_namespaced(self) -> bool:
@@ -43,12 +46,18 @@ class Layout:
 def namespaced(tag: str, sites: Sequence[str], *, port: int = 4222) -> Layout:
     """Namespaces named by the tag, at addresses of their own."""
     names = {"hub": f"{tag}-hub", "relay": f"{tag}-relay"} | {site: f"{tag}-s{place}" for place, site in enumerate(sites)}
-    return Layout(names, {site: (f"10.77.{place}.1", port) for place, site in enumerate(sites)}, "10.77.254.2", port)
+    hosts = {site: f"10.77.{place}.1" for place, site in enumerate(sites)}
+    dials, probes = ({site: (host, number) for site, host in hosts.items()} for number in (port, port + 1))
+    return Layout(names, dials, "10.77.254.2", port, probes, port + 1)
 
 
 def on_loopback(sites: Sequence[str], ports: Sequence[int]) -> Layout:
-    """All on loopback; the first port is the hub's."""
-    return Layout({}, {site: ("127.0.0.1", port) for site, port in zip(sites, ports[1:])}, "127.0.0.1", ports[0])
+    """All on loopback; the first two ports are the hub's."""
+    here, count = "127.0.0.1", len(sites)
+    dials, probes = (
+        {site: (here, port) for site, port in zip(sites, some)} for some in (ports[2 : 2 + count], ports[2 + count : 2 + 2 * count])
+    )
+    return Layout({}, dials, here, ports[0], probes, ports[1])
 
 
 def making(layout: Layout, ip: str, tc: str) -> list[list[str]]:

@@ -49,10 +49,12 @@ class LabStudy:
 
     Attributes:
         content: the tables ``method`` and ``protection``.
-        numbers: that go each way in one of its rounds, and flop: that a site computes in it; what the naive formula knows.
+        rounds: how many it has; numbers: that go each way in one of them, and flop: that a site computes in it; what the naive
+            formula is told.
     """
 
     content: Mapping[str, Any]
+    rounds: int = 1
     numbers: int = 0
     flop: float = 0.0
 
@@ -187,13 +189,14 @@ def _line(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> Line:
 
 
 def _study(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> LabStudy:
-    keys = (*PROTOCOL, "numbers", "flop")
+    keys = (*PROTOCOL, "rounds", "numbers", "flop")
     wrong += [_unknown(f"{where}.{key}", key, keys) for key in one if key not in keys]
     if not isinstance(one.get("method"), Mapping) or not one["method"]:
         wrong.append(Problem(f"{where}.method", "nothing", "at least one method, as in a study file"))
     numbers = _whole(f"{where}.numbers", one.get("numbers", 0), 0, 10**12, wrong)
     flop = _number(f"{where}.flop", one.get("flop", 0), 0, 1e24, wrong)
-    return LabStudy({key: one[key] for key in PROTOCOL if key in one}, numbers, flop)
+    rounds = _whole(f"{where}.rounds", one.get("rounds", 1), 1, 10**6, wrong)
+    return LabStudy({key: one[key] for key in PROTOCOL if key in one}, rounds, numbers, flop)
 
 
 def _transfer(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> Transfer:
@@ -243,9 +246,9 @@ def _block(where: str, block: Mapping[str, Any], known: _Known, wrong: list[Prob
         return
     for study, line, hub, quota in product(studies, lines or [""], hubs, cores):
         who = sites[:1] if study in known.transfers else sites
-        name = "/".join([study, line or "own", *([f"hub {hub}"] if hub else []), *([f"{quota:g} cores"] if quota else [])])
+        name = "/".join([study, line or "own", *([f"hub-{hub}"] if hub else []), *([f"{quota:g}-cores"] if quota else [])])
         if sites != known.sites:
-            name += f"/{len(sites)} sites"
+            name += f"/{len(sites)}-sites"
         yield Configuration(name, study, who, {one: own.get(one, line) for one in who}, hub, float(quota), held_out)
 
 

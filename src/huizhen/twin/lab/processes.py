@@ -110,7 +110,8 @@ class Programs:
         gone = [name for name, process in self._running.items() if process.poll() is not None]
         if gone:
             raise MachineError(
-                "A program of the lab has ended.", [Problem(name, "its end", "a program that runs", "See its log.") for name in gone]
+                "A program of the lab has ended.",
+                [Problem(name, "its end", "a program that runs", "See its log.") for name in gone],
             )
 
     def pids(self) -> Mapping[str, int]:
@@ -183,7 +184,7 @@ def spent_s(pid: int) -> float:
 def _environment() -> dict[str, str]:
     """One thread for each program: quotas and times are told apart by it."""
     places = os.pathsep.join(place for place in sys.path if place)
-    one = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    one = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**os.environ, **one, "PYTHONPATH": places, "HUIZHEN_LANG": "en", "COLUMNS": "250"}
 
 

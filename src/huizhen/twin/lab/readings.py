@@ -48,7 +48,7 @@ def rounds_of(events: Iterable[Mapping[str, Any]]) -> tuple[Round, ...]:
     for place, one in enumerate(lines):
         if one["event"] != "asked":
             continue
-        within = []
+        within: list[Mapping[str, Any]] = []
         for later in lines[place + 1 :]:
             if later["event"] in CLOSING and later["analysis"] == one["analysis"]:
                 if later["event"] in ("mustered", "folded"):

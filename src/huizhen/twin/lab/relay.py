@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from huizhen.twin.lab.lane import Bucket, Lane
@@ -27,12 +27,11 @@ MOST_WAITING = 1_048_576  # bytes of one direction that are under way; then the 
 
 @dataclass
 class Route:
-    """A listening address and where it leads; `up` and `down` are bytes so far."""
+    """A line; `up` and `down` are bytes so far. Several listening addresses may share it."""
 
     name: str
     up: int = 0
     down: int = 0
-    shape: Mapping[str, float] = field(default_factory=dict)
 
 
 class Relay:
@@ -42,23 +41,40 @@ class Relay:
         self._routes: dict[str, Route] = {}
         self._shared = {"up": Bucket(0.0), "down": Bucket(0.0)}
         self._lanes: dict[str, dict[str, Lane]] = {}
+        self._listening: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._joined: set[asyncio.Task[None]] = set()
 
     async def do(self, told: Mapping[str, Any]) -> Mapping[str, Any]:
         """Follows one line."""
         for one in told.get("routes", ()):
-            self._routes[one["name"]] = Route(one["name"])
-            self._lanes[one["name"]] = {"up": Lane(), "down": Lane()}
+            self._routes.setdefault(one["name"], Route(one["name"]))
+            self._lanes.setdefault(one["name"], {"up": Lane(), "down": Lane()})
             await self._listen(one)
         if "shape" in told:
             self._reshape(told["shape"])
         return {"counts": {name: [route.up, route.down] for name, route in self._routes.items()}}
 
+    async def close(self) -> None:
+        """Ends all connections and listens no more."""
+        for server in self._listening:
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        while self._joined:
+            await asyncio.gather(*self._joined, return_exceptions=True)
+
     async def _listen(self, one: Mapping[str, Any]) -> None:
         async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._join(one, reader, writer)
+            own = asyncio.current_task()
+            assert own is not None
+            self._joined.add(own)
+            try:
+                await self._join(one, reader, writer)
+            finally:
+                self._joined.discard(own)
 
-        await asyncio.start_server(met, one["listen"], one["port"], limit=PIECE)
+        self._listening.append(await asyncio.start_server(met, one["listen"], one["port"], limit=PIECE))
 
     def _reshape(self, shape: Mapping[str, Any]) -> None:
         hub = shape.get("hub", {})
@@ -94,6 +110,8 @@ class Relay:
         self._tasks.difference_update(tasks)
         for end in (writer, back):
             end.close()
+            with suppress(ConnectionError):
+                await end.wait_closed()
 
     async def _pump(self, name: str, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Reads, asks the lane when it arrives, and hands it on then; ends with either side."""

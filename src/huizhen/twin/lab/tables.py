@@ -33,26 +33,19 @@ def table(rows: int, seed: int) -> str:
 
 def site_file(name: str) -> str:
     """A site's configuration: it accepts at once whatever the plan asks."""
-    return f"""[site]
-name = {json.dumps(name, ensure_ascii=False)}
-[source.main]
-path = "rows.csv"
-[policy]
-min_cell_count = 1
-[accept]
-fitting = "accept"
-sums = ["plain", "masked", "paillier"]
-individual = true
-max_rounds = 100000
-max_epsilon = 1000.0
-min_participants = 1
-"""
+    accept = {"fitting": "accept", "sums": ["plain", "masked", "paillier"], "individual": True, "min_participants": 1}
+    most = {"max_rounds": 100_000, "max_epsilon": 1000.0}
+    tables = {"site": {"name": name}, "source": {"main": {"path": "rows.csv"}}, "policy": {"min_cell_count": 1}}
+    return _file({**tables, "accept": {**accept, **most}})
 
 
 def study_file(title: str, content: Mapping[str, Any], sites: Sequence[str]) -> str:
     """A study as a file that can be submitted."""
-    study = {"study": {"title": title}, "participants": {"sites": list(sites)}, **content}
-    return "\n".join(f"{_key(key)} = {_value(value)}" for key, value in study.items()) + "\n"
+    return _file({"study": {"title": title}, "participants": {"sites": list(sites)}, **content})
+
+
+def _file(tables: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in tables.items())
 
 
 def _key(key: str) -> str:

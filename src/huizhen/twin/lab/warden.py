@@ -21,7 +21,7 @@ from typing import Any
 from huizhen.twin.lab.layout import NETNS, removing
 from huizhen.twin.lab.processes import ended, found_program
 
-__all__ = ["clear", "main", "started_at", "stale", "sweep"]
+__all__ = ["clear", "main", "stale", "started_at", "sweep"]
 
 POLITE_S, LOOK_S = 8.0, 0.05
 

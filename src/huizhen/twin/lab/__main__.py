@@ -1,0 +1,32 @@
+"""Runs a plan of the lab and shows its report: ``python -m huizhen.twin.lab PLAN FOLDER``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+from huizhen.errors import HuizhenError
+from huizhen.twin.lab.plan import read_plan
+from huizhen.twin.lab.running import run_lab, shown
+
+
+def main(words: list[str]) -> int:
+    """The exit code: 0 done, 2 a plan or a machine that will not do, 130 interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        plan = read_plan(Path(words[0]).read_bytes())
+        report = run_lab(plan, Path(words[1]), lambda said: print(said, file=sys.stderr, flush=True))
+    except HuizhenError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(shown(report))
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))
