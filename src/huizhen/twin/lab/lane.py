@@ -67,7 +67,7 @@ class Lane:
         self._window, self._grows_fast = float(FIRST_WINDOW), True
         self._under_way: deque[tuple[float, int]] = deque()  # (when acknowledged, bytes)
         self._bytes_under_way = 0
-        self._last_arrival = self._last_sent = -math.inf
+        self._last_arrival = self._last_sent = self._last_start = -math.inf
 
     def carry(self, size: int, at: float) -> float:
         """When the last of these bytes arrives; never before what was handed over earlier."""
@@ -95,15 +95,22 @@ class Lane:
         return self._loss > 0 and self._draw.random() < 1 - (1 - self._loss) ** packets
 
     def _when_open(self, size: int, at: float) -> float:
-        """When the window has room: acknowledgements make it, and widen it."""
+        """When the window has room: acknowledgements make it, and widen it; a rest narrows it again."""
+        at = max(at, self._last_start)
+        while self._under_way and self._under_way[0][0] <= at:
+            self._acknowledged()
         self._rest(at)
-        while self._under_way and (self._under_way[0][0] <= at or self._bytes_under_way + size > self._window):
-            acknowledged, freed = self._under_way.popleft()
-            self._bytes_under_way -= freed
-            at = max(at, acknowledged)
-            more = freed if self._grows_fast else PACKET * freed / self._window
-            self._window = min(self._window + more, LARGEST_WINDOW)
+        while self._under_way and self._bytes_under_way + size > self._window:
+            at = max(at, self._acknowledged())
+        self._last_start = at
         return at
+
+    def _acknowledged(self) -> float:
+        when, freed = self._under_way.popleft()
+        self._bytes_under_way -= freed
+        more = freed if self._grows_fast else PACKET * freed / self._window
+        self._window = min(self._window + more, LARGEST_WINDOW)
+        return when
 
     def _rest(self, at: float) -> None:
         """A sender that rested begins with a smaller window: halved for every timeout, RFC 2861."""
