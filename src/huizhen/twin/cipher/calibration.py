@@ -26,12 +26,12 @@ PASS = 0.6  # of the budget is the first pass; a second one, some seconds later,
 SLOW_S = 0.05  # what takes longer is run once
 
 
-def calibrated(device: str, clock: Clock, *, budget_s: float = 8.0, works: Iterable[Work] | None = None) -> Pack:
+def calibrated(device: str, clock: Clock, *, budget_s: float = 7.0, works: Iterable[Work] | None = None) -> Pack:
     """The pack of this device.
 
     Args:
         device: its name in the mirror.
-        budget_s: processor seconds of the measurements; what has to be run once to be known at all may add a second or two.
+        budget_s: processor seconds of the measurements; what has to be run once to be known at all may add some two seconds.
         works: what to measure; all that is installed.
     """
     each = list(works) if works is not None else list(chain(basic_works(), own_works()))
