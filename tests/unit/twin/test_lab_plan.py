@@ -68,6 +68,14 @@ def test_all_mistakes_are_told_at_once():
     }
 
 
+def test_what_is_wrong_with_a_study_is_told_with_the_plan():
+    with pytest.raises(CallerError) as told:
+        read_plan(PLAN.replace('variables = ["age"]', 'variable = ["age"]').replace("rtt_ms = 120", "rtt = 120").encode())
+    places = [problem.where for problem in told.value.problems]
+    assert "line.far.rtt" in places
+    assert any(place.startswith("study.mean.method.summary") for place in places)
+
+
 def test_one_site_alone_is_no_federation():
     with pytest.raises(CallerError, match="2 to 32 sites"):
         read_plan(PLAN.replace("[site.west]\nrows = 500", "").encode())

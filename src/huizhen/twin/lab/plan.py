@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from types import MappingProxyType
 from typing import Any
 
 from huizhen import canonical
-from huizhen.errors import CallerError, Problem, closest
+from huizhen.errors import CallerError, Problem, StudyError, closest
+from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 
 __all__ = ["SHAPINGS", "Configuration", "LabPlan", "LabSite", "LabStudy", "Line", "Transfer", "read_plan"]
@@ -48,7 +49,7 @@ class LabStudy:
     """A study as in a study file, without its participants.
 
     Attributes:
-        content: the tables ``method`` and ``protection``.
+        content: its tables, such as ``method`` and ``protection``.
         rounds: how many it has; numbers: that go each way in one of them, and flop: that a site computes in it; what the naive
             formula is told.
     """
@@ -109,7 +110,7 @@ LAB_KEYS = ("title", "seed", "repetitions", "shaping")
 LINE_KEYS = ("up_mbit_s", "down_mbit_s", "rtt_ms", "loss")
 TABLES = ("lab", "site", "line", "study", "transfer", "configuration")
 BLOCK_KEYS = ("study", "line", "lines", "hub", "cores", "sites", "held_out")
-PROTOCOL = ("method", "protection", "conditions")
+SECTIONS = ("method", "protection", "cohort", "variables", "missing", "features")  # of a study file
 
 
 def read_plan(content: bytes) -> LabPlan:
@@ -127,7 +128,7 @@ def read_plan(content: bytes) -> LabPlan:
     wrong += [_unknown(f"lab.{key}", key, LAB_KEYS) for key in lab if key not in LAB_KEYS]
     sites = {name: _site(f"site.{name}", name, one, wrong) for name, one in _entries(table, "site", wrong)}
     lines = {name: _line(f"line.{name}", one, wrong) for name, one in _entries(table, "line", wrong)}
-    studies = {name: _study(f"study.{name}", one, wrong) for name, one in _entries(table, "study", wrong)}
+    studies = {name: _study(f"study.{name}", one, tuple(sites), wrong) for name, one in _entries(table, "study", wrong)}
     transfers = {name: _transfer(f"transfer.{name}", one, wrong) for name, one in _entries(table, "transfer", wrong)}
     if not FEWEST_SITES <= len(sites) <= MOST_SITES:
         wrong.append(Problem("site", f"{len(sites)} sites", f"{FEWEST_SITES} to {MOST_SITES} sites"))
@@ -188,15 +189,18 @@ def _line(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> Line:
     return Line(up * MEGABIT, down * MEGABIT, rtt / 1000, _number(f"{where}.loss", one.get("loss", 0), 0, 0.5, wrong))
 
 
-def _study(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> LabStudy:
-    keys = (*PROTOCOL, "rounds", "numbers", "flop")
+def _study(where: str, one: Mapping[str, Any], sites: tuple[str, ...], wrong: list[Problem]) -> LabStudy:
+    keys = (*SECTIONS, "rounds", "numbers", "flop")
     wrong += [_unknown(f"{where}.{key}", key, keys) for key in one if key not in keys]
-    if not isinstance(one.get("method"), Mapping) or not one["method"]:
-        wrong.append(Problem(f"{where}.method", "nothing", "at least one method, as in a study file"))
     numbers = _whole(f"{where}.numbers", one.get("numbers", 0), 0, 10**12, wrong)
     flop = _number(f"{where}.flop", one.get("flop", 0), 0, 1e24, wrong)
     rounds = _whole(f"{where}.rounds", one.get("rounds", 1), 1, 10**6, wrong)
-    return LabStudy({key: one[key] for key in PROTOCOL if key in one}, rounds, numbers, flop)
+    content = {key: one[key] for key in SECTIONS if key in one}
+    try:
+        Study.parse({"study": {"title": where}, "participants": {"sites": list(sites)}, **content})
+    except StudyError as error:
+        wrong += [replace(problem, where=f"{where}.{problem.where}") for problem in error.problems]
+    return LabStudy(content, rounds, numbers, flop)
 
 
 def _transfer(where: str, one: Mapping[str, Any], wrong: list[Problem]) -> Transfer:

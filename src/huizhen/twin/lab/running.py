@@ -104,5 +104,7 @@ def shown(report: LabReport) -> str:
         lines.append("part         count    error     bias   within   spread    naive")
         for part, card in one.cards.items():
             shares = (card.mape, card.bias, card.coverage, card.spread, card.naive)
-            lines.append(f"{part:10} {card.count:7d} " + " ".join(f"{share:8.1%}" for share in shares))
+            lines.append(
+                f"{part:10} {card.count:7d} " + " ".join("       -" if share != share else f"{share:8.1%}" for share in shares)
+            )
     return "\n".join(lines)
