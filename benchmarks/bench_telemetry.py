@@ -74,7 +74,8 @@ def test_ten_million_values(told):
     wall, cpu, answers = timed(lambda: telemetry.during(asked))
     one_wall, one_cpu, _ = timed(lambda: [telemetry.during([one]) for one in asked[:20]])
     print(
-        f"a batch of 1000 questions: {wall:.2f} s ({cpu:.2f} s); one by one {one_wall / 20 * 1000:.1f} s ({one_cpu / 20 * 1000:.1f} s)"
+        f"a batch of 1000 questions: {wall:.2f} s ({cpu:.2f} s); "
+        f"one by one {one_wall / 20 * 1000:.1f} s ({one_cpu / 20 * 1000:.1f} s)"
     )
     assert sum(answer is not None for answer in answers) > 900
     assert cpu < one_cpu / 20 * 1000 / 5

@@ -55,7 +55,8 @@ CODE = re.compile(
     r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
     r"|insert into |as part from made|try_cast\(|nullif\("
     r"|CREATE (INDEX|SCHEMA|TRIGGER)|PRIMARY KEY|SET search_path|SET lock_timeout|anti join|create or replace|^copy |make_timestamp"
-    r"|'nan'::double|^site, subject, metric|^metric, site, subject|^metric = \?|^\{\} in \(\{\}\)|, value, reason$|^number, kind|^\{\} as \{\}$"
+    r"|'nan'::double|^site, subject, metric|^metric, site, subject|^metric = \?|^\{\} in \(\{\}\)|, value, reason$"
+    r"|^number, kind|^\{\} as \{\}$"
     r"|\('new'|row_number\(\)|^with \{\},|^, \{\} as \{\}"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
