@@ -34,8 +34,8 @@ EACH, ALONE, RARE = 60, 80, 4  # samples of a sentence with names and of one wit
 UNDOTTED = ("tibetan", "mongolian", "yi", "others", "kirghiz")  # peoples whose names have no dot between their parts
 JOINED = (*"·······", "•", "・", "‧", ".", "．")
 SEEN = ("judged_1", "judged_2", "judged_3")
-SOUNDING = 0.12  # the share of names in any place that are written by their sound
-HALF = 0.5  # the share of names and things of which the models are made by which is trained: the other half they have not seen
+SOUNDING = 0.18  # the share of names in any place that are written by their sound
+HALF = 0.65  # the share of names and things of which the models are made by which is trained: the others they have not seen
 
 
 def han() -> list[str]:
@@ -242,7 +242,7 @@ def varied(template: str, random: Random) -> str:
 
 
 def halved(random: Random) -> frozenset[str]:
-    """Has the models made of one half of names and things; what things they have not seen."""
+    """Has the models made of one part of names and things; what things they have not seen."""
     own, (names, more) = sounds.lists(), sounds.listed(Path(sys.argv[1]))
     kept: dict[str, list[str]] = {"names": [], "things": []}
     unseen: set[str] = set()
