@@ -34,7 +34,7 @@ EACH, ALONE, RARE = 60, 80, 4  # samples of a sentence with names and of one wit
 UNDOTTED = ("tibetan", "mongolian", "yi", "others", "kirghiz")  # peoples whose names have no dot between their parts
 JOINED = (*"·······", "•", "・", "‧", ".", "．")
 SEEN = ("judged_1", "judged_2", "judged_3")
-SOUNDING = 0.18  # the share of names in any place that are written by their sound
+SOUNDING = 0.2  # the share of names in any place that are written by their sound
 HALF = 0.65  # the share of names and things of which the models are made by which is trained: the others they have not seen
 
 
@@ -108,10 +108,11 @@ class Names:
 
     def ethnic(self, random: Random) -> str:
         """A name that is written by its sound, of any people."""
-        people = random.choice([*self.peoples, "western", "western", "uyghur", "kazakh", "tibetan", "mongolian", "yi"])
+        people = random.choice([*self.peoples, "western", "western", "uyghur", "kazakh", "tibetan", "mongolian", "yi", "others", "others"])
         if people.startswith("japanese"):
-            given = random.choice(self.peoples["japanese_given"]) if random.random() < 0.7 else self.given(random)
-            return random.choice(self.peoples["japanese_family"]) + given
+            given = random.choice(self.peoples["japanese_given"]) if random.random() < 0.6 else self.given(random)
+            family, other = (random.choice(self.peoples["japanese_family"]) for _ in range(2))
+            return (family if random.random() < 0.6 else family[: random.choice((1, 1, 2))] + other[-1]) + given
         parts = [self.part(people, random) for _ in range(random.choice((1, 1, 2, 2, 2, 3) if people == "western" else (1, 2, 2)))]
         if people in UNDOTTED:
             name = "".join(parts[:2]) if max(map(len, parts)) < 4 else parts[0]
@@ -159,6 +160,16 @@ def makers(development: dict, medical: list[str], names: Names) -> dict[str, pn.
     }  # fmt: skip
 
 
+def mixed(words: list[str], share: float) -> pn.Maker:
+    """Words of a list, and some that are in none: the beginning of one and the end of another."""
+
+    def make(random: Random) -> str:
+        one, other = random.choice(words), random.choice(words)
+        return one[: (len(one) + 1) // 2] + other[len(other) // 2 :] if random.random() < share else one
+
+    return make
+
+
 def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[tuple[pn.Sentence, frozenset[str], frozenset[str]]]:
     """Sentences with what is withheld from the lists in each; `without` leaves out the templates of one fold."""
     random, names = Random(seed), Names()
@@ -167,8 +178,11 @@ def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[t
     known = halved(Random(seed))
     medical = sounds.medical()
     make = makers(development, [*medical, *medical, *things["drugs"], *things["herbs"]], names)
-    make |= {"g": pn.drawn_from(things["drugs"]), "h": pn.drawn_from(things["herbs"]), "l": pn.drawn_from(things["places"])}
-    make |= {"e": pn.drawn_from(things["eponyms"])}
+    foreign = [*names.western, *names.peoples["russian"], *names.peoples["japanese_family"]]
+    make |= {
+        "g": mixed(things["drugs"], 0.35), "h": mixed(things["herbs"], 0.15), "l": mixed(things["places"], 0.2),
+        "e": lambda random: random.choice(foreign if random.random() < 0.5 else things["eponyms"]),
+    }  # fmt: skip
     general = [word for word, known in lexicon().items() if known.cost < 14 and len(word) < 4]
     weights = [np.exp(-lexicon()[word].cost / 2) for word in general]
     made: list[pn.Sentence] = []
