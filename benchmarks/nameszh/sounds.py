@@ -43,9 +43,7 @@ def listed(path: Path) -> tuple[list[str], list[str]]:
         sounding = set(word) <= FOREIGN
         if kind in ("nrt", "nr") and sounding and len(word) > 2 and word[-1] not in PLACES:
             names.append(word)
-        elif (kind == "ns" and sounding and len(word) > 2) or (
-            kind in ("n", "nz") and 3 <= len(word) <= 5 and word.endswith(ENDS)
-        ):
+        elif (kind == "ns" and sounding and len(word) > 2) or (kind in ("n", "nz") and 3 <= len(word) <= 5 and word.endswith(ENDS)):
             things.append(word)
     return names, things
 

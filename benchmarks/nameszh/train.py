@@ -17,16 +17,16 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import sounds
 from numba import njit
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
 
 import plantednames as pn
 import plantedreports
-import sounds
+from huizhen.data.deidentify import sounds_zh
 from huizhen.data.deidentify.candidates_zh import AMOUNTS, candidates
 from huizhen.data.deidentify.lexicon_zh import cut, lexicon
-from huizhen.data.deidentify import sounds_zh
 from huizhen.data.deidentify.people_zh import tables
 
 ROOM = Path(__file__).parents[2] / "src/huizhen/data/deidentify"
@@ -108,7 +108,9 @@ class Names:
 
     def ethnic(self, random: Random) -> str:
         """A name that is written by its sound, of any people."""
-        people = random.choice([*self.peoples, "western", "western", "uyghur", "kazakh", "tibetan", "mongolian", "yi", "others", "others"])
+        people = random.choice(
+            [*self.peoples, "western", "western", "uyghur", "kazakh", "tibetan", "mongolian", "yi", "others", "others"]
+        )
         if people.startswith("japanese"):
             given = random.choice(self.peoples["japanese_given"]) if random.random() < 0.6 else self.given(random)
             family, other = (random.choice(self.peoples["japanese_family"]) for _ in range(2))
@@ -267,7 +269,10 @@ def halved(random: Random) -> frozenset[str]:
             else:
                 unseen.add(word)
     made = sounds.models(
-        kept["names"], kept["things"], [name for name in names if random.random() < HALF], [thing for thing in more if random.random() < HALF]
+        kept["names"],
+        kept["things"],
+        [name for name in names if random.random() < HALF],
+        [thing for thing in more if random.random() < HALF],
     )
     sounds_zh.tables = lambda: made
     return frozenset(unseen - set(kept["things"]))

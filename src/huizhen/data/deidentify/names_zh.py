@@ -21,11 +21,9 @@ from huizhen.data.deidentify.spans import Span
 
 __all__ = ["STRICT", "USUAL", "names_zh"]
 
-USUAL = (
-    0.18  # how likely a character must belong to a name to be marked; below 0.5, for what is missed is worse than what is marked
-)
+USUAL = 0.2  # how likely a character must belong to a name to be marked; below 0.5, for what is missed is worse than what is marked
 STRICT = 0.03  # finds what is doubtful, too, and marks more that is no name
-EDGE = 0.4  # beside a character that is marked, one is marked that is so much less likely: a name's ends are in doubt, not that it is one
+EDGE = 0.4  # beside a marked character, one that is so much less likely is marked, too: in doubt are a name's ends
 SURE = 0.6  # a name as likely as this is looked for in the whole report
 HAN = r"[\u4e00-\u9fff\u3400-\u4dbf]"
 RUN = re.compile(rf"{HAN}+")

@@ -1,7 +1,8 @@
 """What is written by its sound: names such as 买买提江 and 史密斯, and things that look like them, such as 阿莫西林.
 
-Chinese writes sounds with a small stock of characters, and a people's names with pairs that come again: 古丽, 耶维, 德吉. Two models of pairs, one of
-names and one of things, tell what a piece of text would cost either. Drugs and herbs that no list has are cut like words by the model of things.
+Chinese writes sounds with a small stock of characters, and a people's names with pairs that come again: 古丽, 耶维, 德吉. Two
+models of pairs, one of names and one of things, tell what a piece of text would cost either. Drugs and herbs that no list has
+are cut like words by the model of things.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def tables() -> dict[str, Table]:
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """What the pieces of one run cost: the step into each character as the first, from the one before, and out of it as the last."""
+    """What the pieces of one run cost: the steps into each character as the first, along, and out of it as the last."""
 
     first: list[float]
     along: list[float]  # sums of the steps up to each character
@@ -46,23 +47,25 @@ class _Model:
     def of(cls, run: str, table: Table) -> _Model:
         pair, one, back = table["pair"], table["one"], table["back"]
 
-        def step(before: str, after: str) -> float:
-            known = pair.get(before + after)
-            return known if known is not None else back.get(before, 0.0) + one.get(after, UNKNOWN)
-
+        into = {each: pair.get("^" + each, back["^"] + one.get(each, UNKNOWN)) for each in set(run)}
+        out = {each: pair.get(each + "$", back.get(each, 0.0) + one["$"]) for each in set(run)}
         first, along, last, total, before = [], [], [], 0.0, ""
         for character in run:
-            if character in DOTS:
-                total += step(before, "$") if before else 0.0
-                first.append(UNKNOWN)
-                last.append(UNKNOWN)
-                before = "^"
+            dot = character in DOTS
+            if not before:
+                step = 0.0
+            elif dot:
+                step = out[before]
+            elif before == "^":
+                step = into[character]
             else:
-                total += step(before, character) if before else 0.0
-                first.append(step("^", character))
-                last.append(step(character, "$"))
-                before = character
+                known = pair.get(before + character)
+                step = known if known is not None else back.get(before, 0.0) + one.get(character, UNKNOWN)
+            total += step
             along.append(total)
+            first.append(UNKNOWN if dot else into[character])
+            last.append(UNKNOWN if dot else out[character])
+            before = "^" if dot else character
         return cls(first, along, last)
 
     def cost(self, begins: int, ends: int) -> float:
