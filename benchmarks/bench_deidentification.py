@@ -45,7 +45,7 @@ def test_planted_identifiers(sentences, surnames, monkeypatch):
         assert all(score.recall > 0.98 and score.precision > 0.90 for score in table.values())
 
 
-@pytest.mark.parametrize("name", ["judged_1", "judged_2", "judged_3", "judged_4", "judged_5"])
+@pytest.mark.parametrize("name", [f"judged_{number}" for number in range(1, 10)])
 def test_chinese_names_in_sentences_that_were_not_worked_on(name):
     """By mode, report and sort: n common surname, p withheld, s 王 of 王主任, o 老王, m of a minority or from abroad, w apart."""
     made = plantednames_people.judged(name, 12, seed=1)

@@ -1,7 +1,7 @@
 """Makes the lists that the recogniser of Chinese names reads, from the dictionary of jieba 0.42.1 (MIT): `python lexicon.py dict.txt`.
 
-Words that their parts explain nearly as well are left out. Names of people are left out of the words; from them come the tables of surnames, of
-characters of given names and of characters with which foreign names are written.
+Words that their parts explain nearly as well are left out. Names of people are left out of the words; from them come the tables of surnames and of
+characters of given names.
 """
 
 from __future__ import annotations
@@ -84,14 +84,12 @@ def parts(word: str, kept: dict[str, float]) -> float:
 
 
 def tables(people: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """Costs of surnames, of first and last characters of given names, and of characters of foreign names."""
-    first, last, foreign = Counter[str](), Counter[str](), Counter[str](dict.fromkeys(FOREIGN, 40))
+    """Costs of surnames, and of first and last characters of given names."""
+    first, last = Counter[str](), Counter[str]()
     for word, kind in people:
         if word[0] in COMMON and len(word) == 3 and word[-1] not in PLACES and kind != "nrt":
             first[word[1]] += 1
             last[word[2]] += 1
-        elif len(word) > 2 and set(word) <= FOREIGN:
-            foreign.update(word)
     for table in (first, last):
         table["某"] += 30
     surnames = (
@@ -99,9 +97,7 @@ def tables(people: list[tuple[str, str]]) -> dict[str, dict[str, float]]:
         | dict.fromkeys(JAPANESE, 12.0)
         | {surname: rarity(SURNAMES.index(surname) + 1) for surname in SURNAMES}
     )
-    return {"surname": surnames} | {
-        name: costs(table) for name, table in {"first": first, "last": last, "foreign": foreign}.items()
-    }
+    return {"surname": surnames, "first": costs(first), "last": costs(last)}
 
 
 def rarity(rank: int) -> float:

@@ -1,4 +1,5 @@
-"""Trains the recogniser of Chinese names on made sentences, and writes its weights: `PYTHONPATH=src:tests python benchmarks/nameszh/train.py`.
+"""Trains the recogniser of Chinese names on made sentences, and writes its weights:
+`PYTHONPATH=src:tests python benchmarks/nameszh/train.py dict.txt` (of jieba 0.42.1).
 
 Candidates compete: a sentence's names are a choice among them, and the planted choice is made likely. Surnames and words are withheld from the
 lists at random, so that what is in no list is met in training, too. The same machine and the same versions give the same weights.
@@ -16,23 +17,25 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import sounds
 from numba import njit
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
 
 import plantednames as pn
 import plantedreports
+from huizhen.data.deidentify import sounds_zh
 from huizhen.data.deidentify.candidates_zh import AMOUNTS, candidates
 from huizhen.data.deidentify.lexicon_zh import cut, lexicon
 from huizhen.data.deidentify.people_zh import tables
 
 ROOM = Path(__file__).parents[2] / "src/huizhen/data/deidentify"
 EACH, ALONE, RARE = 60, 80, 4  # samples of a sentence with names and of one without; a feature that is rarer is left out
-ETHNIC = (
-    "买买提 艾力 古丽 阿依古丽 吐尔逊 热依汗 阿卜杜拉 玉素甫 克里木 麦麦提 帕提古丽 依明 扎西 卓玛 次仁 多吉 央金 平措 尼玛 旦增 拉姆 索朗 巴桑 普布 嘎玛 巴图 苏和 其其格 "
-    "萨仁 高娃 乌日娜 朝鲁 哈斯 阿木尔 玛丽 约翰 大卫 安娜 彼得 汤姆 杰克 史密斯 布朗 田中 山本 佐藤 铃木 一郎 美子 和子 阿古拉 莫日根 努尔 阿依努尔 哈丽达 加娜尔 阿不都热合曼 古丽巴哈尔 麦合木提 努尔兰 叶尔兰 托合塔尔 米娜瓦尔 吾买尔江 肉孜 热孜万古丽 塔依尔 洛桑 加措 仁青 白玛 央宗 格桑 梅朵 丹增 罗布 乌云 其木格 孟和 巴雅尔 "
-    "阿拉坦仓 斯琴 那顺 伊丽莎白 汤普森 马克 安德烈 索菲亚 约瑟夫 米勒 弗拉基米尔 伊万诺夫 卡洛斯 加西亚 才仁 拉毛 东珠 贡布 班玛 尕藏 热旦 娜仁 托娅 额尔德尼 布和 查干 宝音 帖木儿 萨比尔 祖丽皮亚"
-).split()
+UNDOTTED = ("tibetan", "mongolian", "yi", "others", "kirghiz")  # peoples whose names have no dot between their parts
+JOINED = (*"·······", "•", "・", "‧", ".", "．")
+SEEN = ("judged_1", "judged_2", "judged_3")
+SOUNDING = 0.2  # the share of names in any place that are written by their sound
+HALF = 0.65  # the share of names and things of which the models are made by which is trained: the others they have not seen
 
 
 def han() -> list[str]:
@@ -53,7 +56,7 @@ HAN = han()
 def seen() -> list[str]:
     """Sentences by which it was judged, and that were looked at afterwards; since then they are for training."""
     found = []
-    for name in ("judged_1", "judged_2", "judged_3"):
+    for name in SEEN:
         content = pn.sentences(name)
         for block in (*content["named"].values(), content["nameless"]["lines"]):
             found += [line.replace("{p}", "{n}").replace("{w}", "{n}") for line in pn.lines(block)]
@@ -67,8 +70,11 @@ class Names:
         self.surnames = {key: cost for key, cost in tables()["surname"].items() if len(key) == 1}
         self.double = [key for key in tables()["surname"] if len(key) == 2]
         self.first, self.last = tables()["first"], tables()["last"]
-        self.foreign = list(tables()["foreign"])
-        self.foreign_weights = [np.exp(-tables()["foreign"][key] / 1.5) for key in self.foreign]
+        self.peoples = sounds.lists()["names"]
+        self.western = [*self.peoples["western"], *sounds.listed(Path(sys.argv[1]))[0]]
+        self.model = sounds_zh.tables()["name"]
+        self.stock = [key for key in self.model["one"] if key != "$"]
+        self.stock_weights = [np.exp(-self.model["one"][key]) for key in self.stock]
         self.weights = {
             id(table): [np.exp(-cost / 1.7) for cost in table.values()] for table in (self.surnames, self.first, self.last)
         }
@@ -93,18 +99,44 @@ class Names:
         return (self._drawn(self.first, random) if random.random() < 0.65 else random.choice(HAN)) + last
 
     def name(self, random: Random) -> str:
+        if random.random() < SOUNDING:
+            return self.ethnic(random)
         return self.surname(random) + self.given(random)
 
     def familiar(self, random: Random) -> str:
         return random.choice("老老小小阿") + self._drawn(self.surnames, random)
 
     def ethnic(self, random: Random) -> str:
-        def part() -> str:
-            if random.random() < 0.35:
-                return random.choice(ETHNIC)
-            return "".join(random.choices(self.foreign, self.foreign_weights, k=random.choice((2, 3, 3, 4))))
+        """A name that is written by its sound, of any people."""
+        people = random.choice(
+            [*self.peoples, "western", "western", "uyghur", "kazakh", "tibetan", "mongolian", "yi", "others", "others"]
+        )
+        if people.startswith("japanese"):
+            given = random.choice(self.peoples["japanese_given"]) if random.random() < 0.6 else self.given(random)
+            family, other = (random.choice(self.peoples["japanese_family"]) for _ in range(2))
+            return (family if random.random() < 0.6 else family[: random.choice((1, 1, 2))] + other[-1]) + given
+        parts = [self.part(people, random) for _ in range(random.choice((1, 1, 2, 2, 2, 3) if people == "western" else (1, 2, 2)))]
+        if people in UNDOTTED:
+            name = "".join(parts[:2]) if max(map(len, parts)) < 4 else parts[0]
+        else:
+            name = random.choice(JOINED).join(parts) if random.random() < 0.6 else "".join(parts[:2])
+        return name if len(name) > 1 else self.ethnic(random)
 
-        return part() + "·" + part() if random.random() < 0.5 else (part() + part() if random.random() < 0.35 else part())
+    def part(self, people: str, random: Random) -> str:
+        """One of the list, or made like the names of the list, with more or less chance in it."""
+        if random.random() < 0.75:
+            return random.choice(self.western if people == "western" else self.peoples[people])
+        if random.random() < 0.5:  # the beginning of one name and the end of another
+            one, other = (random.choice(self.western if people == "western" else self.peoples[people]) for _ in range(2))
+            return one[: (len(one) + 1) // 2] + other[len(other) // 2 :]
+        made, size = random.choices(self.stock, self.stock_weights)[0], random.choice((2, 3, 3, 4))
+        while len(made) < size:
+            heights = [
+                np.exp(-self.model["pair"].get(made[-1] + key, 9.0)) + 0.3 * weight
+                for key, weight in zip(self.stock, self.stock_weights)
+            ]
+            made += random.choices(self.stock, heights)[0]
+        return made
 
     def _drawn(self, table: dict[str, float], random: Random) -> str:
         return random.choices(list(table), self.weights[id(table)])[0]
@@ -130,17 +162,29 @@ def makers(development: dict, medical: list[str], names: Names) -> dict[str, pn.
     }  # fmt: skip
 
 
+def mixed(words: list[str], share: float) -> pn.Maker:
+    """Words of a list, and some that are in none: the beginning of one and the end of another."""
+
+    def make(random: Random) -> str:
+        one, other = random.choice(words), random.choice(words)
+        return one[: (len(one) + 1) // 2] + other[len(other) // 2 :] if random.random() < share else one
+
+    return make
+
+
 def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[tuple[pn.Sentence, frozenset[str], frozenset[str]]]:
     """Sentences with what is withheld from the lists in each; `without` leaves out the templates of one fold."""
     random, names = Random(seed), Names()
     development = pn.sentences("development")
-    medical = [
-        word
-        for line in (ROOM / "medical_zh.txt").read_text(encoding="utf-8").splitlines()
-        if not line.startswith("#")
-        for word in line.split()
-    ]
-    make = makers(development, medical, names)
+    things = sounds.lists()["things"]
+    known = halved(Random(seed))
+    medical = sounds.medical()
+    make = makers(development, [*medical, *medical, *things["drugs"], *things["herbs"]], names)
+    foreign = [*names.western, *names.peoples["russian"], *names.peoples["japanese_family"]]
+    make |= {
+        "g": mixed(things["drugs"], 0.35), "h": mixed(things["herbs"], 0.15), "l": mixed(things["places"], 0.2),
+        "e": lambda random: random.choice(foreign if random.random() < 0.5 else things["eponyms"]),
+    }  # fmt: skip
     general = [word for word, known in lexicon().items() if known.cost < 14 and len(word) < 4]
     weights = [np.exp(-lexicon()[word].cost / 2) for word in general]
     made: list[pn.Sentence] = []
@@ -166,7 +210,7 @@ def material(seed: int, *, without: int | None = None, folds: int = 4) -> list[t
     for _ in range(8000):  # among words that have nothing to do with them
         before, after = ("".join(random.choices(general, weights, k=random.randint(0, 4))) for _ in range(2))
         made.append(pn.filled(random.choice((before + "{n}" + after, before + "{n}" + after, before + after)), -1, random, make))
-    return [(sentence, *withheld(sentence, random)) for sentence in made]
+    return [(sentence, *withheld(sentence, random, known)) for sentence in made]
 
 
 def joined(made: list[pn.Sentence], random: Random) -> list[pn.Sentence]:
@@ -213,15 +257,38 @@ def varied(template: str, random: Random) -> str:
     return told
 
 
-def withheld(sentence: pn.Sentence, random: Random) -> tuple[frozenset[str], frozenset[str]]:
-    """Words and surnames that this sentence shall not know: one word in sixteen, the surnames in one sentence of four."""
+def halved(random: Random) -> frozenset[str]:
+    """Has the models made of one part of names and things; what things they have not seen."""
+    own, (names, more) = sounds.lists(), sounds.listed(Path(sys.argv[1]))
+    kept: dict[str, list[str]] = {"names": [], "things": []}
+    unseen: set[str] = set()
+    for side, groups in own.items():
+        for word in [word for group in groups.values() for word in group] + (sounds.medical() if side == "things" else []):
+            if random.random() < HALF:
+                kept[side].append(word)
+            else:
+                unseen.add(word)
+    made = sounds.models(
+        kept["names"],
+        kept["things"],
+        [name for name in names if random.random() < HALF],
+        [thing for thing in more if random.random() < HALF],
+    )
+    sounds_zh.tables = lambda: made
+    return frozenset(unseen - set(kept["things"]))
+
+
+def withheld(sentence: pn.Sentence, random: Random, unseen: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Words and surnames that this sentence shall not know: one word in sixteen, a quarter of those
+    that the model of things has not seen, and the surnames in one sentence of four."""
     gone = set()
     for run in ("".join(each) for each in _runs(sentence)):
         known = cut(run)
         at = 0
         while at < len(run):
-            if known.right[at] > 1 and random.random() < 1 / 16:
-                gone.add(run[at : at + known.right[at]])
+            word = run[at : at + known.right[at]]
+            if len(word) > 1 and random.random() < (1 / 4 if word in unseen else 1 / 16):
+                gone.add(word)
             at += known.right[at]
     surnames = {sentence.text[p.begins] for p in sentence.planted if p.sort == "n"}
     return frozenset(gone), frozenset(surnames if random.random() < 0.25 else ())

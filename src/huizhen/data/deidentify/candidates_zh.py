@@ -5,19 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from huizhen.data.deidentify.lexicon_zh import Cut, cut, lexicon
-from huizhen.data.deidentify.people_zh import FAMILIAR, FLOOR, cost_of_name, foreign_cost, surname_cost
+from huizhen.data.deidentify.people_zh import FAMILIAR, FLOOR, cost_of_name, surname_cost
+from huizhen.data.deidentify.sounds_zh import DOTS, Sounds, tables
 
 __all__ = ["AMOUNTS", "Candidate", "candidates"]
 
-AMOUNTS = ("explained", "odds", "dotted odds")  # in tens of nats: what words pay for the characters, how much less a name pays
+# In tens of nats: what words pay for the characters, how much less a name pays, a dotted one, a thing that no list has, and such as words.
+AMOUNTS = ("explained", "odds", "dotted odds", "thing", "spared")
 
-RUN = re.compile(r"[\u4e00-\u9fff\u3400-\u4dbf〇]+(?:[·•・‧][\u4e00-\u9fff\u3400-\u4dbf]+)*")
-DOT = re.compile(r"[·•・‧]")
-SHORTEST, LONGEST = 2, 7
+HAN = r"[\u4e00-\u9fff\u3400-\u4dbf]"
+POINT = r"(?<=S)[．.](?=SS)"  # a full stop joins only what is written by its sound; S stands for such a character
+IN_RUN = re.compile(rf"{HAN}|〇")
+DOT = re.compile(f"[{re.escape(DOTS)}]")
+CHINESE = 4  # characters of a Chinese name
 ALONE = frozenset("主医护教院大先女同师老阿叔奶爷妈姐哥总工博局处所某")  # what may follow a surname that stands for a whole name
 UNLIKELY = {2: -7.0, 3: -12.0, 4: -12.0}  # by length: of names that were made as odd as could be one in a thousand has worse odds
+LEAST_DOTTED = 9.0  # nats a character at most, where a dot stands between
+FAR = 99.0  # what is too long for a Chinese name costs one so much
 EXPLAINED = 7.0  # a candidate that words explain at less than this is one common word and no name
 
 
@@ -51,28 +58,41 @@ class Candidate:
 
 def candidates(text: str, *, hidden: Container[str] = (), withheld: frozenset[str] = frozenset()) -> Iterator[Candidate]:
     """All places worth a look. `hidden` words and `withheld` surnames are treated as if no list had them."""
-    for run in RUN.finditer(text):
+    for run in _runs().finditer(text):
         yield from _of_run(text, run.start(), run[0], hidden, withheld)
+
+
+@cache
+def _runs() -> re.Pattern[str]:
+    """Chinese characters, and dots between them."""
+    stock = "".join(each for each in tables()["name"]["one"] if each != "$")
+    return re.compile(rf"(?:{HAN}|〇)+(?:(?:[·•・‧∙⋅･]|{POINT.replace('S', f'[{stock}]')}){HAN}+)*")
 
 
 def _of_run(text: str, at: int, run: str, hidden: Container[str], withheld: frozenset[str]) -> Iterator[Candidate]:
     words = cut(run, hidden)
     count = len(run)
+    sounds = Sounds(run, words)
     side = _Side(run, words, _outside_left(text, at), _outside_right(text, at + count))
     dots = [dot.start() for dot in DOT.finditer(run)]
     for begins in range(count):
-        until = min([count, begins + LONGEST, *(dot for dot in dots if dot >= begins)])
+        until = min([max(min(count, begins + CHINESE), sounds.reach(begins)), *(dot for dot in dots if dot >= begins)])
         for ends in range(begins + 1, until + 1):
             explained = words.explained(begins, ends)
             if ends - begins > 1 and explained < EXPLAINED:
                 continue
-            look = _Look.of(run[begins:ends], explained, withheld)
+            look = _Look.of(run[begins:ends], explained, withheld, sounds.name(begins, ends))
             if look is not None and (ends - begins > 1 or run[ends : ends + 1] in ALONE):
+                more = sounds.thing(begins, ends) - min(look.chinese, look.foreign)
+                spared = sounds.spared(begins, ends) if ends - begins > 1 else 0.0
                 yield Candidate(
-                    at + begins, at + ends, (*look.features(), *side.around(begins, ends)), (explained / 10, look.odds / 10, 0.0)
+                    at + begins,
+                    at + ends,
+                    (*look.features(), *look.likened(more, spared), *side.around(begins, ends)),
+                    (explained / 10, look.odds / 10, 0.0, more / 10, spared / 10),
                 )
     for dot in dots:
-        yield from _dotted(at, run, dot, words, side)
+        yield from _dotted(at, run, dot, dots, words, sounds, side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +113,19 @@ class _Look:
     foreign: float
 
     @classmethod
-    def of(cls, piece: str, explained: float, withheld: frozenset[str]) -> _Look | None:
+    def of(cls, piece: str, explained: float, withheld: frozenset[str], foreign: float) -> _Look | None:
         """None for what is no name by its looks alone."""
         size = len(piece)
         surname, letters = surname_cost(piece, withheld)
         if size == 1:
-            return cls(piece, explained, surname, letters, surname, foreign_cost(piece)) if surname < FLOOR else None
-        foreign = foreign_cost(piece)
-        if size > 4 and foreign >= 6.5 * size:
-            return None
+            return cls(piece, explained, surname, letters, surname, foreign) if surname < FLOOR else None
+        if size > CHINESE:
+            likely = foreign < 6.5 * size + 4 and explained - foreign > -6.0
+            return cls(piece, explained, surname, letters, FAR, foreign) if likely else None
         chinese = cost_of_name(piece, withheld)
-        if size <= 4 and explained - min(chinese, foreign) < UNLIKELY[size]:
+        if explained - min(chinese, foreign) < UNLIKELY[size]:
             return None
-        if size == 4 and letters == 1 and foreign >= 7.5 * 4:
+        if size == 4 and letters == 1 and foreign >= 7.0 * 4 + 4:
             return None
         return cls(piece, explained, surname, letters, chinese, foreign)
 
@@ -114,12 +134,27 @@ class _Look:
         """How much less a name pays than words."""
         return self.explained - min(self.chinese, self.foreign)
 
+    @property
+    def kind(self) -> str:
+        """Written by its sound, or Chinese."""
+        return "F" if self.foreign + 3 < self.chinese else "C"
+
+    def likened(self, thing: float, spared: float) -> Iterator[str]:
+        """How much more things cost than names, and how much they spare the words."""
+        kind = f"{self.kind}{min(len(self.piece), 5)}"
+        yield f"{kind} thing {_step(thing, 3, 8)}"
+        yield f"{kind} spared {_step(spared, 3, 6)}"
+
     def features(self) -> Iterator[str]:
         piece, letters, size = self.piece, self.letters, min(len(self.piece), 5)
-        kind = "F" if self.foreign + 3 < self.chinese or size > 4 else "C"
+        kind = self.kind
         yield f"{kind}{size}"
         yield f"{kind}{size} words {_step(self.explained, 3, 14)}"
         yield f"{kind}{size} odds {_step(self.odds, 2, 12)}"
+        if kind == "F":
+            yield f"F rate {_step(self.foreign / len(piece), 0.5, 20)} {min(len(piece), 3)}"
+            yield f"F long {len(piece)}"
+            yield f"F ends {piece[-2:]}"
         yield f"{size} surname {_step(self.surname, 2, 7)} {letters}"
         if letters < len(piece) <= 4:
             given = piece[letters:]
@@ -227,7 +262,7 @@ def _outside_right(text: str, at: int) -> tuple[str, ...]:
     blank = "_" if start > at else ""
     mark = _class(text[start]) if start < len(text) else "$"
     if mark == "字":
-        return (f"R _{blank}", f"R_={''.join(filter(RUN.match, text[start : start + 2]))}", f"R_-{text[start]}")
+        return (f"R _{blank}", f"R_={''.join(filter(IN_RUN.match, text[start : start + 2]))}", f"R_-{text[start]}")
     following = text[start + 1 : start + 12].lstrip(" \t　").partition("\n")[0]
     shape = re.sub(r"\d+", "0", following)[:2] if mark in "，（。0" else ""
     shape = shape if shape in lexicon() or "0" in shape else shape[:1] if shape[:1] in "男女系" else ""
@@ -257,23 +292,33 @@ def _class(character: str) -> str:
         return CLASSES[character]
     if character.isdigit():
         return "0"
-    if RUN.match(character):
+    if IN_RUN.match(character):
         return "字"
     return "a" if character.isalpha() else "*"
 
 
-def _dotted(at: int, run: str, dot: int, words: Cut, side: _Side) -> Iterator[Candidate]:
-    """Names with a dot: 阿不都·买买提; what is left and right of the dot as far as it is written by its sound."""
-    for begins in range(max(0, dot - 8), dot):
-        if DOT.search(run, begins, dot):
+def _dotted(at: int, run: str, dot: int, dots: list[int], words: Cut, sounds: Sounds, side: _Side) -> Iterator[Candidate]:
+    """Names with dots: 阿不都·买买提; what is left of the first dot and right of it as far as it is written by its sound."""
+    for begins in range(max(0, dot - 9), dot):
+        if any(begins <= other < dot for other in dots):
             continue
-        for ends in range(dot + 2, min(len(run), dot + 12) + 1):
-            if DOT.match(run, ends - 1) or DOT.match(run, ends):
+        for ends in range(dot + 2, min(len(run), dot + 16) + 1):
+            if ends - 1 in dots or ends in dots:
                 continue
-            piece = DOT.sub("", run[begins:ends])
-            rare = _step(foreign_cost(piece) / len(piece), 0.5, 24)
-            odds = _step(words.explained(begins, ends) / len(piece), 1, 17)
-            total = _step(words.explained(begins, ends) - foreign_cost(piece), 3, 12)
-            features = ("dotted", f"dotted {rare}", f"dotted odds {odds}", f"dotted total {total}", *side.around(begins, ends))
-            more = words.explained(begins, ends) - foreign_cost(piece)
-            yield Candidate(at + begins, at + ends, features, (0.0, 0.0, more / 10))
+            size, explained, cost = ends - begins, words.explained(begins, ends), sounds.name(begins, ends)
+            inner = sum(begins < other < ends for other in dots)
+            rare, more = cost / (size - inner), explained - cost
+            if rare > LEAST_DOTTED:
+                continue
+            thing = sounds.thing(begins, ends) - cost
+            features = (
+                f"dotted {inner}",
+                f"dotted {_step(rare, 0.5, 24)}",
+                f"dotted odds {_step(explained / size, 1, 17)}",
+                f"dotted total {_step(more, 3, 12)}",
+                f"dotted thing {_step(thing, 3, 8)}",
+                f"dotted left {min(dot - begins, 7)}",
+                f"dotted right {min(ends - dot, 8)}",
+                *side.around(begins, ends),
+            )
+            yield Candidate(at + begins, at + ends, features, (0.0, 0.0, more / 10, thing / 10, 0.0))

@@ -54,12 +54,14 @@ class Cut:
         behind: cost of all from `at` on, by `at`.
         left: how long the last word is of the cheapest cut of the first `at` characters.
         right: how long the first word is of the cheapest cut of what stands from `at` on.
+        steps: every word that was weighed: where it begins and ends, and its cost.
     """
 
     ahead: list[float]
     behind: list[float]
     left: list[int]
     right: list[int]
+    steps: list[tuple[int, int, float]]
 
     def explained(self, begins: int, ends: int) -> float:
         """What these characters cost the words where they stand; less than 0 where a word reaches over their ends."""
@@ -86,7 +88,7 @@ def cut(run: str, hidden: Container[str] = ()) -> Cut:
         for ends, cost in found[begins]:
             if cost + behind[ends] < behind[begins]:
                 behind[begins], right[begins] = cost + behind[ends], ends - begins
-    return Cut(ahead, behind, left, right)
+    return Cut(ahead, behind, left, right, [(begins, ends, cost) for begins in range(count) for ends, cost in found[begins]])
 
 
 def _single(character: str) -> float:

@@ -21,10 +21,9 @@ from huizhen.data.deidentify.spans import Span
 
 __all__ = ["STRICT", "USUAL", "names_zh"]
 
-USUAL = (
-    0.25  # how likely a character must belong to a name to be marked; below 0.5, for what is missed is worse than what is marked
-)
+USUAL = 0.2  # how likely a character must belong to a name to be marked; below 0.5, for what is missed is worse than what is marked
 STRICT = 0.03  # finds what is doubtful, too, and marks more that is no name
+EDGE = 0.4  # beside a marked character, one that is so much less likely is marked, too: in doubt are a name's ends
 SURE = 0.6  # a name as likely as this is looked for in the whole report
 HAN = r"[\u4e00-\u9fff\u3400-\u4dbf]"
 RUN = re.compile(rf"{HAN}+")
@@ -46,7 +45,9 @@ def names_zh(text: str, least: float = USUAL, withheld: frozenset[str] = frozens
     for begins, ends, chance in chances:
         for at in range(begins, ends):
             covered[at] += chance
-    for run in re.finditer("1+", "".join("1" if chance >= least else "0" for chance in covered)):
+    edge = least * EDGE
+    signs = "".join("1" if chance >= least else "-" if chance >= edge else "0" for chance in covered)
+    for run in re.finditer("-*1[1-]*", signs):
         yield Span(run.start(), run.end(), "name", 1)
     spaced = list(_spaced(text, withheld))
     sure = {text[begins:ends] for begins, ends, chance in chances if chance >= SURE and ends - begins > 1}

@@ -1,4 +1,4 @@
-"""How much Chinese characters look like a name: surnames by rarity, characters of given names and of foreign ones."""
+"""How much Chinese characters look like a name: surnames by rarity, and characters of given names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["FLOOR", "cost_of_name", "foreign_cost", "surname_cost", "tables"]
+__all__ = ["FLOOR", "cost_of_name", "surname_cost", "tables"]
 
 FLOOR = 12.0  # a character that is in no table: any character may be a surname or stand in a given name
 STEP = 2
@@ -15,8 +15,8 @@ FAMILIAR = "老小阿"  # 老王, 小李
 
 @cache
 def tables() -> dict[str, dict[str, float]]:
-    """Costs by table: `surname`, `first` and `last` characters of given names, `foreign`."""
-    found: dict[str, dict[str, float]] = {"surname": {}, "first": {}, "last": {}, "foreign": {}}
+    """Costs by table: `surname`, and `first` and `last` characters of given names."""
+    found: dict[str, dict[str, float]] = {"surname": {}, "first": {}, "last": {}}
     for line in (files("huizhen.data.deidentify") / "people_zh.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             table, cost, *keys = line.split()
@@ -41,14 +41,6 @@ def cost_of_name(name: str, withheld: frozenset[str] = frozenset()) -> float:
         + (_cost(tables()["first"], given[0]) if len(given) > 1 else 0.0)
         + (_cost(tables()["last"], given[-1]) if given else 0.0)
     )
-
-
-def foreign_cost(name: str) -> float:
-    """-log of the chance of a name that is written by its sound."""
-    table, cost = tables()["foreign"], 0.0
-    for character in name:
-        cost += table.get(character, FLOOR)
-    return cost
 
 
 def _cost(table: Mapping[str, float], key: str, withheld: frozenset[str] = frozenset()) -> float:

@@ -1,5 +1,8 @@
 """Chinese names in sentences that the recogniser does not know: found in running text, and what only looks like a name stays."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from huizhen.data.deidentify.lexicon_zh import cut, lexicon
 from huizhen.data.deidentify.names_zh import STRICT, USUAL, names_zh, weights
 from huizhen.data.deidentify.people_zh import FLOOR, surname_cost
 from huizhen.data.deidentify.rules import TextPlan
+from huizhen.data.deidentify.sounds_zh import DOTS, Sounds
 from huizhen.data.deidentify.spans import without_overlap
 from huizhen.data.deidentify.text import find
 
@@ -30,6 +34,50 @@ def test_names_of_chinese_form_are_found_in_sentences_of_which_the_recogniser_kn
     assert table["n"].recall > 0.95  # common surnames
     assert table["p"].recall > 0.95  # surnames withheld from the lists
     assert table["all"].precision > 0.80
+
+
+@pytest.mark.parametrize("name", ["judged_8", "judged_9"])
+def test_names_that_are_written_by_their_sound_are_found_in_sentences_of_which_the_recogniser_knows_none(name):
+    made = [each for sentences in plantednames_people.judged(name, 3, seed=2).values() for each in sentences]
+    table = plantednames.tally(made, lambda text: marks(text, withheld=plantednames_people.WITHHELD))
+    assert table["m"].recall > 0.85
+    assert table["all"].precision > 0.78
+
+
+def test_no_name_of_the_sets_that_judge_is_in_the_lists_of_training():
+    lists = tomllib.loads((Path(__file__).parents[4] / "benchmarks/nameszh/sounds.toml").read_text(encoding="utf-8"))["names"]
+    known = {part for block in lists.values() for name in block.split() for part in (name, *name.split("·"))}
+    judged = {part for name in plantednames_people.ETHNIC_LAST for part in (name.replace("·", ""), *name.split("·"))}
+    assert judged & known == set()
+
+
+@pytest.mark.parametrize("dot", list(DOTS))
+def test_a_name_is_whole_whatever_dot_joins_its_parts(dot):
+    name = f"依力亚尔{dot}买合苏木"
+    assert names(f"患者{name}诉胸痛") == [name]
+
+
+def test_a_full_stop_between_sentences_joins_nothing():
+    assert names("予吸氧.患者王建国好转.医师查房") == ["王建国"]
+
+
+@pytest.mark.parametrize("word", ["阿莫西林", "奥美拉唑", "布洛芬", "乌鲁木齐", "呼和浩特", "喀什"])
+def test_drugs_and_places_are_no_names(word):
+    assert names(f"患者服用{word}后好转") == names(f"{word}，随访") == []
+
+
+@pytest.mark.parametrize("eponym", ["帕金森", "霍奇金", "克罗恩", "阿尔茨海默", "巴宾斯基"])
+def test_eponyms_are_no_names_where_a_disease_or_a_sign_follows(eponym):
+    assert names(f"考虑{eponym}病") == names(f"双侧{eponym}征阴性") == []
+
+
+def test_things_that_no_list_has_are_cut_like_words():
+    run, word = "予瑞法替尼片", "瑞法替尼"
+    assert word not in lexicon()
+    sounds = Sounds(run, cut(run))
+    assert sounds.spared(1, 5) > 5
+    assert sounds.thing(1, 5) < sounds.name(1, 5)
+    assert Sounds("努尔古丽", cut("努尔古丽")).name(0, 4) < Sounds("努尔古丽", cut("努尔古丽")).thing(0, 4)
 
 
 def test_surnames_that_are_withheld_count_as_unknown():
