@@ -1,0 +1,148 @@
+"""What answering costs on this machine: the study itself on few stand-in rows, carried by calling, and the clock read around it.
+
+Most of what a small question takes is not arithmetic: checking, gates, signed entries, packing. It does not depend on rows, so a
+rehearsal has it already. With two numbers of rows the part that grows with them is known as well.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import median
+from types import MappingProxyType
+
+from huizhen.clock import ManualClock
+from huizhen.federation.conduct import conduct
+from huizhen.federation.events import leaving
+from huizhen.federation.rounds import Answered, Ask, Reply
+from huizhen.twin.simulate.engine import Respondent
+from huizhen.twin.simulate.federation import Standins, federation_of
+from huizhen.twin.simulate.rehearsal import shortened
+
+__all__ = ["NOTHING_WITNESSED", "Place", "Witnessed", "unclocked", "witnessed"]
+
+Place = tuple[str, str, str]  # analysis, step, stage
+NONE: Mapping[Place, tuple[float, float]] = MappingProxyType({})
+
+
+def unclocked() -> float:
+    """A clock that stands still: nothing is measured, so the same inputs give the same forecast."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """What was measured.
+
+    Attributes:
+        answering: seconds of a site for one ask: those that it takes anyway, and those of a row more.
+        leading: seconds of the hub for one reply.
+        left: bytes of an answer, by site.
+    """
+
+    answering: Mapping[Place, tuple[float, float]]
+    leading: float
+    left: Mapping[Place, Mapping[str, float]]
+
+
+NOTHING_WITNESSED = Witnessed(NONE, 0.0, MappingProxyType({}))
+
+
+def witnessed(few: Standins, many: Standins | None, clock: Callable[[], float]) -> Witnessed:
+    """Measures the study on few rows and, for what a row more costs, on many.
+
+    Args:
+        many: the same study on more rows; None: nothing is known of what a row costs.
+        clock: seconds of processor time of this thread.
+    """
+    first = _Watch(few, clock)
+    first.to_its_end()
+    if many is None:
+        return Witnessed({place: (one, 0.0) for place, one in first.medians.items()}, first.leading, first.left)
+    more = _Watch(many, clock)
+    more.to_its_end()
+    rows = [_mean_rows(one) for one in (few, many)]
+    found = {place: _line(rows[0], seconds, rows[1], more.medians.get(place, seconds)) for place, seconds in first.medians.items()}
+    return Witnessed(found, (first.leading + more.leading) / 2, first.left)
+
+
+def _line(fewer: float, less: float, rows: float, seconds: float) -> tuple[float, float]:
+    slope = max(seconds - less, 0.0) / max(rows - fewer, 1.0)
+    return max(less - slope * fewer, 0.0), slope
+
+
+def _mean_rows(here: Standins) -> float:
+    return sum(table.rows for table in here.tables.values()) / max(len(here.tables), 1)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One rehearsal, carried by calling and timed."""
+
+    here: Standins
+    clock: Callable[[], float]
+    seconds: dict[Place, list[float]] = field(default_factory=lambda: defaultdict(list))
+    left: dict[Place, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    leading: float = 0.0
+
+    def to_its_end(self) -> None:
+        there: dict[str, Respondent] = {}
+        wrap = self.here.wrap
+
+        def kept(site: str, respondent: Respondent) -> Respondent:
+            there[site] = wrap(site, respondent)
+            return there[site]
+
+        run = federation_of(replace(shortened(self.here), wrap=kept), ManualClock(), seen=_unseen, worked=_unseen)
+        engine = _Calling({site: _Timed(site, one, self) for site, one in there.items()})
+        began = self.clock()
+        for _ in conduct(replace(run, engine=engine)):
+            pass
+        asks = sum(map(len, self.seconds.values()))
+        self.leading = max(self.clock() - began - sum(map(sum, self.seconds.values())), 0.0) / max(asks, 1)
+
+    @property
+    def medians(self) -> dict[Place, float]:
+        return {place: median(some) for place, some in self.seconds.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A site's program with a clock around it."""
+
+    site: str
+    inner: Respondent
+    watch: _Watch
+
+    def respond(self, ask: Ask) -> Reply:
+        began = self.watch.clock()
+        reply = self.inner.respond(ask)
+        place = (ask.analysis, ask.question.step, ask.stage)
+        self.watch.seconds[place].append(self.watch.clock() - began)
+        if isinstance(reply, Answered):
+            self.watch.left[place][self.site] = float(sum(part.bytes for part in leaving(reply, "")))
+        return reply
+
+
+class _Calling:
+    """An engine that calls one site after another, at no cost of its own."""
+
+    name = "calling"
+
+    def __init__(self, respondents: Mapping[str, Respondent]) -> None:
+        self._respondents = respondents
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(self._respondents)
+
+    def exchange(self, asks: Mapping[str, Ask], *, deadline_s: float) -> Iterator[tuple[str, Reply]]:
+        return iter({site: self._respondents[site].respond(ask) for site, ask in asks.items()}.items())
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _unseen(*_: object) -> None:
+    return None
