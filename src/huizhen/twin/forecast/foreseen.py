@@ -18,6 +18,7 @@ from huizhen.twin.quantity import Quantity
 __all__ = ["Bar", "Foreseen", "Relied", "RoundShare", "SiteShare", "as_content", "as_quantity"]
 
 VERSION = 1
+NUMBERS = ("rest_factor", "ends", "late", "deadline_s", "in_time", "naive_s", "operations_pfd", "hardware_pfd")
 PETAFLOP_DAY = 1e15 * 86_400.0
 
 
@@ -151,9 +152,8 @@ class Foreseen:
     @property
     def content(self) -> dict[str, Any]:
         """All of it as canonical values."""
-        plain = ("study", "title", "engine", "draws", "seed", "rest_factor", "ends", "late", "deadline_s", "in_time", "naive_s")
         told: dict[str, Any] = {"foreseen": VERSION, "made": written(self.made)}
-        told |= {name: getattr(self, name) for name in (*plain, "operations_pfd", "hardware_pfd", "shown")}
+        told |= {name: getattr(self, name) for name in ("study", "title", "engine", "draws", "seed", "shown", *NUMBERS)}
         told |= {name: as_content(getattr(self, name)) for name in ("total", "rounds", "moved")}
         told["parts"] = [[name, as_content(one)] for name, one in self.parts.items()]
         told["sites"] = [[getattr(one, name) for name in SiteShare.__slots__] for one in self.sites]
@@ -173,19 +173,33 @@ class Foreseen:
         try:
             if content["foreseen"] != VERSION:
                 raise ValueError
-            numbers = ("rest_factor", "ends", "late", "deadline_s", "in_time", "naive_s", "operations_pfd", "hardware_pfd")
-            words = ("study", "title", "engine", "shown")
+            words = [str(content[name]) for name in ("study", "title", "engine", "shown")]
+            numbers = [float(content[name]) for name in NUMBERS]
+            total, rounds, moved = (as_quantity(content[name]) for name in ("total", "rounds", "moved"))
+            rest_factor, ends, late, deadline_s, in_time, naive_s, operations_pfd, hardware_pfd = numbers
             return cls(
-                **{name: str(content[name]) for name in words},
-                **{name: float(content[name]) for name in numbers},
-                **{name: as_quantity(content[name]) for name in ("total", "rounds", "moved")},
+                study=words[0],
+                title=words[1],
+                engine=words[2],
+                shown=words[3],
+                total=total,
+                rounds=rounds,
+                moved=moved,
+                rest_factor=rest_factor,
+                ends=ends,
+                late=late,
+                deadline_s=deadline_s,
+                in_time=in_time,
+                naive_s=naive_s,
+                operations_pfd=operations_pfd,
+                hardware_pfd=hardware_pfd,
                 made=moment(content["made"]),
                 draws=int(content["draws"]),
                 seed=int(content["seed"]),
                 parts={str(name): as_quantity(one) for name, one in content["parts"]},
-                sites=tuple(SiteShare(str(one[0]), *map(float, _of(one, 7)[1:])) for one in content["sites"]),
+                sites=tuple(SiteShare(str(one[0]), *map(float, one[1:])) for one in content["sites"]),
                 kinds=tuple(map(_kind_from, content["kinds"])),
-                bars=tuple(Bar(*map(str, _of(one, 5)[:3]), *map(float, one[3:])) for one in content["bars"]),
+                bars=tuple(_bar_from(_of(one, 5)) for one in content["bars"]),
                 relied_on=tuple(
                     Relied(str(name), as_quantity(value), None if age is None else float(age))
                     for name, value, age in content["relied_on"]
@@ -224,6 +238,11 @@ def _kind_from(told: Any) -> RoundShare:
     work, raw, line, left = ({str(site): float(value) for site, value in each.items()} for each in maps)
     named = {str(site): {str(level): str(name) for level, name in each.items()} for site, each in groups.items()}
     return RoundShare(str(analysis), str(step), as_quantity(times), float(seconds), work, raw, line, left, named)
+
+
+def _bar_from(told: list[Any]) -> Bar:
+    site, part, stage, begins, ends = told
+    return Bar(str(site), str(part), str(stage), float(begins), float(ends))
 
 
 def _of(told: Any, count: int) -> list[Any]:

@@ -101,7 +101,7 @@ class InTurn:
 def in_turn(cores: int) -> Callable[[Mirror, tuple[str, ...]], Transfers]:
     """`InTurn` for a play."""
 
-    def transfers(mirror: Mirror, roster: tuple[str, ...]) -> Transfers:
+    def transfers(_: Mirror, roster: tuple[str, ...]) -> Transfers:
         return InTurn(max(min(cores, len(roster)), 1))
 
     return transfers

@@ -83,7 +83,7 @@ def bars_of(course: Course, mirror: Mirror, models: Models, *, travels: bool) ->
     """The round that takes most of the time, as bars; "" and none where nothing takes any.
 
     Args:
-        travels: False where sites have their turns one after another, so that what looks like waiting for a line is before the work.
+        travels: False where sites have turns, so that what looks like waiting for a line stands before the work.
     """
     played = {place: enact(_alone(course, one), mirror, models) for place, one in enumerate(course.rounds)}
     if not any(one.seconds for one in played.values()):

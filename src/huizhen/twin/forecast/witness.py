@@ -16,7 +16,8 @@ from huizhen.clock import ManualClock
 from huizhen.federation.conduct import conduct
 from huizhen.federation.events import leaving
 from huizhen.federation.rounds import Answered, Ask, Reply
-from huizhen.twin.simulate.engine import Respondent
+from huizhen.privacy.release import Question
+from huizhen.twin.simulate.engine import Passage, Respondent
 from huizhen.twin.simulate.federation import Standins, federation_of
 from huizhen.twin.simulate.rehearsal import shortened
 
@@ -94,7 +95,7 @@ class _Watch:
             there[site] = wrap(site, respondent)
             return there[site]
 
-        run = federation_of(replace(shortened(self.here), wrap=kept), ManualClock(), seen=_unseen, worked=_unseen)
+        run = federation_of(replace(shortened(self.here), wrap=kept), ManualClock(), seen=_unseen, worked=_unwatched)
         engine = _Calling({site: _Timed(site, one, self) for site, one in there.items()})
         began = self.clock()
         for _ in conduct(replace(run, engine=engine)):
@@ -144,5 +145,9 @@ class _Calling:
         """There is nothing to let go of."""
 
 
-def _unseen(*_: object) -> None:
+def _unseen(_: Passage) -> None:
+    return None
+
+
+def _unwatched(site: str, question: Question, rows: int) -> None:
     return None
