@@ -13,7 +13,9 @@ How an ``.npz`` archive or a folder of images becomes columns stands in `huizhen
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from huizhen.data.columnfacts import ColumnFacts
 from huizhen.data.declared import short
@@ -36,10 +38,15 @@ MAPPING = ".toml"
 PARQUET = b"PAR1"  # the first and the last four bytes of a Parquet file
 
 
-def open_source(path: str | os.PathLike[str]) -> Source | MappedSource | ImageArchive | ImageFolder:
+def open_source(
+    path: str | os.PathLike[str], opening: Callable[[str], Any] | None = None
+) -> Source | MappedSource | ImageArchive | ImageFolder:
     """A CSV or Parquet file, a folder of such files with the same columns, an ``.npz`` archive, a folder of images, or a mapping.
 
     A folder is one of images where it holds images and no tables, or a table ``labels.csv``.
+
+    Args:
+        opening: of a mapping, the site's key, by which the places of images are sealed.
 
     Raises:
         DataError: nothing there, no permission, no rows, no header, another kind of file, unequal columns; all files at once.
@@ -49,7 +56,7 @@ def open_source(path: str | os.PathLike[str]) -> Source | MappedSource | ImageAr
         if place.suffix.lower() == ".npz" and place.is_file():
             return open_archive(place)
         if place.suffix.lower() == MAPPING and place.is_file():
-            return open_mapped(place)
+            return open_mapped(place, opening=opening)
         if place.suffix.lower() in IMAGES and place.is_file():
             where = f"a file {place.suffix.lower()}"  # its name may be a patient's
             problem = Problem(where, "a single file of images", "a folder of images with their labels, or an .npz archive")

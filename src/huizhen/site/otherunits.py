@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from huizhen.data.criteria.compiled import in_other_units
-from huizhen.data.criteria.reading import Criteria
+from huizhen.data.criteria.declarations import Criteria
 from huizhen.data.events.segments import guarded
 from huizhen.data.events.store import Registry
 from huizhen.errors import Problem, SiteError
-from huizhen.site.registering import REGISTRY
+from huizhen.site.settings import REGISTRY
 
 __all__ = ["LeftOut", "left_out"]
 

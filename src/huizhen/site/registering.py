@@ -64,7 +64,7 @@ def sync(settings: Settings, root: Path, aliases: Sequence[str], clock: Clock) -
         raise CallerError("There is no such source.", problems or [_unknown(settings, "")])
     registry = Registry(root / REGISTRY)
     made_key(settings, root)
-    secret = None if settings.deidentify.as_is else load_secret(_key(settings))
+    secret = None if settings.deidentify.as_is else load_secret(settings.key_path)
     for alias in aliases or settings.connected:
         options = settings.connected[alias]
         try:
@@ -79,7 +79,7 @@ def made_key(settings: Settings, root: Path) -> Path | None:
     Raises:
         SiteError: the key is gone by which the registry was made, or none can be written.
     """
-    path = _key(settings)
+    path = settings.key_path
     if settings.deidentify.as_is or not settings.connected or path.exists():
         return None
     held = [alias for alias, origin in Registry(root / REGISTRY).manifest.origins.items() if origin.agreed]
@@ -90,10 +90,6 @@ def made_key(settings: Settings, root: Path) -> Path | None:
         raise SiteError("The key for de-identification cannot be used.", [problem])
     create_secret(path)
     return path
-
-
-def _key(settings: Settings) -> Path:
-    return settings.folder / settings.deidentify.key_file
 
 
 def _changes(settings: Settings, options: Options, alias: str, registry: Registry, secret: Secret | None) -> Changes:

@@ -292,6 +292,7 @@ class Runs:
             variables=wanted.variables,
             methods=enabled(settings, METHODS),
             networks=enabled(settings, NETWORKS),
+            key=str(settings.key_path),
         )
         return WorkerProcess(order, starting=self.starting, clock=self.clock)
 

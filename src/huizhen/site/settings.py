@@ -207,6 +207,11 @@ class Settings:
         registries = [alias for alias, one in self.sources.items() if isinstance(one, RegistrySection)]
         return usual if usual in registries or not registries else registries[0]
 
+    @property
+    def key_path(self) -> Path:
+        """Where the key for de-identification is, or would be."""
+        return self.folder / self.deidentify.key_file
+
     def path_of(self, alias: str) -> Path:
         """Where a source is.
 

@@ -13,9 +13,11 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from huizhen.errors import CallerError, Problem
-from huizhen.twin.quantity import Quantity
+from huizhen.twin.quantity import Quantity, exactly
 
 __all__ = ["Device", "Link", "Mirror", "MirrorSite", "Node", "mirrored"]
+
+NO_BYTES = exactly(0, "byte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ class Link:
         loss: share of packets lost.
         overhead: bytes that the line adds to every packet (a tunnel), beside IP and TCP.
         shared: whether all flows over it share `there` and `back` (a hub's line), or each has them for itself.
+        burst: bytes that pass at once after a pause, as a token bucket lets them.
+        queue: bytes that may wait before either direction; what comes beyond is dropped. None: unknown.
+        drops: False where the sending machine itself shapes the line: its connections wait for their turn, and lose nothing.
     """
 
     name: str
@@ -74,6 +79,9 @@ class Link:
     loss: Quantity
     overhead: Quantity
     shared: bool = True
+    burst: Quantity = NO_BYTES
+    queue: Quantity | None = None
+    drops: bool = True
 
 
 @dataclass(frozen=True, slots=True)

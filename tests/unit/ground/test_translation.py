@@ -30,6 +30,7 @@ FOR_PROGRAMMERS = {
     "canonical.py",
     "clock.py",
     "data/deidentify/addresses.py",  # patterns
+    "data/deidentify/candidates_zh.py",
     "data/deidentify/names_en.py",
     "data/deidentify/names_zh.py",
     "data/deidentify/patterns.py",

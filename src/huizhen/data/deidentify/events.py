@@ -20,13 +20,13 @@ from huizhen.data.deidentify.eventtexts import Texts
 from huizhen.data.deidentify.identifying import is_identifying
 from huizhen.data.deidentify.secret import Secret
 from huizhen.data.deidentify.structured import applied
-from huizhen.data.events.schema import FIRST, LAST, PART, Batch, Changes, Event
+from huizhen.data.events.schema import FIRST, LAST, PART, SEALED, Batch, Changes, Event
 
 __all__ = ["Treatment"]
 
 REMEMBERED = 100_000  # distinct values of one sort
 BY_PATIENT, BY_RECORD, BY_VISIT = "a patient by a pseudonym", "a record by a pseudonym", "a visit by a pseudonym"
-BY_PLACE = "a place of images by a pseudonym"
+BY_PLACE = "a place of images sealed by the key"
 MOVED, COARSER = "dates moved by the patient's days", "a birth told by its month or year"
 IDENTIFYING = "a cell dropped: its column says that it tells who somebody is"
 UNNAMED = "a cell dropped: no rule names its column"
@@ -222,13 +222,15 @@ class Treatment:
         columns["visit"] = list(map(self._visits.__getitem__, columns["visit"]))
         counts[BY_RECORD] += len(bases)
         if "image" in kinds:
-            self._places(columns, counts)
+            self._places(columns, counts, [base for base, _, _ in parted])
 
-    def _places(self, columns: dict[str, list[Any]], counts: Counter[str]) -> None:
+    def _places(self, columns: dict[str, list[Any]], counts: Counter[str], records: Sequence[str]) -> None:
+        """Where images are is sealed, not a pseudonym: whoever has the key finds the files again, with the record they are."""
         places = [kind == "image" and text is not None for kind, text in zip(columns["kind"], columns["text"])]
         counts[BY_PLACE] += sum(places)
         columns["text"] = [
-            self.secret.pseudonym("place", text) if is_place else text for text, is_place in zip(columns["text"], places)
+            SEALED + self.secret.sealed([text, record]) if is_place else text
+            for text, record, is_place in zip(columns["text"], records, places)
         ]
 
     def _number(self, record: str) -> str:

@@ -18,6 +18,7 @@ RULES: tuple[Kind, ...] = get_args(Kind)
 Unnamed = Literal["refuse", "drop"]
 DateMode = Literal["keep", "mark", "year", "shift"]
 Style = Literal["mark", "surrogate"]
+NameMode = Literal["usual", "strict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class TextPlan:
         style: ``<NAME>``, or a surrogate that is the same wherever the same text stands.
         words: texts of the site's own that are to be found, too, such as the names of its staff.
         known: columns of the same record whose values are looked for in its texts, such as the patient's name.
+        names: whether Chinese names that are doubtful become marks, too, at the price of other words.
     """
 
     categories: tuple[str, ...] = CATEGORIES
@@ -62,6 +64,7 @@ class TextPlan:
     style: Style = "mark"
     words: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
+    names: NameMode = "usual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,7 @@ OF_TEXT: dict[str, tuple[Check, str]] = {
     ),
     "dates": (_one_of(*get_args(DateMode)), "keep, mark, year or shift"),
     "style": (_one_of(*get_args(Style)), "mark or surrogate"),
+    "names": (_one_of(*get_args(NameMode)), "usual or strict"),
     "known": (_is_words, "names of columns"),
     "words": (_is_words, "texts of two characters or more"),
 }

@@ -11,7 +11,7 @@ from datetime import date
 from huizhen.data.deidentify.addresses import addresses
 from huizhen.data.deidentify.dates import read_date
 from huizhen.data.deidentify.names_en import names_en
-from huizhen.data.deidentify.names_zh import names_zh
+from huizhen.data.deidentify.names_zh import STRICT, USUAL, names_zh
 from huizhen.data.deidentify.patterns import dates, emails, ids, phones, records
 from huizhen.data.deidentify.rules import TextPlan
 from huizhen.data.deidentify.secret import Secret
@@ -20,7 +20,7 @@ from huizhen.data.deidentify.spans import Span, without_overlap
 __all__ = ["Cleaned", "find", "replaced"]
 
 RECOGNISERS: dict[str, tuple[Callable[[str], Iterator[Span]], ...]] = {
-    "name": (names_zh, names_en),
+    "name": (names_en,),
     "id": (ids,),
     "phone": (phones,),
     "address": (addresses,),
@@ -44,6 +44,8 @@ def find(text: str, plan: TextPlan | None = None, known: Iterable[str] = ()) -> 
     """Identifiers in a text, in order, none over another; `known` are texts that identify wherever they stand."""
     plan = plan or TextPlan()
     spans = [span for category in plan.categories for recognise in RECOGNISERS[category] for span in recognise(text)]
+    if "name" in plan.categories:
+        spans += names_zh(text, STRICT if plan.names == "strict" else USUAL)
     for word in (*plan.words, *known):
         spans += [Span(found.start(), found.end(), "name", 3) for found in re.finditer(re.escape(word), text, re.IGNORECASE)]
     return without_overlap(spans)

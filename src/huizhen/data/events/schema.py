@@ -29,6 +29,7 @@ __all__ = [
     "KINDS",
     "LAST",
     "PART",
+    "SEALED",
     "Batch",
     "Changes",
     "Event",
@@ -64,6 +65,7 @@ KINDS = frozenset(
     )
 )
 PART = "#"  # between a record and its part
+SEALED = "sealed:"  # before the place of an image that only the site's key tells
 LONGEST, LONGEST_TEXT = 1_000, 4_000_000  # characters of a name or a code; of a report
 FIRST, LAST = 1850, 2150  # years in which a time of a living person's record lies
 NONE: Mapping[str, int] = MappingProxyType({})

@@ -29,7 +29,7 @@ from huizhen.data.mapping.columns import Growing, fetched
 from huizhen.data.mapping.compiling import Statement, quoted, rows_statement, told_statement
 from huizhen.data.mapping.mapfile import MapFile, read_mapping
 from huizhen.data.mapping.parts import AT_ONCE, Range, ranges
-from huizhen.data.mapping.pictures import BETWEEN, read_pictures
+from huizhen.data.mapping.pictures import BETWEEN, Opening, read_pictures
 from huizhen.data.mapping.report import MappingReport, report_of
 from huizhen.errors import DataError, Problem
 
@@ -49,12 +49,14 @@ class MappedSource:
         registry: the events.
         hierarchy: of the terminologies that the mapping names.
         at_once: events of the patients who are turned into rows at once, about.
+        opening: the site's key, by which the places of images are sealed; None: they are not, or images are not read.
     """
 
     mapping: MapFile
     registry: Registry
     hierarchy: Hierarchy
     at_once: int = AT_ONCE
+    opening: Opening | None = None
 
     @property
     def path(self) -> Path:
@@ -274,7 +276,7 @@ class MappedSource:
             where = f"{self.path.name}, variable {short(name)!r}"
             chosen = [(at, place) for at, place in enumerate(places) if kept[at] and place is not None]
             folder = self.path.parent / self.mapping.written.variable[name].folder
-            found = read_pictures(folder, chosen, self.mapping.entry(name), where)
+            found = read_pictures(folder, chosen, self.mapping.entry(name), where, self.opening)
             if isinstance(found, Images):
                 columns[name] = found
             else:
@@ -286,14 +288,15 @@ class MappedSource:
         return DataError(f"{self.path.name} cannot be read as the study needs it", problems)
 
 
-def open_mapped(path: Path, registry: Path | None = None) -> MappedSource:
+def open_mapped(path: Path, registry: Path | None = None, opening: Opening | None = None) -> MappedSource:
     """The rows of a mapping file.
 
     Args:
         registry: its folder, where another than the one that the file names.
+        opening: see `MappedSource`.
 
     Raises:
         DataError: the file, its dictionary or a hierarchy cannot be used.
     """
     found = read_mapping(path)
-    return MappedSource(found, Registry(registry or found.registry), read_hierarchies(found))
+    return MappedSource(found, Registry(registry or found.registry), read_hierarchies(found), opening=opening)

@@ -20,6 +20,7 @@ from typing import Any
 
 from huizhen import extension
 from huizhen.clock import process_seconds
+from huizhen.data.deidentify.keyfile import load_secret
 from huizhen.data.records import open_source
 from huizhen.errors import HuizhenError, MachineError, Problem
 from huizhen.federation.breaking import where_it_broke
@@ -143,7 +144,7 @@ class _Worker:
             self._others.tell(Frame("open", body))
         rows, here = 0, None
         if has_rows(study):
-            examples = open_source(order.source).read(order.variables, site=order.site)
+            examples = open_source(order.source, _opening(order.key)).read(order.variables, site=order.site)
             rows, here = examples.rows, Here(study, examples, secrets.token_bytes, team=self._team)
         self._here = Events(study, Path(order.source), here) if cohorts_of(study) else here
         if self._team is not None and self._others is None:
@@ -224,3 +225,8 @@ def _check_enabled(order: Order) -> None:
 
 def _failed(code: str, sentence: str) -> Frame:
     return Frame("failed", {"code": code, "sentence": sentence})
+
+
+def _opening(key: str) -> Callable[[str], Any] | None:
+    """What opens the places of images; a site without a key has sealed none."""
+    return load_secret(Path(key)).opened if key and Path(key).exists() else None

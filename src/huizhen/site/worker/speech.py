@@ -31,6 +31,7 @@ class Order:
         source: path of the site's table or images.
         variables: every variable that the study reads, as all participants agreed.
         methods, networks: the names that are enabled at this site.
+        key: path of the site's key for de-identification, by which the places of images are sealed; "" for none.
     """
 
     site: str
@@ -40,6 +41,7 @@ class Order:
     variables: Mapping[str, Variable]
     methods: tuple[str, ...]
     networks: tuple[str, ...]
+    key: str = ""
 
     def body(self) -> dict[str, Any]:
         """As canonical values."""
@@ -51,6 +53,7 @@ class Order:
             "variables": [[name, variable_to(variable)] for name, variable in self.variables.items()],
             "methods": list(self.methods),
             "networks": list(self.networks),
+            "key": self.key,
         }
 
     @classmethod
@@ -60,14 +63,14 @@ class Order:
         Raises:
             ValueError: it is none.
         """
-        site, content, digest, source, variables, methods, networks = taken(
-            body, site=str, content=dict, digest=str, source=str, variables=list, methods=list, networks=list
+        site, content, digest, source, variables, methods, networks, key = taken(
+            body, site=str, content=dict, digest=str, source=str, variables=list, methods=list, networks=list, key=str
         )
         try:
             read = {str(name): variable_from(said) for name, said in variables}
         except TypeError:
             raise ValueError("variables") from None
-        return cls(site, content, digest, source, read, _texts(methods), _texts(networks))
+        return cls(site, content, digest, source, read, _texts(methods), _texts(networks), key)
 
 
 def taken(body: Mapping[str, Any], **kinds: type) -> list[Any]:
