@@ -233,7 +233,7 @@ def killing(act):
     return wrapped
 
 for owner, name in ((segments.Engine, "stage"), (segments.Engine, "write"), (segments.Engine, "without"),
-                    (segments.Engine, "merge"), (store, "write_manifest"), (store, "_durable")):
+                    (segments.Engine, "merge"), (store, "write_manifest"), (store, "durable")):
     if name == place:
         setattr(owner, name, killing(getattr(owner, name)))
 if place == "rename":
@@ -252,7 +252,7 @@ def batches():
 print(registry.sync("lab", Changes(batches()), now=NOW).read)
 """
 PLACES = [("source", 7), ("source", 29), ("stage", 3), ("write", 1), ("write", 6), ("without", 1), ("without", 3), ("merge", 1),
-          ("_durable", 2), ("write_manifest", 1), ("write_manifest", 4), ("rename", 2), ("renamed", 2), ("rename", 8)]  # fmt: skip
+          ("durable", 2), ("write_manifest", 1), ("write_manifest", 4), ("rename", 2), ("renamed", 2), ("rename", 8)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("place", "nth"), PLACES)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huizhen.data.parquetfiles import sync_folder
 from huizhen.errors import MachineError, Problem
 
-__all__ = ["Manifest", "Origin", "Segment", "read_manifest", "sync_folder", "write_manifest"]
+__all__ = ["Manifest", "Origin", "Segment", "read_manifest", "write_manifest"]
 
 NAME, FORMAT = "manifest.json", 1
 
@@ -114,15 +115,6 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         os.fsync(file.fileno())
     new.replace(folder / NAME)
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unusable(path: Path, found: str, remedy: str) -> MachineError:

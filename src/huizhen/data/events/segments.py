@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 
 from huizhen.data.events.schema import COLUMNS, PART, Event
+from huizhen.data.parquetfiles import connected, files, locked, quoted
 from huizhen.errors import MachineError, Problem
 
 __all__ = ["Engine", "Staged", "Verdict", "opened", "view"]
@@ -69,10 +70,10 @@ class Engine:
                 columns[name] = _column(by_field[name], sql)
         self._connection.register("batch", columns)
         chosen = ", ".join(
-            f"cast({name} as {sql}) as {name}" if name != "origin" else f"{_quoted(origin)} as origin"
+            f"cast({name} as {sql}) as {name}" if name != "origin" else f"{quoted(origin)} as origin"
             for name, sql in COLUMNS.items()
         )
-        self._execute(f"copy (select seq, delivery, {chosen} from batch) to {_quoted(str(path))} {STAGING}")
+        self._execute(f"copy (select seq, delivery, {chosen} from batch) to {quoted(str(path))} {STAGING}")
         self._connection.unregister("batch")
         return Staged(path, len(numbered))
 
@@ -88,13 +89,13 @@ class Engine:
             with deliveries as (
               select {base} as base, delivery, bool_or(kind = '') as gone,
                 coalesce(max(version), md5(string_agg({DIGEST}, '' order by seq))) as version
-              from {_files([file.path for file in staged])} where seq <= {int(until)} group by all)
+              from {files([file.path for file in staged])} where seq <= {int(until)} group by all)
             select *, try_cast(version as timestamp) as changed from deliveries
             qualify row_number() over (partition by base order by coalesce(changed, 'epoch'::timestamp) desc, delivery desc) = 1"""
         )
         chosen = "" if whole else f"where {base} in (select base from fresh)"
         self._execute(
-            f"create temp table held as select {base} as base, max(version) as version from {_files(held)} {chosen} group by all"
+            f"create temp table held as select {base} as base, max(version) as version from {files(held)} {chosen} group by all"
             if held
             else "create temp table held (base varchar, version varchar)"
         )
@@ -118,11 +119,11 @@ class Engine:
         taken = "('new', 'changed', 'same')" if whole else "('new', 'changed')"
         columns = ", ".join(f"verdicts.version as {name}" if name == "version" else f"staged.{name}" for name in COLUMNS)
         self._execute(
-            f"""copy (select {columns} from {_files([staged.path])} as staged
+            f"""copy (select {columns} from {files([staged.path])} as staged
               join verdicts on verdicts.base = split_part(staged.record, '{PART}', 1) and verdicts.delivery = staged.delivery
               where verdict in {taken} and kind <> '' and seq <= {int(until)}
               qualify row_number() over (partition by record order by seq desc) = 1
-              order by {ORDER}) to {_quoted(str(path))} {WRITTEN}"""
+              order by {ORDER}) to {quoted(str(path))} {WRITTEN}"""
         )
         return self.rows(path)
 
@@ -131,7 +132,7 @@ class Engine:
         if not held:
             return ()
         found = self._execute(
-            f"""select distinct filename from {_files(held, named=True)}
+            f"""select distinct filename from {files(held, named=True)}
             where split_part(record, '{PART}', 1) in (select base from verdicts where verdict in ('changed', 'gone'))"""
         ).fetchall()
         return tuple(Path(name) for (name,) in found)
@@ -139,20 +140,20 @@ class Engine:
     def without(self, held: Path, path: Path) -> int:
         """Writes a file without what has been replaced or is gone; returns the number of events left."""
         self._execute(
-            f"""copy (select * from {_files([held])} where split_part(record, '{PART}', 1)
+            f"""copy (select * from {files([held])} where split_part(record, '{PART}', 1)
               not in (select base from verdicts where verdict in ('changed', 'gone')) order by {ORDER})
-            to {_quoted(str(path))} {WRITTEN}"""
+            to {quoted(str(path))} {WRITTEN}"""
         )
         return self.rows(path)
 
-    def merge(self, files: Sequence[Path], path: Path) -> int:
+    def merge(self, several: Sequence[Path], path: Path) -> int:
         """Writes several files as one, in order; returns the number of events."""
-        self._execute(f"copy (select * from {_files(files)} order by {ORDER}) to {_quoted(str(path))} {WRITTEN}")
+        self._execute(f"copy (select * from {files(several)} order by {ORDER}) to {quoted(str(path))} {WRITTEN}")
         return self.rows(path)
 
     def rows(self, path: Path) -> int:
         """Events in a file."""
-        ((count,),) = self._execute(f"select count(*) from {_files([path])}").fetchall()  # to its end: another question may follow
+        ((count,),) = self._execute(f"select count(*) from {files([path])}").fetchall()  # to its end: another question may follow
         return int(count)
 
     def _execute(self, sql: str) -> Any:
@@ -168,9 +169,9 @@ def opened(folder: Path, spill: Path) -> Iterator[Engine]:
     """
     found = ""
     try:
-        with _connect(spill, MEMORY, 1) as connection:
-            connection.execute("set allowed_directories = [" + _quoted(str(folder)) + "]")
-            _lock(connection)
+        with connected(spill, MEMORY, 1) as connection:
+            connection.execute("set allowed_directories = [" + quoted(str(folder)) + "]")
+            locked(connection)
             yield Engine(connection)
     except duckdb.OutOfMemoryException:
         found = "more than fits into memory"
@@ -186,12 +187,12 @@ def view(
     segments: Sequence[Path], spill: Path, *, memory: str, threads: int, writing: Path | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A connection in which ``events`` is what the segments hold, and no other file can be opened, but one to be written."""
-    connection = _connect(spill, memory, threads)
+    connection = connected(spill, memory, threads)
     allowed = [*segments, *([] if writing is None else [writing])]
-    connection.execute("set allowed_paths = [" + ", ".join(_quoted(str(path)) for path in allowed) + "]")
-    _lock(connection)
+    connection.execute("set allowed_paths = [" + ", ".join(quoted(str(path)) for path in allowed) + "]")
+    locked(connection)
     empty = "select " + ", ".join(f"cast(null as {sql}) as {name}" for name, sql in COLUMNS.items()) + " where false"
-    connection.execute(f"create view events as {f'select * from {_files(segments)}' if segments else empty}")
+    connection.execute(f"create view events as {f'select * from {files(segments)}' if segments else empty}")
     return connection
 
 
@@ -210,36 +211,6 @@ def guarded(folder: Path, act: Callable[[], T]) -> T:
 def failed(folder: Path, found: str) -> MachineError:
     problem = Problem(str(folder), found, "a registry on a disk with room", "Free room, or delete the folder and sync again")
     return MachineError("The registry cannot be used.", [problem])
-
-
-def _connect(spill: Path, memory: str, threads: int) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(
-        ":memory:",
-        config={
-            "threads": threads,
-            "memory_limit": memory,
-            "temp_directory": str(spill),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-            "preserve_insertion_order": False,
-        },
-    )
-
-
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("set enable_progress_bar = false")
-    connection.execute("set enable_external_access = false")
-    connection.execute("set lock_configuration = true")
-
-
-def _files(paths: Sequence[Path], *, named: bool = False) -> str:
-    listed = ", ".join(_quoted(str(path)) for path in paths)
-    return f"read_parquet([{listed}]{', filename = true' if named else ''})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _column(values: Sequence[Any], sql: str) -> Any:

@@ -11,7 +11,6 @@ A sync that is killed at any point leaves the registry as it was at its last che
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from huizhen.data.events import segments
-from huizhen.data.events.manifest import Manifest, Origin, Segment, read_manifest, sync_folder, write_manifest
+from huizhen.data.events.manifest import Manifest, Origin, Segment, read_manifest, write_manifest
 from huizhen.data.events.schema import Batch, Changes, Event, SyncReport, kept, record_of
 from huizhen.data.events.segments import Engine, Staged, Verdict
+from huizhen.data.parquetfiles import durable, sync_folder
 from huizhen.errors import HuizhenError, Problem, SiteError
 
 __all__ = ["Registry"]
@@ -263,7 +263,7 @@ class _Sync:
         before = {segment.name for segment in manifest.segments}
         for segment in origin.segments:
             if segment.name not in before:
-                _durable(self.folder / segment.name)
+                durable(self.folder / segment.name)
         sync_folder(self.folder)
         write_manifest(self.folder, Manifest(manifest.generation + 1, {**manifest.origins, self.alias: origin}))
 
@@ -298,15 +298,6 @@ def _groups(small: Sequence[Segment]) -> Iterator[list[Segment]]:
             group = []
         group.append(segment)
     yield group
-
-
-def _durable(path: Path) -> None:
-    path.chmod(0o600)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager
