@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from huizhen.twin.forecast.oneprocess import in_turn
-from huizhen.twin.simulate.models import Models, by_rates, by_size, own_lines
+from huizhen.twin.forecast.lines import shared_lines
+from huizhen.twin.simulate.models import Models, by_rates, by_size
 from huizhen.twin.simulate.rehearsal import Demand, no_demand
 
 __all__ = ["Assembled", "across_hospitals", "within_one_process"]
@@ -29,8 +30,8 @@ class Assembled:
 
 
 def across_hospitals(clock: Callable[[], float]) -> Assembled:
-    """Sites on lines of their own."""
-    return Assembled(Models(by_rates, by_size, own_lines, JITTER), no_demand, clock)
+    """Sites on lines of their own that meet in the hub's."""
+    return Assembled(Models(by_rates, by_size, shared_lines, JITTER), no_demand, clock)
 
 
 def within_one_process(cores: int, clock: Callable[[], float]) -> Assembled:

@@ -30,7 +30,12 @@ def test_a_file_becomes_a_mirror_in_the_units_of_the_twin(tmp_path):
     path.write_text(FILE)
     mirror = read_mirror(path)
     assert (mirror.hub, mirror.hub_device, mirror.at) == ("hub", "server", THEN)
-    assert {name: node.kind for name, node in mirror.nodes.items()} == {"hub": "hub", "city": "router", "east": "site", "west": "site"}
+    assert {name: node.kind for name, node in mirror.nodes.items()} == {
+        "hub": "hub",
+        "city": "router",
+        "east": "site",
+        "west": "site",
+    }
     east = mirror.links["to east"]
     assert east.there.value == 100e6 / 8
     assert (east.rtt.value, east.rtt.provenance, east.rtt.source) == (pytest.approx(0.03), "measured", "iperf3")
@@ -110,8 +115,12 @@ def test_every_unit_that_may_be_written_is_one_of_the_twins():
 
 def test_all_mistakes_of_a_file_are_told_at_once():
     text = FILE.replace('peak = "400 Gflop/s"', 'peek = "400 Gflop/s"').replace('kind = "gpu"', 'kind = "tpu"')
-    text = text.replace('rtt = "12 ms"', 'rtt = "12 MB"').replace("rows = 1200", "rows = -3").replace('loss = "0.1 %"', "loss = 1.5")
-    text = text.replace('provenance = "measured", source = "calibration"', 'provenance = "rumour"').replace("[[router]]", "[[rooter]]")
+    text = (
+        text.replace('rtt = "12 ms"', 'rtt = "12 MB"').replace("rows = 1200", "rows = -3").replace('loss = "0.1 %"', "loss = 1.5")
+    )
+    text = text.replace('provenance = "measured", source = "calibration"', 'provenance = "rumour"').replace(
+        "[[router]]", "[[rooter]]"
+    )
     assert wrong(text) == {
         ("rooter", "an unknown table"),
         ("device server, peek", "an unknown key"),

@@ -19,13 +19,14 @@ from huizhen.federation.study import Study
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.twin.course import Course
 from huizhen.twin.forecast.foreseen import PETAFLOP_DAY, Foreseen
-from huizhen.twin.forecast.naive import check_reachable, naive_seconds
+from huizhen.twin.forecast.naive import naive_seconds
 from huizhen.twin.forecast.oneprocess import in_one_process
 from huizhen.twin.forecast.prepared import handled, taught
 from huizhen.twin.forecast.rehearsing import Prepared, rehearsed_on_cards
 from huizhen.twin.forecast.relied import relied_on
 from huizhen.twin.forecast.rounds import bars_of, kinds_of, settled_in_turn, sites_of
 from huizhen.twin.mirror import Device, Mirror
+from huizhen.twin.network.topology import hub_paths
 from huizhen.twin.quantity import Quantity
 from huizhen.twin.shadow.factors import AT_90
 from huizhen.twin.shadow.learnt import NOTHING_LEARNT, Learnt
@@ -92,7 +93,7 @@ def foresee(
         CallerError: the cards tell too little, the mirror lacks a site or its line, or the study cannot be rehearsed.
     """
     if mirror.links:
-        check_reachable(mirror, tuple(site for site, card in cards.items() if card.get("rows")))
+        hub_paths(mirror, [site for site, card in cards.items() if card.get("rows")])  # before the work
     prepared = rehearsed_on_cards(
         study,
         cards,

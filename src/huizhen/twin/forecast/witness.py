@@ -95,7 +95,7 @@ class _Watch:
             there[site] = wrap(site, respondent)
             return there[site]
 
-        run = federation_of(replace(shortened(self.here), wrap=kept), ManualClock(), seen=_unseen, worked=_unwatched)
+        run = federation_of(replace(shortened(self.here), wrap=kept), ManualClock(), seen=_unseen, worked=_Unwatched())
         engine = _Calling({site: _Timed(site, one, self) for site, one in there.items()})
         began = self.clock()
         for _ in conduct(replace(run, engine=engine)):
@@ -149,5 +149,8 @@ def _unseen(_: Passage) -> None:
     return None
 
 
-def _unwatched(site: str, question: Question, rows: int) -> None:
-    return None
+class _Unwatched:
+    """Nobody wants to know when a site computes."""
+
+    def __call__(self, site: str, question: Question, rows: int) -> None:
+        return None
