@@ -57,6 +57,12 @@ def _runs(group: typer.Typer) -> None:
     group.command("demo")(running.demo)
 
 
+def _forecasting(group: typer.Typer) -> None:
+    from huizhen.cli import forecasting
+
+    group.command("forecast")(forecasting.forecast)
+
+
 def _describing(group: typer.Typer) -> None:
     from huizhen.cli import describing
 
@@ -183,6 +189,7 @@ PARTS = (
     Part("data", ("search", "show"), _found_cards),
     Part("cohort", ("check", "count"), _cohorts),
     Part("", ("run", "demo"), _runs),
+    Part("", ("forecast",), _forecasting),
     Part("", ("describe",), _describing),
     Part("", ("methods",), _methods),
 )

@@ -27,7 +27,7 @@ from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.report import page, plain
 from huizhen.translation import translate
 
-__all__ = ["demo", "run_study", "tell"]
+__all__ = ["demo", "run_study", "sites_from", "tell"]
 
 Out = Annotated[Path, typer.Option(help="Folder for the report, the models, the sites' ledgers and the checkpoints.")]
 
@@ -51,7 +51,7 @@ def run_study(
 ) -> None:
     """Run a study on files of this machine, one site for each --site, and write a report."""
     study = Study.read(study_file)
-    sites = _sites(site)
+    sites = sites_from(site, "--site")
     common, single = read_policies(policy)
     if strangers := [name for name in single if name not in sites]:
         problems = [Problem(f"--policy {name}=", "a site that is not here", f"one of: {', '.join(sites)}") for name in strangers]
@@ -154,18 +154,18 @@ def tell(console: Console, spoken: Language, findings: Findings, folder: Path) -
             )
 
 
-def _sites(options: list[str]) -> dict[str, Path]:
-    """Sites by name, from NAME=PATH; all mistakes at once."""
+def sites_from(options: list[str], named: str) -> dict[str, Path]:
+    """Sites by name, from NAME=PATH; all mistakes at once. `named`: what the option is called."""
     problems, sites = [], {}
     for option in options:
         name, separator, path = option.partition("=")
         if not separator or not path:
-            problems.append(Problem(f"--site {option}", "no NAME=PATH", "for example --site west-lake=data/west.csv"))
+            problems.append(Problem(f"{named} {option}", "no NAME=PATH", f"for example {named} west-lake=data/west.csv"))
         elif not is_name(name):
-            problems.append(Problem(f"--site {option}", repr(name), NAME_RULE))
+            problems.append(Problem(f"{named} {option}", repr(name), NAME_RULE))
         elif name in sites:
             problems.append(
-                Problem(f"--site {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name")
+                Problem(f"{named} {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name")
             )
         else:
             sites[name] = Path(path)

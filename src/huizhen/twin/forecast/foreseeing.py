@@ -35,7 +35,7 @@ from huizhen.twin.simulate.models import Models
 from huizhen.twin.simulate.play import play
 from huizhen.twin.simulate.rehearsal import Demand
 
-__all__ = ["Asked", "Foretelling", "foresee", "foresee_course"]
+__all__ = ["Asked", "Foretelling", "foresee", "foresee_course", "prepare"]
 
 LOW, HIGH = 0.05, 0.95
 WORK = ("compute", "protect")
@@ -94,17 +94,36 @@ def foresee(
     """
     if mirror.links:
         hub_paths(mirror, [site for site, card in cards.items() if card.get("rows")])  # before the work
-    prepared = rehearsed_on_cards(
+    asked = asked or Asked()
+    prepared = prepare(study, cards, by, history, seed=asked.seed, policies=policies or {}, one_process=not mirror.links)
+    return foresee_course(prepared, mirror, by.models, history, made=made, asked=asked)
+
+
+def prepare(
+    study: Study,
+    cards: Mapping[str, Mapping[str, Any]],
+    by: Foretelling,
+    history: Learnt,
+    *,
+    seed: int,
+    policies: Mapping[str, DisclosurePolicy],
+    one_process: bool,
+) -> Prepared:
+    """The study rehearsed, to be foreseen on one mirror or many.
+
+    Raises:
+        CallerError: the cards tell too little, or the study cannot be rehearsed on them.
+    """
+    return rehearsed_on_cards(
         study,
         cards,
-        policies or {},
+        policies,
         demand=by.demand,
         often=_often(study, history),
         clock=by.clock,
-        seed=(asked or Asked()).seed,
-        one_process=not mirror.links,
+        seed=seed,
+        one_process=one_process,
     )
-    return foresee_course(prepared, mirror, by.models, history, made=made, asked=asked)
 
 
 def foresee_course(

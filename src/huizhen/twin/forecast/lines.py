@@ -58,8 +58,9 @@ def shared_lines(mirror: Mirror, roster: tuple[str, ...]) -> Transfers:
         down, up = (star_lines(paths, way, known, medians(known), framing=framing) for way in WAYS)
         return down, up
 
-    for sharing in (lambda link: link.shared, lambda link: link.shared and mirror.hub in (link.a, link.b), lambda _: False):
-        links = {name: replace(link, shared=sharing(link)) for name, link in mirror.links.items()}
+    of_hub = {name for name, link in mirror.links.items() if mirror.hub in (link.a, link.b)}
+    for sharing in (set(mirror.links), of_hub, set[str]()):
+        links = {name: replace(link, shared=link.shared and name in sharing) for name, link in mirror.links.items()}
         down, up = ways(replace(mirror, links=links))
         if down is not None and up is not None:
             return Lines(down, up, framing)

@@ -21,7 +21,7 @@ from huizhen.twin.simulate.models import Array, Transfers, Way
 
 __all__ = ["HERE", "InTurn", "in_one_process", "in_turn", "one_process", "this_machine"]
 
-HERE = "this machine"
+HERE = "this-machine"
 HELPS_AFTER_S = 0.01
 PEAK, MEMORY_RATE, MEMORY = 2e10, 1e10, 8e9  # of a core, of a machine: usual for servers of these years
 

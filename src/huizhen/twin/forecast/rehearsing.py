@@ -68,6 +68,8 @@ def rehearsed_on_cards(
         )
     rows = {site: int(card["rows"]) for site, card in told.items()}
     notes = [f"{site} tells of no rows: it is taken to have too few, and to take no part." for site in silent]
+    if study.cohort.include or study.cohort.exclude:
+        notes.append("The cohort's conditions are not applied to what cards tell: all rows of a site are taken to be in it.")
     is_images = any(one["kind"] == "image" for card in told.values() for one in card["variables"])
     few = max(IMAGES if is_images else ROWS, 2 * study.participants.min_rows)
     chosen = policies or {}

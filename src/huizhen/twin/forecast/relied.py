@@ -11,7 +11,7 @@ from huizhen.twin.quantity import Quantity
 
 __all__ = ["relied_on"]
 
-MOST = 60  # inputs that are told one by one; of the others, those alike are told once
+MOST = 60  # inputs that are told
 LINK = ("there", "back", "rtt", "loss")
 DEVICE = ("factor", "load", "peak")
 
@@ -27,15 +27,16 @@ def relied_on(course: Course, mirror: Mirror, now: datetime) -> tuple[Relied, ..
     for one in course.rounds:
         if one.times.low < one.times.high:
             found.append((f"times.{one.analysis}.{one.step}", one.times))
-    if len(found) > MOST:
-        found = _once(found)
+    found = _once(found)
     told = [Relied(name, value, None if value.at is None else max((now - value.at).total_seconds(), 0.0)) for name, value in found]
     return tuple(sorted(told, key=lambda one: -one.value.spread))[:MOST]
 
 
 def _once(found: list[tuple[str, Quantity]]) -> list[tuple[str, Quantity]]:
-    """Inputs that are alike in all but their name, once, under the first name."""
-    kept: dict[Quantity, str] = {}
+    """Inputs that are alike in all but whose they are, once: ``link.*.rtt``."""
+    alike: dict[tuple[str, str, Quantity], list[str]] = {}
     for name, value in found:
-        kept.setdefault(value, name)
-    return [(name, value) for value, name in kept.items()]
+        alike.setdefault((name.split(".", 1)[0], name.rsplit(".", 1)[1], value), []).append(name)
+    return [
+        (names[0] if len(names) == 1 else f"{kind}.*.{what} ({len(names)})", value) for (kind, what, value), names in alike.items()
+    ]
