@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import RenderableType
@@ -13,12 +13,14 @@ from huizhen.cli.words import Language, colon
 from huizhen.translation import translate
 from huizhen.twin.forecast.foreseen import Bar, Foreseen
 from huizhen.twin.quantity import Quantity
+from huizhen.twin.shadow.learnt import Compared
 from huizhen.units import show_bytes
 
-__all__ = ["between", "duration", "per_cent", "shown"]
+__all__ = ["beside", "between", "duration", "foretold", "per_cent", "shown"]
 
 WIDE = 48  # letters of a bar
 INKS = {"download": "▒", "compute": "█", "protect": "▓", "upload": "▒", "aggregate": "█", "wait": "·"}
+SHOWN_PARTS = ("total", "rest", "bytes", "round", "times")
 MOST_INPUTS, MOST_SITES = 12, 24
 DAY_S, HOUR_S, MINUTE_S = 86_400.0, 3_600.0, 60.0
 
@@ -35,7 +37,8 @@ def shown(seen: Foreseen, spoken: Language) -> Iterator[RenderableType]:
     if seen.deadline_s:
         asked = f"{told('Probability of an answer within the deadline')} ({duration(seen.deadline_s)})"
         yield Text(f"{asked}{mark}{per_cent(seen.in_time)}")
-    yield Text(f"{told('Bytes over bandwidth plus operations over peak would say')}{mark}{duration(seen.naive_s)}", style="dim")
+    if seen.naive_s:
+        yield Text(f"{told('Bytes over bandwidth plus operations over peak would say')}{mark}{duration(seen.naive_s)}", style="dim")
     rounds, moved = seen.rounds, seen.moved
     yield Text(f"{told('Rounds')}{mark}{rounds.value:.0f} ({rounds.low:.0f} - {rounds.high:.0f})")
     if seen.engine == "wire":
@@ -55,6 +58,25 @@ def shown(seen: Foreseen, spoken: Language) -> Iterator[RenderableType]:
         yield Text(f"- {told(note)}")
 
 
+def foretold(seen: Foreseen, spoken: Language) -> str:
+    """A forecast in a line."""
+    return f"{translate('Time until the answer', spoken)}{colon(spoken)}{between(seen.total, spoken)}"
+
+
+def beside(compared: Sequence[Compared], spoken: Language) -> Table:
+    """What was forecast, and what came."""
+    table = _table(spoken, "forecast beside actual", "forecast", "90 %", "actual", "difference")
+    for one in compared:
+        residual = one.residual
+        if residual.part not in SHOWN_PARTS or residual.seen <= 0:
+            continue
+        tell = {"s": duration, "byte": show_bytes}.get(residual.predicted.unit, lambda value: f"{value:.4g}")
+        ends = f"{tell(residual.predicted.low)} - {tell(residual.predicted.high)}"
+        name = translate(residual.part, spoken) + (f" {residual.subject}" if residual.part in ("round", "times") else "")
+        table.add_row(Text(name), tell(residual.predicted.value), ends, tell(residual.seen), f"{100 * residual.relative:+.0f} %")
+    return table
+
+
 def between(quantity: Quantity, spoken: Language) -> str:
     """A median of seconds with its interval."""
     ends = f"{duration(quantity.low)} - {duration(quantity.high)}"
@@ -68,7 +90,8 @@ def duration(seconds: float) -> str:
     ('12 ms', '75 s', '2.5 h', '4.6 d')
     """
     if seconds < 1:
-        return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 or seconds == 0 else f"{seconds * 1e6:.3g} µs"
+        scale, unit = (1e3, "ms") if seconds >= 1e-3 or seconds == 0 else (1e6, "µs")
+        return f"{seconds * scale:.3g} {unit}"
     for unit, size in (("s", 1.0), ("min", MINUTE_S), ("h", HOUR_S)):
         if seconds < 90 * size or (unit == "h" and seconds < 2 * DAY_S):
             return f"{seconds / size:.3g} {unit}" if seconds / size < 1000 else f"{seconds / size:,.0f} {unit}"
@@ -136,6 +159,20 @@ def _inputs(seen: Foreseen, spoken: Language) -> Table:
 def _table(spoken: Language, *heads: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, head in enumerate(heads):
-        right = head in ("time", "share", "rows", "to it", "from it", "answers", "work", "value", "age")
+        right = head in (
+            "time",
+            "share",
+            "rows",
+            "to it",
+            "from it",
+            "answers",
+            "work",
+            "value",
+            "age",
+            "forecast",
+            "actual",
+            "difference",
+            "90 %",
+        )
         table.add_column(translate(head, spoken), justify="right" if right and place else "left", overflow="fold")
     return table

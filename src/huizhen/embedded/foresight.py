@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
+from tempfile import TemporaryFile
 from typing import Any
 
 from huizhen import units
@@ -35,6 +37,7 @@ from huizhen.twin.shadow.learnt import NOTHING_LEARNT, Learnt
 
 __all__ = ["Cards", "Foresight", "cards_in", "cards_of", "forecast", "foresight", "seconds_of"]
 
+PROBES, PROBE_BYTES = 5, 4096
 Cards = Mapping[str, Mapping[str, Any]]
 
 
@@ -48,6 +51,7 @@ def forecast(
     policy: DisclosurePolicy | None = None,
     policies: Mapping[str, DisclosurePolicy] | None = None,
     history: Learnt = NOTHING_LEARNT,
+    keeps: str | Path | None = None,
     draws: int = 200,
     seed: int = 0,
     clock: Clock | None = None,
@@ -60,6 +64,7 @@ def forecast(
         in_process: forecast `huizhen.run` instead, which has all sites in one process here.
         deadline: such as ``2 h``; the forecast then tells how likely there is a result by then.
         history: what earlier runs taught.
+        keeps: the folder of the run, where it will have one: its disk has a part in how long it takes.
 
     Raises:
         CallerError: the cards tell too little, the mirror lacks a site or its line, or the deadline is no duration.
@@ -67,7 +72,14 @@ def forecast(
     """
     each = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in sites}
     seen = foresight(
-        study, cards_of(study, sites, each), policies=each, in_process=in_process, seed=seed, history=history, clock=clock
+        study,
+        cards_of(study, sites, each),
+        policies=each,
+        in_process=in_process,
+        seed=seed,
+        history=history,
+        keeps=None if keeps is None else Path(keeps),
+        clock=clock,
     )
     return seen.on(mirror, asked=Asked(draws, seed, seconds_of(deadline)))
 
@@ -95,7 +107,7 @@ class Foresight:
     @property
     def mirror(self) -> Mirror:
         """What is assumed where nobody declared a federation."""
-        rows, device = self.prepared.rows, this_machine(cores())
+        rows, device = self.prepared.rows, this_machine(cores(), self.prepared.witnessed.load)
         make = one_process if self.in_process else usual_mirror
         return make(rows, device, self.clock.now())
 
@@ -108,17 +120,25 @@ def foresight(
     in_process: bool = False,
     seed: int = 0,
     history: Learnt = NOTHING_LEARNT,
+    keeps: Path | None = None,
     clock: Clock | None = None,
 ) -> Foresight:
     """The study rehearsed on cards.
 
+    Args:
+        keeps: the folder in which the run will keep its ledgers: how long its disk takes is measured.
+
     Raises:
         CallerError: the cards tell too little, or the study cannot be rehearsed on them.
     """
-    by = within_one_process(cores(), cpu_seconds) if in_process else across_hospitals(cpu_seconds)
+    clock = clock or WallClock()
+    by = within_one_process(cores(), cpu_seconds, clock.seconds) if in_process else across_hospitals(cpu_seconds, clock.seconds)
     _check_sites(study, cards)
-    prepared = prepare(study, cards, by, history, seed=seed, policies=policies or {}, one_process=in_process)
-    return Foresight(prepared, by, history, in_process, clock or WallClock())
+    prepared = prepare(study, cards, by, seed=seed, policies=policies or {}, one_process=in_process)
+    if keeps is not None:
+        leading = prepared.witnessed.leading + _settling_s(keeps, clock)
+        prepared = replace(prepared, witnessed=replace(prepared.witnessed, leading=leading))
+    return Foresight(prepared, by, history, in_process, clock)
 
 
 def cards_of(study: Study, sites: Mapping[str, Table], policies: Mapping[str, DisclosurePolicy]) -> dict[str, Mapping[str, Any]]:
@@ -188,6 +208,23 @@ def seconds_of(deadline: str) -> float:
 def cores() -> int:
     """Processor cores that this program may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _settling_s(folder: Path, clock: Clock) -> float:
+    """Seconds until the disk of a folder has kept something; 0 where it cannot be written, which the run will tell."""
+    there = next((one for one in (folder, *folder.parents) if one.is_dir()), Path())
+    try:
+        with TemporaryFile(dir=there) as file:
+            taken = []
+            for _ in range(PROBES):
+                began = clock.seconds()
+                file.write(bytes(PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+                taken.append(clock.seconds() - began)
+    except OSError:
+        return 0.0
+    return median(taken)
 
 
 def _check_sites(study: Study, cards: Cards) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from huizhen.twin.forecast.oneprocess import in_turn
 from huizhen.twin.forecast.lines import shared_lines
+from huizhen.twin.forecast.oneprocess import in_turn
+from huizhen.twin.forecast.witness import unclocked
 from huizhen.twin.simulate.models import Models, by_rates, by_size
 from huizhen.twin.simulate.rehearsal import Demand, no_demand
 
@@ -21,19 +22,20 @@ class Assembled:
 
     Attributes:
         models: of seconds; demand: operations behind a question.
-        clock: processor seconds of this thread, by which a rehearsal is timed.
+        clock: processor seconds of this thread, by which a rehearsal is timed; wall: seconds that pass meanwhile.
     """
 
     models: Models
     demand: Demand
     clock: Callable[[], float]
+    wall: Callable[[], float] = unclocked
 
 
-def across_hospitals(clock: Callable[[], float]) -> Assembled:
+def across_hospitals(clock: Callable[[], float] = unclocked, wall: Callable[[], float] = unclocked) -> Assembled:
     """Sites on lines of their own that meet in the hub's."""
-    return Assembled(Models(by_rates, by_size, shared_lines, JITTER), no_demand, clock)
+    return Assembled(Models(by_rates, by_size, shared_lines, JITTER), no_demand, clock, wall)
 
 
-def within_one_process(cores: int, clock: Callable[[], float]) -> Assembled:
+def within_one_process(cores: int, clock: Callable[[], float] = unclocked, wall: Callable[[], float] = unclocked) -> Assembled:
     """Sites in one program."""
-    return Assembled(Models(by_rates, by_size, in_turn(cores), 0.0), no_demand, clock)
+    return Assembled(Models(by_rates, by_size, in_turn(cores), 0.0), no_demand, clock, wall)

@@ -55,6 +55,9 @@ class Foretelling(Protocol):
     @property
     def clock(self) -> Callable[[], float]: ...
 
+    @property
+    def wall(self) -> Callable[[], float]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -95,7 +98,7 @@ def foresee(
     if mirror.links:
         hub_paths(mirror, [site for site, card in cards.items() if card.get("rows")])  # before the work
     asked = asked or Asked()
-    prepared = prepare(study, cards, by, history, seed=asked.seed, policies=policies or {}, one_process=not mirror.links)
+    prepared = prepare(study, cards, by, seed=asked.seed, policies=policies or {}, one_process=not mirror.links)
     return foresee_course(prepared, mirror, by.models, history, made=made, asked=asked)
 
 
@@ -103,7 +106,6 @@ def prepare(
     study: Study,
     cards: Mapping[str, Mapping[str, Any]],
     by: Foretelling,
-    history: Learnt,
     *,
     seed: int,
     policies: Mapping[str, DisclosurePolicy],
@@ -119,8 +121,7 @@ def prepare(
         cards,
         policies,
         demand=by.demand,
-        often=_often(study, history),
-        clock=by.clock,
+        clocks=(by.clock, by.wall),
         seed=seed,
         one_process=one_process,
     )
@@ -132,7 +133,7 @@ def foresee_course(
     """What is foreseen of a study that was rehearsed already: on another mirror, or with other models."""
     asked, travels = asked or Asked(), bool(mirror.links)
     course = prepared.course if travels else in_one_process(prepared.course)
-    course = handled(course, prepared.witnessed, prepared.rows, models, _here(mirror))
+    course = handled(_as_often(course, history), prepared.witnessed, prepared.rows, models, _here(mirror))
     wise = taught(models, history)
     kinds = kinds_of(course, mirror, wise, models, prepared.witnessed.left)
     engine = "wire" if travels else "in-process"
@@ -173,16 +174,18 @@ def foresee_course(
     )
 
 
-def _often(study: Study, history: Learnt) -> dict[tuple[str, str], Quantity]:
-    """How often steps came before, by (method, step), as a rehearsal wants it; keys of hidden sums are renewed in rounds apart."""
-    found: dict[tuple[str, str], Quantity] = {}
-    methods = {one.label: one.method.name for one in study.analyses}
-    single = [name for name in methods.values() if list(methods.values()).count(name) == 1]
-    less = 1.0 if study.protection.sum == "masked" else 0.0
-    for (analysis, step), count in history.often(study.digest).items():
-        if methods.get(analysis) in single and step != "muster" and count.low > less + 1:
-            found[methods[analysis], step] = replace(count, value=count.value - less, low=count.low - less, high=count.high - less)
-    return found
+def _as_often(course: Course, history: Learnt) -> Course:
+    """Steps come as often as they came in earlier runs of this very study: the commonest kind of each has what others leave."""
+    often, rounds = history.often(course.study), list(course.rounds)
+    for (analysis, step), count in often.items():
+        mine = [place for place, one in enumerate(rounds) if (one.analysis, one.step) == (analysis, step)]
+        if not mine:
+            continue
+        most = max(mine, key=lambda place: rounds[place].times.value)
+        others = sum(rounds[place].times.value for place in mine if place != most)
+        low, value, high = (max(each - others, 0.0) for each in (count.low, count.value, count.high))
+        rounds[most] = replace(rounds[most], times=replace(count, low=low, value=value, high=high))
+    return replace(course, rounds=tuple(rounds))
 
 
 def _here(mirror: Mirror) -> Device:

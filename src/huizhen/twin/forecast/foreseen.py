@@ -59,7 +59,8 @@ class RoundShare:
     Attributes:
         times: how often it comes.
         seconds: from the first ask to the total.
-        work_s: seconds of processor time by site; raw_s: the same without what earlier runs taught; line_s: seconds on the line.
+        work_s: seconds of processor time by site, whatever else its device does; raw_s: before any lesson;
+            line_s: seconds on the line.
         left: bytes of its answers, by site.
         groups: whom a lesson about its work belongs to, by site and level (`huizhen.twin.shadow.factors`).
     """
@@ -153,7 +154,8 @@ class Foreseen:
     def content(self) -> dict[str, Any]:
         """All of it as canonical values."""
         told: dict[str, Any] = {"foreseen": VERSION, "made": written(self.made)}
-        told |= {name: getattr(self, name) for name in ("study", "title", "engine", "draws", "seed", "shown", *NUMBERS)}
+        told |= {name: getattr(self, name) for name in ("study", "title", "engine", "draws", "seed", "shown")}
+        told |= {name: float(getattr(self, name)) for name in NUMBERS}
         told |= {name: as_content(getattr(self, name)) for name in ("total", "rounds", "moved")}
         told["parts"] = [[name, as_content(one)] for name, one in self.parts.items()]
         told["sites"] = [[getattr(one, name) for name in SiteShare.__slots__] for one in self.sites]
@@ -214,7 +216,8 @@ class Foreseen:
 def as_content(quantity: Quantity) -> list[Any]:
     """A quantity as canonical values."""
     at = None if quantity.at is None else written(quantity.at)
-    return [quantity.value, quantity.unit, quantity.low, quantity.high, quantity.provenance, quantity.source, at]
+    low, value, high = float(quantity.low), float(quantity.value), float(quantity.high)
+    return [value, quantity.unit, low, high, quantity.provenance, quantity.source, at]
 
 
 def as_quantity(told: Any) -> Quantity:

@@ -64,7 +64,7 @@ def shared_lines(mirror: Mirror, roster: tuple[str, ...]) -> Transfers:
         down, up = ways(replace(mirror, links=links))
         if down is not None and up is not None:
             return Lines(down, up, framing)
-    raise AssertionError("lines that nobody shares are a star")
+    raise AssertionError("unshared")
 
 
 def _stream(sizes: Array) -> Array:

@@ -16,18 +16,23 @@ import numpy as np
 from huizhen.twin.course import Course, RoundDemand, StageDemand
 from huizhen.twin.forecast.prepared import own_uses
 from huizhen.twin.mirror import Device, Mirror, MirrorSite, Node, mirrored
-from huizhen.twin.quantity import assumed, declared, exactly
+from huizhen.twin.quantity import Quantity, assumed, declared, exactly
 from huizhen.twin.simulate.models import Array, Transfers, Way
 
 __all__ = ["HERE", "InTurn", "in_one_process", "in_turn", "one_process", "this_machine"]
 
 HERE = "this-machine"
+LOAD_SPREAD = 1.5
 HELPS_AFTER_S = 0.01
 PEAK, MEMORY_RATE, MEMORY = 2e10, 1e10, 8e9  # of a core, of a machine: usual for servers of these years
 
 
-def this_machine(cores: int) -> Device:
-    """The machine that forecasts are made on; what its data sheet would say is assumed."""
+def this_machine(cores: int, load: float = 0.0) -> Device:
+    """The machine that forecasts are made on; what its data sheet would say is assumed.
+
+    Args:
+        load: share of its time that others have, 0 to 1, as it was measured.
+    """
     source = "a usual server"
     return Device(
         HERE,
@@ -37,7 +42,7 @@ def this_machine(cores: int) -> Device:
         assumed(MEMORY_RATE, "byte/s", source),
         assumed(MEMORY, "byte", source),
         exactly(1.0, "1", "by definition"),
-        exactly(0.0, "1", "what was measured was measured under its load"),
+        Quantity(load, "1", load / LOAD_SPREAD, min(load * LOAD_SPREAD, 0.95), "measured", "a rehearsal"),
     )
 
 

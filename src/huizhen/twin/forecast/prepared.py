@@ -73,9 +73,11 @@ def raw_compute(compute: Computing) -> Computing:
         handling = sum(one.shape[0] * 1e-9 * one.calls for one in work.operations if one.kind == HANDLING)
         rest = tuple(one for one in work.operations if one.kind != HANDLING)
         told = compute(replace(work, operations=rest), device) if rest else Quantity(0.0, "s", 0.0, 0.0, "measured")
-        own = handling * device.factor.value / max(1.0 - device.load.value, 0.05)
-        doubt = SPREAD * max(device.factor.spread, 1.0) if math.isfinite(device.factor.spread) else 3.0
-        return Quantity(told.value + own, "s", told.low + own / doubt, told.high + own * doubt, told.provenance, told.source)
+        own = handling * device.factor.value / _idle(device.load.value)
+        doubt = SPREAD * min(max(device.factor.spread, 1.0), 3.0)
+        idler, busier = (_idle(device.load.value) / _idle(load) for load in (device.load.low, device.load.high))
+        low, high = told.low + own / doubt * idler, told.high + own * doubt * busier
+        return Quantity(told.value + own, "s", low, high, told.provenance, told.source)
 
     return seconds
 
@@ -99,6 +101,10 @@ def taught(models: Models, learnt: Learnt) -> Models:
         return Quantity(middle, "s", middle / ends, middle * ends, "fitted", "earlier runs")
 
     return replace(models, compute=seconds)
+
+
+def _idle(load: float) -> float:
+    return max(1.0 - load, 0.05)
 
 
 def groups_of(work: Work, device: Device) -> dict[str, str]:

@@ -10,13 +10,12 @@ from huizhen.errors import CallerError, Problem
 from huizhen.federation.study import Study
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.twin.course import Course
-from huizhen.twin.forecast.witness import NOTHING_WITNESSED, Witnessed, unclocked, witnessed
-from huizhen.twin.quantity import Quantity
+from huizhen.twin.forecast.witness import Witnessed, unclocked, witnessed
 from huizhen.twin.simulate.engine import unpadded
 from huizhen.twin.simulate.federation import Standins
 from huizhen.twin.simulate.growing import SIZES, grown
 from huizhen.twin.simulate.rehearsal import Demand, rehearse
-from huizhen.twin.simulate.standins import rows_from_cards
+from huizhen.twin.simulate.standins import read_as, rows_from_cards
 
 __all__ = ["Prepared", "rehearsed_on_cards"]
 
@@ -45,8 +44,7 @@ def rehearsed_on_cards(
     policies: Mapping[str, DisclosurePolicy],
     *,
     demand: Demand,
-    often: Mapping[tuple[str, str], Quantity],
-    clock: Callable[[], float],
+    clocks: tuple[Callable[[], float], Callable[[], float]],
     seed: int,
     one_process: bool = False,
 ) -> Prepared:
@@ -54,6 +52,7 @@ def rehearsed_on_cards(
 
     Args:
         policies: by site; the strict default where there is none.
+        clocks: processor seconds of this thread, and seconds that pass.
         one_process: whether the study will run in one process.
 
     Raises:
@@ -80,16 +79,29 @@ def rehearsed_on_cards(
         there = {site: chosen.get(site, DisclosurePolicy()) for site in sites}
         return Standins(study, tables, there, variables, seed, one_process=one_process)
 
+    notes += [f"No card tells the range of {name}: it is taken to lie between 1 and 1000." for name in _unknown(study, told)]
     if len(told) > MANY:
         here = standins(dict(list(told.items())[: SIZES[0]]), few)
-        course = _grown(told, rows, lambda sites: replace(standins(sites, few), measure=unpadded), demand, often)
+        course = _grown(told, rows, lambda sites: replace(standins(sites, few), measure=unpadded), demand)
     else:
         here = standins(told, few)
-        course = rehearse(here, rows=rows, demand=demand, often=often)
-    if clock is unclocked:
-        return Prepared(course, NOTHING_WITNESSED, rows, tuple(notes))
+        course = rehearse(here, rows=rows, demand=demand)
+    if clocks[0] is unclocked:  # what left is known, what it took is not
+        seen = witnessed(here, None, unclocked)
+        return Prepared(course, replace(seen, answering={}, leading=0.0), rows, tuple(notes))
     many = None if is_images else standins({site: told[site] for site in here.tables}, max(MORE_ROWS, few))
-    return Prepared(course, witnessed(here, many, clock), rows, tuple(notes))
+    return Prepared(course, witnessed(here, many, *clocks), rows, tuple(notes))
+
+
+def _unknown(study: Study, told: Cards) -> list[str]:
+    """Numbers of the study of which no card tells how they lie: what is counted along them may be more or less."""
+    known, numbers = set(), dict[str, None]()
+    for card in told.values():
+        for one in card["variables"]:
+            numbers |= {one["name"]: None} if one["kind"] in ("number", "identifier") else {}
+            known |= {one["name"]} if one["kind"] == "number" and (one["levels"] or one["low"] is not None) else set()
+    ranges = {name for name, variable in read_as(study, told).items() if variable.range is not None or variable.kind != "number"}
+    return [name for name in numbers if name in study.uses and name not in known | ranges]
 
 
 def _grown(
@@ -97,7 +109,6 @@ def _grown(
     rows: Mapping[str, int],
     standins: Callable[[Cards], Standins],
     demand: Demand,
-    often: Mapping[tuple[str, str], Quantity],
 ) -> Course:
     courses = []
     for size in SIZES:
@@ -106,5 +117,5 @@ def _grown(
         quorum = min(here.study.participants.quorum, size)
         participants = here.study.participants.model_copy(update={"quorum": quorum, "sites": list(some)})
         here = replace(here, study=replace(here.study, participants=participants))
-        courses.append(rehearse(here, rows={site: rows[site] for site in some}, demand=demand, often=often))
+        courses.append(rehearse(here, rows={site: rows[site] for site in some}, demand=demand))
     return grown(courses, tuple(told), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,20 +21,27 @@ from huizhen.twin.simulate.timeline import Span
 
 __all__ = ["bars_of", "kinds_of", "settled_in_turn", "sites_of"]
 
+NO_LOAD = exactly(0.0, "1")
 ONCE = exactly(1.0, "count")
 SHOWN = 24  # sites of a Gantt chart
 
 
 def kinds_of(
-    course: Course, mirror: Mirror, wise: Models, raw: Models, left: Mapping[Place, Mapping[str, float]]
+    course: Course, mirror: Mirror, wise: Models, raw: Models, left: Mapping[Place, Sequence[Mapping[str, float]]]
 ) -> tuple[RoundShare, ...]:
     """Every kind of round.
 
     Args:
         wise: the models as taught; raw: before any lesson.
-        left: bytes of answers by place and site.
+        left: bytes of answers by place and site; of a step of several kinds, for each.
     """
-    return tuple(_kind(course, one, mirror, wise, raw_compute(raw.compute), left) for one in course.rounds)
+    found, alike = list[RoundShare](), Counter[tuple[str, str]]()
+    for one in course.rounds:
+        turn = alike[one.analysis, one.step]
+        answers = {place: each[min(turn, len(each) - 1)] for place, each in left.items()}
+        found.append(_kind(course, one, mirror, wise, raw_compute(raw.compute), answers))
+        alike[one.analysis, one.step] += 1
+    return tuple(found)
 
 
 def _kind(
@@ -41,10 +49,11 @@ def _kind(
 ) -> RoundShare:
     taught, plain, known = _Sum(wise.compute, wise.protect), _Sum(raw, wise.protect), dict[str, dict[str, str]]()
     work, unlearnt = dict.fromkeys(course.roster, 0.0), dict.fromkeys(course.roster, 0.0)
+    idle = {name: replace(one, load=NO_LOAD) for name, one in mirror.devices.items()}
     leaves, line = dict.fromkeys(course.roster, 0.0), dict.fromkeys(course.roster, 0.0)
     for stage in one.stages:
         for site in course.roster:
-            device = mirror.devices[mirror.sites[site].device]
+            device = idle[mirror.sites[site].device]
             work[site] += taught.of(stage, site, device)
             unlearnt[site] += plain.of(stage, site, device)
             if site in stage.work and (site not in known or stage.work[site].flop):

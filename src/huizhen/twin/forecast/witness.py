@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from statistics import median
-from types import MappingProxyType
 
 from huizhen.clock import ManualClock
 from huizhen.federation.conduct import conduct
@@ -21,10 +21,10 @@ from huizhen.twin.simulate.engine import Passage, Respondent
 from huizhen.twin.simulate.federation import Standins, federation_of
 from huizhen.twin.simulate.rehearsal import shortened
 
-__all__ = ["NOTHING_WITNESSED", "Place", "Witnessed", "unclocked", "witnessed"]
+__all__ = ["Place", "Witnessed", "unclocked", "witnessed"]
 
 Place = tuple[str, str, str]  # analysis, step, stage
-NONE: Mapping[Place, tuple[float, float]] = MappingProxyType({})
+MOST_LOAD = 0.9
 
 
 def unclocked() -> float:
@@ -39,33 +39,38 @@ class Witnessed:
     Attributes:
         answering: seconds of a site for one ask: those that it takes anyway, and those of a row more.
         leading: seconds of the hub for one reply.
-        left: bytes of an answer, by site.
+        left: bytes of an answer, by site; each different answer of a step once, in the order in which they came.
+        load: share of the time in which others had the processor, 0 to 1.
     """
 
     answering: Mapping[Place, tuple[float, float]]
     leading: float
-    left: Mapping[Place, Mapping[str, float]]
+    left: Mapping[Place, tuple[Mapping[str, float], ...]]
+    load: float = 0.0
 
 
-NOTHING_WITNESSED = Witnessed(NONE, 0.0, MappingProxyType({}))
-
-
-def witnessed(few: Standins, many: Standins | None, clock: Callable[[], float]) -> Witnessed:
+def witnessed(few: Standins, many: Standins | None, clock: Callable[[], float], wall: Callable[[], float] = unclocked) -> Witnessed:
     """Measures the study on few rows and, for what a row more costs, on many.
 
     Args:
         many: the same study on more rows; None: nothing is known of what a row costs.
-        clock: seconds of processor time of this thread.
+        clock: seconds of processor time of this thread; wall: of the time that passes.
     """
-    first = _Watch(few, clock)
+    first, began = _Watch(few, clock), (clock(), wall())
     first.to_its_end()
     if many is None:
-        return Witnessed({place: (one, 0.0) for place, one in first.medians.items()}, first.leading, first.left)
+        answering = {place: (one, 0.0) for place, one in first.medians.items()}
+        return Witnessed(answering, first.leading, first.answers, _load(clock() - began[0], wall() - began[1]))
     more = _Watch(many, clock)
     more.to_its_end()
+    load = _load(clock() - began[0], wall() - began[1])
     rows = [_mean_rows(one) for one in (few, many)]
     found = {place: _line(rows[0], seconds, rows[1], more.medians.get(place, seconds)) for place, seconds in first.medians.items()}
-    return Witnessed(found, (first.leading + more.leading) / 2, first.left)
+    return Witnessed(found, (first.leading + more.leading) / 2, first.answers, load)
+
+
+def _load(worked: float, passed: float) -> float:
+    return min(max(1.0 - worked / passed, 0.0), MOST_LOAD) if passed > 0 else 0.0
 
 
 def _line(fewer: float, less: float, rows: float, seconds: float) -> tuple[float, float]:
@@ -84,7 +89,7 @@ class _Watch:
     here: Standins
     clock: Callable[[], float]
     seconds: dict[Place, list[float]] = field(default_factory=lambda: defaultdict(list))
-    left: dict[Place, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    left: dict[Place, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
     leading: float = 0.0
 
     def to_its_end(self) -> None:
@@ -107,6 +112,14 @@ class _Watch:
     def medians(self) -> dict[Place, float]:
         return {place: median(some) for place, some in self.seconds.items()}
 
+    @property
+    def answers(self) -> dict[Place, tuple[Mapping[str, float], ...]]:
+        found = {}
+        for place, sites in self.left.items():
+            turns = [dict(zip(sites, each, strict=True)) for each in zip_longest(*sites.values(), fillvalue=0.0)]
+            found[place] = tuple({sum(one.values()): one for one in reversed(turns)}.values())[::-1]
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
@@ -122,7 +135,7 @@ class _Timed:
         place = (ask.analysis, ask.question.step, ask.stage)
         self.watch.seconds[place].append(self.watch.clock() - began)
         if isinstance(reply, Answered):
-            self.watch.left[place][self.site] = float(sum(part.bytes for part in leaving(reply, "")))
+            self.watch.left[place][self.site].append(float(sum(part.bytes for part in leaving(reply, ""))))
         return reply
 
 
