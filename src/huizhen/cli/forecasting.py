@@ -101,9 +101,9 @@ def _mirror(path: Path | None, *, in_process: bool) -> Mirror | None:
 
 
 def _write(seen: Foreseen, path: Path) -> None:
-    from huizhen.report import outlook
+    from huizhen.report import outlookpage
 
-    outlook.write(seen, path)
+    outlookpage.write(seen, path)
 
 
 def _tell(seen: Foreseen, spoken: Language, out: Path | None) -> None:

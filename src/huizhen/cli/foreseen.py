@@ -20,7 +20,7 @@ __all__ = ["beside", "between", "duration", "foretold", "per_cent", "shown"]
 
 WIDE = 48  # letters of a bar
 INKS = {"download": "▒", "compute": "█", "protect": "▓", "upload": "▒", "aggregate": "█", "wait": "·"}
-SHOWN_PARTS = ("total", "rest", "bytes", "round", "times")
+SHOWN_PARTS = ("total", "rest", "bytes")
 MOST_INPUTS, MOST_SITES = 12, 24
 DAY_S, HOUR_S, MINUTE_S = 86_400.0, 3_600.0, 60.0
 
@@ -68,11 +68,12 @@ def beside(compared: Sequence[Compared], spoken: Language) -> Table:
     table = _table(spoken, "forecast beside actual", "forecast", "90 %", "actual", "difference")
     for one in compared:
         residual = one.residual
-        if residual.part not in SHOWN_PARTS or residual.seen <= 0:
+        doubted = residual.part == "times" and residual.predicted.low < residual.predicted.high
+        if not (residual.part in SHOWN_PARTS or doubted) or residual.seen <= 0:
             continue
         tell = {"s": duration, "byte": show_bytes}.get(residual.predicted.unit, lambda value: f"{value:.4g}")
         ends = f"{tell(residual.predicted.low)} - {tell(residual.predicted.high)}"
-        name = translate(residual.part, spoken) + (f" {residual.subject}" if residual.part in ("round", "times") else "")
+        name = translate(residual.part, spoken) + (f" {residual.subject}" if residual.part == "times" else "")
         table.add_row(Text(name), tell(residual.predicted.value), ends, tell(residual.seen), f"{100 * residual.relative:+.0f} %")
     return table
 

@@ -93,7 +93,9 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
         console.print(f"{say('demo data', context.obj)}{colon(context.obj)}{translate(each.source, context.obj)}\n")
         sites = each.sites()
         folder = out / f"demo-{each.name}"
-        findings = with_references(_watched(console, context.obj, study, sites, None), sites)
+        seen = forecast(study, sites, in_process=True)
+        console.print(f"{foretold(seen, context.obj)}\n", markup=False)
+        findings = with_references(_watched(console, context.obj, study, sites, None, foreseen=seen), sites)
         tell(console, context.obj, findings, folder)
         failed = failed or bool(findings.failures)
     console.print(say("demo next", context.obj), markup=False)

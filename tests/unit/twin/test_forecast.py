@@ -195,6 +195,8 @@ def test_a_machine_that_is_twice_as_slow_is_learnt_after_some_runs():
     study, _ = study_and_cards()
     cards = study_and_cards()[1]
     first = forecast(study, rows(), in_process=True)
+    usual = first.total.value
+    first = replace(first, total=Quantity(usual, "s", usual / 1.2, usual * 1.2, "fitted"))
     history = learnt([one for number in range(20) for one in told(first, 2.0, run=f"run-{number}")])
     assert history.work.factor({"device": "this-machine"})[0] == pytest.approx(2.0, rel=0.15)
     assert history.rest.factor({"engine": "in-process", "study": study.digest})[0] == pytest.approx(2.0, rel=0.3)
