@@ -115,7 +115,7 @@ def test_a_site_that_tells_of_no_rows_is_left_out_aloud_and_none_at_all_is_refus
     quiet = cards | {"site-001": {"name": "site-001", "rows": None, "variables": [], "note": "few"}}
     seen = seen_by(study, quiet)
     assert [one.site for one in seen.sites] == ["site-000", "site-002"]
-    assert any(note.startswith("site-001 tells of no rows") for note in seen.notes)
+    assert any(note.startswith("site-001: a card that tells of no rows") for note in seen.notes)
     with pytest.raises(CallerError, match="a card of too few rows"):
         seen_by(study, dict.fromkeys(cards, quiet["site-001"]), mirrors.mirror(cards))
 

@@ -27,7 +27,7 @@ from huizhen.twin.forecast.relied import relied_on
 from huizhen.twin.forecast.rounds import bars_of, kinds_of, settled_in_turn, sites_of
 from huizhen.twin.mirror import Device, Mirror
 from huizhen.twin.network.topology import hub_paths
-from huizhen.twin.quantity import Quantity
+from huizhen.twin.quantity import Quantity, widened
 from huizhen.twin.shadow.factors import AT_90
 from huizhen.twin.shadow.learnt import NOTHING_LEARNT, Learnt
 from huizhen.twin.simulate.forecast import Forecast
@@ -40,7 +40,7 @@ __all__ = ["Asked", "Foretelling", "foresee", "foresee_course", "prepare"]
 LOW, HIGH = 0.05, 0.95
 WORK = ("compute", "protect")
 AT_LEAST_S = 1e-9
-REST_SPREAD = 1.25  # of waiting, lines and the hub, beside what was declared, before any run was seen
+REST_SPREAD = {"wire": 1.25, "in-process": 3.0}  # of all but work, before any run was seen: threads wait for a busy machine
 
 
 class Foretelling(Protocol):
@@ -139,7 +139,7 @@ def foresee_course(
     engine = "wire" if travels else "in-process"
     factor, sd = history.rest.factor({"engine": engine, "study": course.study}) if history.rest.count else (1.0, 0.0)
     forecast = play(course, mirror, wise, seed=asked.seed, draws=asked.draws)
-    forecast = _with_rest(forecast if travels else settled_in_turn(forecast), factor, sd, asked.seed)
+    forecast = _with_rest(forecast if travels else settled_in_turn(forecast), factor, sd, REST_SPREAD[engine], asked.seed)
     told = forecast.prediction
     total, parts = history.total(told.total), told.parts
     sites = sites_of(course, prepared.rows, kinds)
@@ -157,7 +157,7 @@ def foresee_course(
         parts=parts,
         rest_factor=factor,
         rounds=_spread(forecast.rounds, "count"),
-        moved=_spread(forecast.bytes, "byte"),
+        moved=widened(_spread(forecast.bytes, "byte"), prepared.left_spread),
         ends=forecast.ends,
         late=forecast.late,
         deadline_s=asked.deadline_s,
@@ -165,6 +165,7 @@ def foresee_course(
         naive_s=naive_seconds(course, mirror),
         operations_pfd=flop / PETAFLOP_DAY,
         hardware_pfd=sum(one.work_s * mirror.devices[mirror.sites[one.site].device].peak.value for one in sites) / PETAFLOP_DAY,
+        left_spread=prepared.left_spread,
         sites=sites,
         kinds=kinds,
         shown=shown,
@@ -195,9 +196,9 @@ def _here(mirror: Mirror) -> Device:
     return replace(device, factor=one, load=replace(one, value=0.0, low=0.0, high=0.0))
 
 
-def _with_rest(forecast: Forecast, factor: float, sd: float, seed: int) -> Forecast:
+def _with_rest(forecast: Forecast, factor: float, sd: float, spread: float, seed: int) -> Forecast:
     """All but work takes as much longer as earlier runs taught, give or take."""
-    sd = sd or float(np.log(REST_SPREAD)) / AT_90
+    sd = sd or float(np.log(spread)) / AT_90
     drawn = factor * np.exp(sd * np.random.default_rng([seed, 77]).standard_normal(len(forecast.seconds)))
     drawn[0] = factor
     parts = {name: values if name in WORK else values * drawn for name, values in forecast.parts.items()}

@@ -18,7 +18,7 @@ from huizhen.twin.quantity import Quantity
 __all__ = ["Bar", "Foreseen", "Relied", "RoundShare", "SiteShare", "as_content", "as_quantity"]
 
 VERSION = 1
-NUMBERS = ("rest_factor", "ends", "late", "deadline_s", "in_time", "naive_s", "operations_pfd", "hardware_pfd")
+NUMBERS = ("rest_factor", "ends", "late", "deadline_s", "in_time", "naive_s", "operations_pfd", "hardware_pfd", "left_spread")
 PETAFLOP_DAY = 1e15 * 86_400.0
 
 
@@ -102,6 +102,7 @@ class Foreseen:
         deadline_s: that was asked about; 0: none. in_time: probability of a result before it.
         naive_s: what size over bandwidth plus operations over peak would say.
         operations_pfd, hardware_pfd: petaflop/s-days, by operations and by the time that devices are at work at their peak.
+        left_spread: by what factor bytes may be more or fewer; 1 where all that they depend on is told.
         shown: which round the bars are of.
     """
 
@@ -123,6 +124,7 @@ class Foreseen:
     naive_s: float
     operations_pfd: float
     hardware_pfd: float
+    left_spread: float
     sites: tuple[SiteShare, ...]
     kinds: tuple[RoundShare, ...]
     shown: str
@@ -178,7 +180,7 @@ class Foreseen:
             words = [str(content[name]) for name in ("study", "title", "engine", "shown")]
             numbers = [float(content[name]) for name in NUMBERS]
             total, rounds, moved = (as_quantity(content[name]) for name in ("total", "rounds", "moved"))
-            rest_factor, ends, late, deadline_s, in_time, naive_s, operations_pfd, hardware_pfd = numbers
+            rest_factor, ends, late, deadline_s, in_time, naive_s, operations_pfd, hardware_pfd, left_spread = numbers
             return cls(
                 study=words[0],
                 title=words[1],
@@ -195,6 +197,7 @@ class Foreseen:
                 naive_s=naive_s,
                 operations_pfd=operations_pfd,
                 hardware_pfd=hardware_pfd,
+                left_spread=left_spread,
                 made=moment(content["made"]),
                 draws=int(content["draws"]),
                 seed=int(content["seed"]),

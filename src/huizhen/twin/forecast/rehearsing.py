@@ -20,6 +20,7 @@ from huizhen.twin.simulate.standins import read_as, rows_from_cards
 __all__ = ["Prepared", "rehearsed_on_cards"]
 
 ROWS, MORE_ROWS, IMAGES = 150, 600, 16  # that stand in for a site's
+RANGE_SPREAD = 4.0  # of bytes that depend on how far a number reaches, where no card tells
 MANY = 40  # sites from which on a roster is grown
 Cards = Mapping[str, Mapping[str, Any]]
 
@@ -30,12 +31,14 @@ class Prepared:
 
     Attributes:
         rows: as the cards tell, by site of the roster.
+        left_spread: by what factor bytes may be more or fewer.
     """
 
     course: Course
     witnessed: Witnessed
     rows: Mapping[str, int]
     notes: tuple[str, ...]
+    left_spread: float = 1.0
 
 
 def rehearsed_on_cards(
@@ -66,7 +69,8 @@ def rehearsed_on_cards(
             "Nothing can be foreseen from these cards.", problems or [Problem("cards", "none", "a card of each site")]
         )
     rows = {site: int(card["rows"]) for site, card in told.items()}
-    notes = [f"{site} tells of no rows: it is taken to have too few, and to take no part." for site in silent]
+    told_of = ", ".join(silent)
+    notes = [f"{told_of}: a card that tells of no rows; taken to have too few, and to take no part."] if silent else []
     if study.cohort.include or study.cohort.exclude:
         notes.append("The cohort's conditions are not applied to what cards tell: all rows of a site are taken to be in it.")
     is_images = any(one["kind"] == "image" for card in told.values() for one in card["variables"])
@@ -79,7 +83,9 @@ def rehearsed_on_cards(
         there = {site: chosen.get(site, DisclosurePolicy()) for site in sites}
         return Standins(study, tables, there, variables, seed, one_process=one_process)
 
-    notes += [f"No card tells the range of {name}: it is taken to lie between 1 and 1000." for name in _unknown(study, told)]
+    unknown = _unknown(study, told)
+    notes += [f"No card tells the range of {name}: it is taken to lie between 1 and 1000." for name in unknown]
+    spread = RANGE_SPREAD if unknown else 1.0
     if len(told) > MANY:
         here = standins(dict(list(told.items())[: SIZES[0]]), few)
         course = _grown(told, rows, lambda sites: replace(standins(sites, few), measure=unpadded), demand)
@@ -88,9 +94,9 @@ def rehearsed_on_cards(
         course = rehearse(here, rows=rows, demand=demand)
     if clocks[0] is unclocked:  # what left is known, what it took is not
         seen = witnessed(here, None, unclocked)
-        return Prepared(course, replace(seen, answering={}, leading=0.0), rows, tuple(notes))
+        return Prepared(course, replace(seen, answering={}, leading=0.0), rows, tuple(notes), spread)
     many = None if is_images else standins({site: told[site] for site in here.tables}, max(MORE_ROWS, few))
-    return Prepared(course, witnessed(here, many, *clocks), rows, tuple(notes))
+    return Prepared(course, witnessed(here, many, *clocks), rows, tuple(notes), spread)
 
 
 def _unknown(study: Study, told: Cards) -> list[str]:

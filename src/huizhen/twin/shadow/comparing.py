@@ -49,6 +49,8 @@ class Told(Protocol):
     @property
     def rest_factor(self) -> float: ...
     @property
+    def left_spread(self) -> float: ...
+    @property
     def kinds(self) -> Sequence[Any]: ...
 
 
@@ -159,7 +161,7 @@ class _By:
             rest_told += _mean(kinds, many, [one.seconds for one in kinds]) - busiest(work)
             rest_seen += turn.seconds - busiest(list(turn.cpu_s.values()) or [0.0])
         if bytes_told > 0:
-            yield self.one("bytes", self.told.study, Quantity(bytes_told, "byte", bytes_told, bytes_told, "fitted"), bytes_seen)
+            yield self.one("bytes", self.told.study, _about(bytes_told, self.told.left_spread), bytes_seen)
         if rest_told > NOUGHT and rest_seen > NOUGHT:
             groups = {"engine": self.told.engine, "study": self.told.study}
             predicted = _near(rest_told * self.told.rest_factor, ROUND_SPREAD)
@@ -176,6 +178,10 @@ def _mean(kinds: Sequence[Kind], many: int, values: Sequence[float]) -> float:
 
 def _near(value: float, spread: float) -> Quantity:
     return Quantity(value, "s", value / spread, value * spread, "fitted")
+
+
+def _about(value: float, spread: float) -> Quantity:
+    return Quantity(value, "byte", value / spread, value * spread, "fitted")
 
 
 def _sum(some: Sequence[Quantity]) -> Quantity:
