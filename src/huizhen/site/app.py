@@ -32,6 +32,7 @@ from huizhen.site.inbox import Inbox
 from huizhen.site.joining import renewal_due
 from huizhen.site.looking import Looking
 from huizhen.site.running import Runs, starting_of
+from huizhen.site.sampling import sampler_of
 from huizhen.site.settings import read_settings
 
 __all__ = ["CONFIGURATION", "STORE", "SiteProgram"]
@@ -76,6 +77,9 @@ class SiteProgram:
             starting = starting_of(self.settings, root)
             stack.callback(starting.close)
             looking = Looking(self.settings, starting)
+            self._sampler = sampler_of(self.settings, root, clock)
+            if self._sampler is not None:
+                stack.callback(self._sampler.write)
             public = public_hex(key.public)
             name = self.settings.site.name
             self.inbox = Inbox(name, self.settings, store, key, public, clock, looking.count, looking.read)
@@ -147,6 +151,7 @@ class SiteProgram:
                 self._told(str(error))
             except Exception as error:  # an agent that looks no more would answer as before; the text may hold anything
                 self._told(f"this program broke ({type(error).__name__}{where_it_broke(error)}) and goes on")
+            self._sample()
             self._news.wait(LOOK_S)
             self._news.clear()
 
@@ -178,6 +183,14 @@ class SiteProgram:
             except FederationError as error:
                 self._told(str(error))
             self.inbox.delivered(decided)
+
+    def _sample(self) -> None:
+        """Looks at the machine, whether or not the line is up; a full disk costs the looks, not the agent."""
+        try:
+            if self._sampler is not None:
+                self._sampler.step()
+        except HuizhenError as error:
+            self._told(str(error))
 
     def _send_card(self) -> None:
         """Sends the card that was published last, or takes it back; one that the hub will never take is told and put aside."""

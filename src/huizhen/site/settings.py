@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from huizhen import units
 from huizhen.data.connectors.options import OPTIONS, Options
@@ -33,6 +33,7 @@ __all__ = [
     "RegistrySection",
     "Settings",
     "SourceSection",
+    "TelemetrySection",
     "read_settings",
     "write_template",
 ]
@@ -127,6 +128,33 @@ class Publish(Section):
     rules: str = Field("", max_length=4000)
 
 
+class TelemetrySection(Section):
+    """``[telemetry]``: whether the agent looks at its own machine, how often, and how long what it saw is kept, here alone."""
+
+    sample: bool = False
+    every: str = "60 s"
+    whole_days: int = Field(30, ge=1, le=3650)
+    coarse_days: int = Field(365, ge=1, le=3650)
+
+    @field_validator("every")
+    @classmethod
+    def _duration(cls, text: str) -> str:
+        if units.seconds(text) < 1:
+            raise ValueError("1 s or longer")
+        return text
+
+    @field_validator("coarse_days")
+    @classmethod
+    def _longer(cls, days: int, info: ValidationInfo) -> int:
+        if days < info.data.get("whole_days", 0):
+            raise ValueError("whole_days, or more")
+        return days
+
+    @property
+    def every_s(self) -> float:
+        return units.seconds(self.every)
+
+
 class Limits(Section):
     """``[limits]``: what an answer may take of this machine; an answer that takes more fails, and only that answer."""
 
@@ -169,6 +197,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "accept": Accept,
     "publish": Publish,
     "limits": Limits,
+    "telemetry": TelemetrySection,
 }
 
 
@@ -193,6 +222,7 @@ class Settings:
     connected: Mapping[str, Options] = field(default_factory=dict)
     publish: Publish = field(default_factory=Publish)
     deidentify: EventRules = field(default_factory=EventRules)
+    telemetry: TelemetrySection = field(default_factory=TelemetrySection)
 
     @property
     def source(self) -> str:

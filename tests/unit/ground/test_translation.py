@@ -54,6 +54,9 @@ CODE = re.compile(
     r"|case when|\|\||'c\{\}'|hive_part|set [a-z_]+ = |create type|default-src|style-src|<span|\(\?P|\\d|\[bold|task\.fields"
     r"|drop table|split_part|create temp|create view|format parquet|verdicts\.| as origin|filename = true|concat_ws|kind, system"
     r"|insert into |as part from made|try_cast\(|nullif\("
+    r"|CREATE (INDEX|SCHEMA|TRIGGER)|PRIMARY KEY|SET search_path|SET lock_timeout|anti join|create or replace|^copy |make_timestamp"
+    r"|'nan'::double|^site, subject, metric|^metric, site, subject|^metric = \?|^\{\} in \(\{\}\)|, value, reason$"
+    r"|^number, kind|^\{\} as \{\}$"
     r"|\('new'|row_number\(\)|^with \{\},|^, \{\} as \{\}"
 )
 # Keys, names of parts and arrays, words of the study's own language, and marks put together from words that are translated.
@@ -90,6 +93,9 @@ NOT_SENTENCES = {
     "an entry of kind {} is written by releasing alone",  # the same
     "an entry needs an aware time, found one without time zone",  # the same
     "no flow through cell {}, although everything may be held back",  # the same
+    "run log",  # an instrument
+    "100 Mbit/s", "30 ms", "16 GiB", "400 Gflop/s",  # values as they may be written
+    "not the text of /proc/stat", "not the text of /proc/meminfo", "not the kernel's words of a connection",  # broken rules
     "full dates", "modified dates", "set aside", "year first",  # values of the rules for de-identification
     "pseudonym {}", "text {}", "a key has 32 bytes",  # purposes of a key, and a broken rule of the program
     "Basic Application Confidentiality Profile", "Clean Descriptors Option",

@@ -31,7 +31,7 @@ from huizhen.federation.wire.message import Packed, pack, unpack
 from huizhen.federation.wire.pulling import PIECE, NoReply, Patience, Pulls, Which
 from huizhen.federation.wire.ways import Way
 
-__all__ = ["Arrived", "Connection", "Handler", "Post"]
+__all__ = ["PIECE", "Arrived", "Connection", "Handler", "Post"]
 
 KEPT, KEPT_LARGE = 256, 8  # replies kept for a peer, and of those how many large ones that it has not pulled yet
 AT_ONCE = 64  # requests of a peer that are worked on; one more is dropped, and comes again

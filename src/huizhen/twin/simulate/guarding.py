@@ -5,7 +5,7 @@ Names of algorithms and steps are those of `huizhen.twin.course.Use`; how long e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,13 @@ def uses_at_hub(study: Study, stage: str, passages: Iterable[Passage], *, summed
     answered = [one for one in each if isinstance(one.reply, Answered)]
     if not answered:
         return line
-    numbers = numbers_of(answered[0].reply)
     if stage == "mask":
-        return (*line, Use("masking", "add", numbers, len(answered)))
+        return (*line, *(Use(ring, "add", count, len(answered)) for ring, count in _rings(answered[0].reply)))
     if stage == "unmask":
-        kept = answered[0].reply.packet.get("shares", {}) if isinstance(answered[0].reply, Answered) else {}
+        kept = _packet(answered[0].reply).get("shares", {})
         return (*line, Use("masking", "unmask", summed, len(answered)), Use("shamir", "open", len(kept)))
     if stage == "encrypt":
-        return (*line, Use(_paillier(study), "add", numbers, len(answered)))
+        return (*line, Use(_paillier(study), "add", _bytes(_packet(answered[0].reply).get("sums")), len(answered)))
     return line
 
 
@@ -77,11 +76,12 @@ def _of_stage(study: Study, ask: Ask, reply: Answered) -> tuple[Use, ...]:
         return (*agreed, Use(LINE, "seal", sealed, boxes), *split)
     if ask.stage == "mask":
         near = degree(len(ask.roster))
-        opened = _opened(ask)
-        return (*opened, Use("masking", "mask", numbers_of(reply), near + 1))
+        masks = (
+            Use(ring, step, count, times) for ring, count in _rings(reply) for step, times in (("seal", 1), ("mask", near + 1))
+        )
+        return (*_opened(ask), *masks)
     if ask.stage == "encrypt":
-        length = sum(len(each) for each in reply.packet.get("sums", {}).values() if isinstance(each, bytes))
-        return (*_opened(ask), Use(_paillier(study), "seal", length))
+        return (*_opened(ask), Use(_paillier(study), "seal", _bytes(reply.packet.get("sums"))))
     if ask.stage == "confirm":
         return (Use("ed25519", "sign", 200),)
     if ask.stage == "unmask":
@@ -115,6 +115,20 @@ def _of_answer(study: Study, ask: Ask, reply: Answered) -> tuple[Use, ...]:
 
 def _paillier(study: Study) -> str:
     return f"paillier-{study.protection.key_bits}"
+
+
+def _rings(reply: Any) -> Iterator[tuple[str, int]]:
+    """The rings of masked words, by the name of what is done in them, and how many numbers stand in each."""
+    told = _packet(reply).get("words", {})
+    counts = {"masking-64": told["whole"].size, "masking-512": told["real"].shape[1]} if told else {}
+    for each in (array for name in ("short", "sizes", "level") for array in told.get(name, {}).values()):
+        name = f"masking-{8 * each.itemsize}"
+        counts[name] = counts.get(name, 0) + each.size
+    return ((name, count) for name, count in counts.items() if count)
+
+
+def _packet(reply: Any) -> Mapping[str, Any]:
+    return reply.packet if isinstance(reply, Answered) else {}
 
 
 def _numbers(value: Any) -> int:

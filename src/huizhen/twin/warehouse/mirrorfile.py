@@ -117,14 +117,14 @@ def _entries(kind: str, found: Any, problems: list[Problem]) -> list[dict[str, A
 def _statement(kind: str, place: int, said: Mapping[str, Any], since: datetime, source: str, problems: list[Problem]) -> Statement:
     name = said.get("name")
     if not isinstance(name, str) or not name.strip():
-        problems.append(Problem(f"{kind} {place}, name", "nothing" if name is None else "something else", "a name"))
+        problems.append(Problem(_fact(kind, str(place), "name"), "nothing" if name is None else "something else", "a name"))
         name = f"{kind}-{place}"
     words: dict[str, str] = {}
     quantities: dict[str, Quantity] = {}
     table = KINDS[kind]
     known = ("name", *table.words, *table.quantities)
     for key, found in said.items():
-        where = f"{kind} {name}, {key}"
+        where = _fact(kind, name, key)
         if key == "name":
             continue
         if key in table.quantities:
@@ -230,23 +230,23 @@ def _meant(name: str, known: tuple[str, ...]) -> str:
 def written_file(mirror: Mirror) -> str:
     """A mirror as a file. Read again at the mirror's own time, it has the same values and intervals, as of that time."""
     lines = [
-        f"at = {_text(written(mirror.at))}",
+        _line("at", _text(written(mirror.at))),
         "",
         "[hub]",
-        f"name = {_text(mirror.hub)}",
-        f"device = {_text(mirror.hub_device)}",
+        _line("name", _text(mirror.hub)),
+        _line("device", _text(mirror.hub_device)),
     ]
     lines += _region(mirror, mirror.hub)
     for node in mirror.nodes.values():
         if node.kind == "router":
-            lines += ["", "[[router]]", f"name = {_text(node.name)}", *_region(mirror, node.name)]
+            lines += ["", "[[router]]", _line("name", _text(node.name)), *_region(mirror, node.name)]
     for device in mirror.devices.values():
         words = {"name": device.name, "kind": device.kind, "calibration": device.calibration}
         lines += [
             "",
             "[[device]]",
             *_words(words),
-            f"cores = {device.cores}",
+            _line("cores", str(device.cores)),
             *_quantities("device", device, mirror.at, skip="cores"),
         ]
     for link in mirror.links.values():
@@ -260,7 +260,7 @@ def written_file(mirror: Mirror) -> str:
 
 def _region(mirror: Mirror, name: str) -> list[str]:
     region = mirror.nodes[name].region
-    return [f"region = {_text(region)}"] if region else []
+    return [_line("region", _text(region))] if region else []
 
 
 def _words(words: Mapping[str, str]) -> Iterable[str]:
@@ -281,6 +281,14 @@ def _inline(it: Quantity, at: datetime) -> str:
     if it.at is not None:
         texts["at"] = written(at)  # the interval has been aged up to here, and is not to be aged twice
     return "{ " + ", ".join(f"{key} = {_text(said)}" for key, said in texts.items()) + " }"
+
+
+def _fact(kind: str, name: str, key: str) -> str:
+    return f"{kind} {name}, {key}"
+
+
+def _line(key: str, said: str) -> str:
+    return f"{key} = {said}"
 
 
 def _text(said: str) -> str:

@@ -80,7 +80,9 @@ def _unknown(by_kind: Mapping[str, Mapping[str, Statement]]) -> Iterable[Problem
     for kind in ("hub", "site"):
         for one in by_kind[kind].values():
             if one.words["device"] not in by_kind["device"]:
-                yield _nowhere(f"{kind} {one.name}, device", one.words["device"], "a device of the mirror", list(by_kind["device"]))
+                yield _nowhere(
+                    _fact(kind, one.name, "device"), one.words["device"], "a device of the mirror", list(by_kind["device"])
+                )
     for one in by_kind["link"].values():
         for end in ("a", "b"):
             if one.words[end] not in places:
@@ -95,6 +97,10 @@ def _twice(by_kind: Mapping[str, Mapping[str, Statement]]) -> Iterable[Problem]:
         for name in by_kind[kind]:
             if seen.setdefault(name, kind) != kind:
                 yield Problem(f"{kind} {name}", f"a {seen[name]} of the same name", "every name once")
+
+
+def _fact(kind: str, name: str, fact: str) -> str:
+    return f"{kind} {name}, {fact}"
 
 
 def _nowhere(where: str, found: str, expected: str, known: list[str]) -> Problem:

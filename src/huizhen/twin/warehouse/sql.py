@@ -138,7 +138,7 @@ class Postgres:
             problem = Problem("psycopg", "a package that is not installed", "psycopg", "pip install 'psycopg[binary]'")
             raise MachineError("PostgreSQL cannot be reached.", [problem]) from None
         self._error, self._named = psycopg.Error, address.rpartition("@")[2]  # never a password in a message
-        plain = address.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._address = plain = address.replace("postgresql+psycopg://", "postgresql://", 1)
         with self._explained():
             self._connection = psycopg.connect(plain, autocommit=True, prepare_threshold=None)
         try:

@@ -89,6 +89,10 @@ def check(statements: Iterable[Statement]) -> None:
         raise CallerError("The statements cannot be kept.", problems)
 
 
+def _fact(where: str, name: str) -> str:
+    return f"{where}, {name}"
+
+
 def _where(one: Statement) -> str:
     return f"{one.kind} {one.name}"
 
@@ -101,11 +105,11 @@ def _problems(one: Statement) -> Iterable[Problem]:
     if not one.name.strip():
         yield Problem(where, "no name", "a name")
     if one.since.tzinfo is None:
-        yield Problem(f"{where}, since", "a time without its time zone", "an aware time")
+        yield Problem(_fact(where, "since"), "a time without its time zone", "an aware time")
     if one.provenance not in PROVENANCES:
-        yield Problem(f"{where}, provenance", str(one.provenance), f"one of {', '.join(PROVENANCES)}")
+        yield Problem(_fact(where, "provenance"), str(one.provenance), f"one of {', '.join(PROVENANCES)}")
     if one.says not in SAYS:
-        yield Problem(f"{where}, says", str(one.says), f"one of {', '.join(SAYS)}")
+        yield Problem(_fact(where, "says"), str(one.says), f"one of {', '.join(SAYS)}")
     if one.says == "is":
         yield from _unknown(where, one, kind)
         yield from _words(where, one.words, kind)

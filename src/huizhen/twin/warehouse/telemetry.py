@@ -64,8 +64,8 @@ class Telemetry:
     def read(self, wanted: Wanted) -> Readings:
         """The values, by time within each series."""
         where, row = where_of(wanted)
-        sql = f"""select dense_rank() over (order by site, subject, metric, unit, source) - 1 as which, epoch_us(time) as moment, value,
-            site, subject, metric, unit, source from telemetry where {where} order by which, time, value"""
+        sql = f"""select dense_rank() over (order by site, subject, metric, unit, source) - 1 as which, epoch_us(time) as moment,
+            value, site, subject, metric, unit, source from telemetry where {where}"""
         with self._reading(wanted.since, wanted.until) as engine:
             engine.ask(f"create temp table chosen as {sql}", row)
             named = engine.ask("select distinct which, site, subject, metric, unit, source from chosen order by which")
@@ -107,7 +107,7 @@ class Telemetry:
         return {(reason, site, metric): count for reason, site, metric, count in rows}
 
     def outliers(self, *, since: datetime, until: datetime) -> tuple[Outlier, ...]:
-        """Sites whose values of a stretch of time lie far from those of the others, by metric."""
+        """Sites that stand out among the others in a stretch of time."""
         with self._reading(since, until) as engine:
             row = (micros(since), micros(until))
             rows = engine.ask(

@@ -56,12 +56,12 @@ def _problems(report: Any) -> Iterable[Problem]:
         yield Problem(WHAT, "no report", "what iperf3 --json writes")
         return
     if report.get("error"):
-        yield Problem(f"{WHAT}, error", "a test that failed", "a test that was run to its end")
+        yield Problem(f"{WHAT}.error", "a test that failed", "a test that was run to its end")
     stamp = (report.get("start") or {}).get("timestamp") if isinstance(report.get("start"), dict) else None
     if not isinstance(stamp, dict) or number(stamp.get("timesecs")) is None:
-        yield Problem(f"{WHAT}, start.timestamp.timesecs", "nothing", "seconds since 1970")
+        yield Problem(f"{WHAT}.start.timestamp.timesecs", "nothing", "seconds since 1970")
     if not isinstance(report.get("intervals"), list):
-        yield Problem(f"{WHAT}, intervals", "nothing", "a list")
+        yield Problem(f"{WHAT}.intervals", "nothing", "a list")
 
 
 def _mean_rtt(interval: Mapping[str, Any]) -> list[float]:

@@ -40,7 +40,7 @@ def archived(text: str, *, event_type: str, site: str, path: str) -> Told:
     if not isinstance(rows, list):
         problems.append(Problem(WHAT, "no list", "a list of ts and val"))
     if event_type not in _METRICS:
-        problems.append(Problem(f"{WHAT}, event-type", event_type, f"one of {', '.join(_METRICS)}"))
+        problems.append(Problem(f"{WHAT}.event-type", event_type, f"one of {', '.join(_METRICS)}"))
     if problems:
         raise refused(problems)
     series = Series(site, path, *_METRICS[event_type], SOURCE)
@@ -88,16 +88,16 @@ def scheduled(text: str, *, site: str, path: str) -> Told:
     result = (run.get("result") or run.get("result-merged")) if isinstance(run, dict) else None
     problems, begins = [], datetime(1970, 1, 1, tzinfo=UTC)
     if not isinstance(result, dict):
-        problems.append(Problem(f"{WHAT}, result", "nothing", "the run of pScheduler with its result"))
+        problems.append(Problem(f"{WHAT}.result", "nothing", "the run of pScheduler with its result"))
         result = {}
     try:
         begins = moment(str((run or {}).get("start-time") if isinstance(run, dict) else None))
     except ValueError as error:
-        problems.append(Problem(f"{WHAT}, start-time", "no time", str(error)))
+        problems.append(Problem(f"{WHAT}.start-time", "no time", str(error)))
     if result and not result.get("succeeded", False):
-        problems.append(Problem(f"{WHAT}, succeeded", "a test that failed", "a test that was run to its end"))
+        problems.append(Problem(f"{WHAT}.succeeded", "a test that failed", "a test that was run to its end"))
     if result and not isinstance(result.get("intervals"), list) and not isinstance(result.get("roundtrips"), list):
-        problems.append(Problem(f"{WHAT}, result", "another test", "throughput, or rtt"))
+        problems.append(Problem(f"{WHAT}.result", "another test", "throughput, or rtt"))
     if problems:
         raise refused(problems)
     if isinstance(result.get("intervals"), list):

@@ -42,29 +42,38 @@ def table(
             said = constant | {name: cells[place].strip() for name, place in places.items() if place < len(cells)}
             if not any(cells):
                 continue
-            try:
-                points.append(_point(said, source))
-            except (ValueError, KeyError) as error:
-                unread.append(Unread(rows.line_num, WHY.get(str(error.args[0]), "another number of cells")))
+            point = _point(said, source)
+            if isinstance(point, str):
+                unread.append(Unread(rows.line_num, point))
+            else:
+                points.append(point)
     except csv.Error:
         raise refused([Problem(f"{WHAT}, line {rows.line_num}", "no CSV", "a table with quoted cells closed")]) from None
     return Told(tuple(points), tuple(unread))
 
 
-WHY = {"value": "a value that is no number", "time": "a time that is none, or has no time zone", "name": "an empty cell"}
+NO_NUMBER, NO_TIME, EMPTY, SHORT = (
+    "a value that is no number",
+    "a time that is none, or has no time zone",
+    "an empty cell",
+    "another number of cells",
+)
 
 
-def _point(said: Mapping[str, str], source: str) -> Point:
+def _point(said: Mapping[str, str], source: str) -> Point | str:
+    """The point of a row, or why it has none."""
+    if any(name not in said for name in NEEDED):
+        return SHORT
     if not all(said[name] for name in NEEDED):
-        raise ValueError("name")
+        return EMPTY
     try:
         value = float(said["value"])
     except ValueError:
-        raise ValueError("value") from None
+        return NO_NUMBER
     try:
         time = moment(said["time"])
     except ValueError:
-        raise ValueError("time") from None
+        return NO_TIME
     unit = said["unit"]
     if unit in CONVERTED:
         value, unit = converted(value, unit)
