@@ -9,7 +9,7 @@ print(seen.total.value, seen.total.low, seen.total.high)
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -93,6 +93,19 @@ class Foresight:
     history: Learnt
     in_process: bool
     clock: Clock
+    cards: Cards
+    policies: Mapping[str, DisclosurePolicy]
+    seed: int
+
+    def of(self, study: Study, *, leaving_out: Sequence[str] = ()) -> Foresight:
+        """The same sites, but for some, with another study."""
+        cards = {site: card for site, card in self.cards.items() if site not in leaving_out}
+        wanted = [site for site in study.participants.sites if site not in leaving_out]
+        participants = study.participants.model_copy(update={"sites": wanted})
+        again = replace(study, participants=participants)
+        return foresight(
+            again, cards, policies=self.policies, in_process=self.in_process, seed=self.seed, history=self.history, clock=self.clock
+        )
 
     def on(self, mirror: Mirror | None = None, *, asked: Asked | None = None) -> Foreseen:
         """What is foreseen on a mirror; by default on the usual one.
@@ -138,7 +151,7 @@ def foresight(
     if keeps is not None:
         leading = prepared.witnessed.leading + _settling_s(keeps, clock)
         prepared = replace(prepared, witnessed=replace(prepared.witnessed, leading=leading))
-    return Foresight(prepared, by, history, in_process, clock)
+    return Foresight(prepared, by, history, in_process, clock, cards, policies or {}, seed)
 
 
 def cards_of(study: Study, sites: Mapping[str, Table], policies: Mapping[str, DisclosurePolicy]) -> dict[str, Mapping[str, Any]]:

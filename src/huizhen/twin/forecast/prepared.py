@@ -17,7 +17,7 @@ from huizhen.twin.simulate.models import Computing, Models
 
 __all__ = ["groups_of", "handled", "own_uses", "raw_compute", "taught"]
 
-HANDLING = "handling"  # an operation whose shape is its nanoseconds on the machine that forecasts
+HANDLING = "handling"  # its shape: nanoseconds on the machine that forecasts, and whether they hold all of the work
 LINE = "aes-256-gcm"
 LEAST_S = 2e-5
 SPREAD = 1.35  # of what was witnessed on stand-ins beside what comes on rows
@@ -49,11 +49,12 @@ def _stage(
         key = (id(own), rows.get(site, 0), uses)
         if key not in known:  # sites that do the same share it: a model is asked once
             there = own or Work(f"{one.analysis}.{one.step}", (), rows.get(site, 0))
-            more = 0.0 if there.operations else slope * rows.get(site, 0)
             guarded = sum(models.protect(use, here).value for use in uses)
-            known[key] = _with(there, max(fixed + more - guarded, LEAST_S), 1.0)
+            is_whole = not there.operations or slope > 0.0  # what rows cost was seen: it is not to be reckoned once more
+            took = max(fixed + slope * rows.get(site, 0) - guarded, LEAST_S)
+            known[key] = _with(there, took, 1.0, is_whole=is_whole)
         work[site] = known[key]
-    adding = _with(stage.adding, seen.leading, float(len(stage.down)))
+    adding = _with(stage.adding, seen.leading, float(len(stage.down)), is_whole=False)
     return replace(stage, work=MappingProxyType(work), adding=adding)
 
 
@@ -62,8 +63,9 @@ def own_uses(uses: Iterable[Use]) -> tuple[Use, ...]:
     return tuple(one for one in uses if one.algorithm != LINE or one.times > 1)
 
 
-def _with(work: Work, seconds: float, calls: float) -> Work:
-    return replace(work, operations=(*work.operations, Operation(HANDLING, (round(seconds * 1e9),), 0.0, 0.0, calls)))
+def _with(work: Work, seconds: float, calls: float, *, is_whole: bool) -> Work:
+    handling = Operation(HANDLING, (round(seconds * 1e9), int(is_whole)), 0.0, 0.0, calls)
+    return replace(work, operations=(*work.operations, handling))
 
 
 def raw_compute(compute: Computing) -> Computing:
@@ -71,7 +73,8 @@ def raw_compute(compute: Computing) -> Computing:
 
     def seconds(work: Work, device: Device) -> Quantity:
         handling = sum(one.shape[0] * 1e-9 * one.calls for one in work.operations if one.kind == HANDLING)
-        rest = tuple(one for one in work.operations if one.kind != HANDLING)
+        is_whole = any(one.kind == HANDLING and one.shape[1] for one in work.operations)
+        rest = () if is_whole else tuple(one for one in work.operations if one.kind != HANDLING)
         told = compute(replace(work, operations=rest), device) if rest else Quantity(0.0, "s", 0.0, 0.0, "measured")
         own = handling * device.factor.value / _idle(device.load.value)
         doubt = SPREAD * min(max(device.factor.spread, 1.0), 3.0)

@@ -53,13 +53,14 @@ def witnessed(few: Standins, many: Standins | None, clock: Callable[[], float], 
     """Measures the study on few rows and, for what a row more costs, on many.
 
     Args:
-        many: the same study on more rows; None: nothing is known of what a row costs.
+        many: the same study on more rows; None: all that a question takes beyond the quickest one is taken to grow with rows.
         clock: seconds of processor time of this thread; wall: of the time that passes.
     """
     first, began = _Watch(few, clock), (clock(), wall())
     first.to_its_end()
     if many is None:
-        answering = {place: (one, 0.0) for place, one in first.medians.items()}
+        least, rows = min(first.medians.values(), default=0.0), max(_mean_rows(few), 1.0)
+        answering = {place: (least, (one - least) / rows) for place, one in first.medians.items()}
         return Witnessed(answering, first.leading, first.answers, _load(clock() - began[0], wall() - began[1]))
     more = _Watch(many, clock)
     more.to_its_end()
