@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import RenderableType
@@ -71,7 +71,7 @@ def beside(compared: Sequence[Compared], spoken: Language) -> Table:
         doubted = residual.part == "times" and residual.predicted.low < residual.predicted.high
         if not (residual.part in SHOWN_PARTS or doubted) or residual.seen <= 0:
             continue
-        tell = {"s": duration, "byte": show_bytes}.get(residual.predicted.unit, lambda value: f"{value:.4g}")
+        tell = TELLING.get(residual.predicted.unit, _number)
         ends = f"{tell(residual.predicted.low)} - {tell(residual.predicted.high)}"
         name = translate(residual.part, spoken) + (f" {residual.subject}" if residual.part == "times" else "")
         table.add_row(Text(name), tell(residual.predicted.value), ends, tell(residual.seen), f"{100 * residual.relative:+.0f} %")
@@ -116,6 +116,13 @@ def _parts(seen: Foreseen, spoken: Language) -> Table:
             share = one.value / whole
             table.add_row(translate(name, spoken), duration(one.value), per_cent(share), "█" * round(share * WIDE))
     return table
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+TELLING: dict[str, Callable[[float], str]] = {"s": duration, "byte": show_bytes}
 
 
 def _gantt(bars: tuple[Bar, ...], spoken: Language) -> Table:

@@ -82,7 +82,7 @@ def scenario(
         if absent:
             without(there, absent)
             alone = base.of(study, leaving_out=absent)
-            rows.append((f"without {', '.join(absent)}", alone.on(there, asked=asked)))
+            rows.append((f"sites left out: {', '.join(absent)}", alone.on(there, asked=asked)))
         if protect:
             rows.append((f"protect {protect}", base.of(protected(study, protect)).on(there, asked=asked)))
         other = base.of(protected(study, protect) if protect else study, leaving_out=absent)

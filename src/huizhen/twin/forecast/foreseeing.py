@@ -130,8 +130,13 @@ def prepare(
 def foresee_course(
     prepared: Prepared, mirror: Mirror, models: Models, history: Learnt, *, made: datetime, asked: Asked | None = None
 ) -> Foreseen:
-    """What is foreseen of a study that was rehearsed already: on another mirror, or with other models."""
+    """What is foreseen of a study that was rehearsed already: on another mirror, or with other models.
+
+    Raises:
+        CallerError: the mirror lacks a site or its line.
+    """
     asked, travels = asked or Asked(), bool(mirror.links)
+    hub_paths(mirror, list(prepared.rows) if travels else [])  # every site is declared, and a line leads to it
     course = prepared.course if travels else in_one_process(prepared.course)
     course = handled(_as_often(course, history), prepared.witnessed, prepared.rows, models, _here(mirror))
     wise = taught(models, history)

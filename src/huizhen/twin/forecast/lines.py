@@ -59,12 +59,19 @@ def shared_lines(mirror: Mirror, roster: tuple[str, ...]) -> Transfers:
         return down, up
 
     of_hub = {name for name, link in mirror.links.items() if mirror.hub in (link.a, link.b)}
-    for sharing in (set(mirror.links), of_hub, set[str]()):
-        links = {name: replace(link, shared=link.shared and name in sharing) for name, link in mirror.links.items()}
-        down, up = ways(replace(mirror, links=links))
+    for sharing in (set(mirror.links), of_hub):
+        down, up = ways(_shared_by(mirror, sharing))
         if down is not None and up is not None:
             return Lines(down, up, framing)
-    raise AssertionError("unshared")
+    down, up = ways(_shared_by(mirror, set()))
+    assert down is not None
+    assert up is not None
+    return Lines(down, up, framing)
+
+
+def _shared_by(mirror: Mirror, some: set[str]) -> Mirror:
+    """The mirror in which no other lines than these are shared."""
+    return replace(mirror, links={name: replace(one, shared=one.shared and name in some) for name, one in mirror.links.items()})
 
 
 def _stream(sizes: Array) -> Array:

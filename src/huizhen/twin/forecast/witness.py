@@ -59,8 +59,8 @@ def witnessed(few: Standins, many: Standins | None, clock: Callable[[], float], 
     first, began = _Watch(few, clock), (clock(), wall())
     first.to_its_end()
     if many is None:
-        least, rows = min(first.medians.values(), default=0.0), max(_mean_rows(few), 1.0)
-        answering = {place: (least, (one - least) / rows) for place, one in first.medians.items()}
+        least, many_rows = min(first.medians.values(), default=0.0), max(_mean_rows(few), 1.0)
+        answering = {place: (least, (one - least) / many_rows) for place, one in first.medians.items()}
         return Witnessed(answering, first.leading, first.answers, _load(clock() - began[0], wall() - began[1]))
     more = _Watch(many, clock)
     more.to_its_end()
@@ -115,7 +115,7 @@ class _Watch:
 
     @property
     def answers(self) -> dict[Place, tuple[Mapping[str, float], ...]]:
-        found = {}
+        found: dict[Place, tuple[Mapping[str, float], ...]] = {}
         for place, sites in self.left.items():
             turns = [dict(zip(sites, each, strict=True)) for each in zip_longest(*sites.values(), fillvalue=0.0)]
             found[place] = tuple({sum(one.values()): one for one in reversed(turns)}.values())[::-1]
