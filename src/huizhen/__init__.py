@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from huizhen.embedded.estimator import Estimator
     from huizhen.embedded.findings import Finding, Findings
+    from huizhen.embedded.foresight import forecast
     from huizhen.embedded.run import run
     from huizhen.federation.study import Study
     from huizhen.policy.disclosure import DisclosurePolicy
 
-__all__ = ["DisclosurePolicy", "Estimator", "Finding", "Findings", "Study", "run"]
+__all__ = ["DisclosurePolicy", "Estimator", "Finding", "Findings", "Study", "forecast", "run"]
 
 _HOMES = {
     "DisclosurePolicy": "huizhen.policy.disclosure",
@@ -23,6 +24,7 @@ _HOMES = {
     "Finding": "huizhen.embedded.findings",
     "Findings": "huizhen.embedded.findings",
     "Study": "huizhen.federation.study",
+    "forecast": "huizhen.embedded.foresight",
     "run": "huizhen.embedded.run",
 }
 

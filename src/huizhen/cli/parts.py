@@ -15,6 +15,7 @@ GROUPS = {
     "hub": "Set up and run a hub, and decide who takes part.",
     "site": "Take part as a hospital: configuration, suggestions, decisions.",
     "data": "Work on a site's own records.",
+    "twin": "The digital twin: mirrors, what-ifs, calibration, and how wrong forecasts have been.",
     "cohort": "Cohorts: criteria over the registry's events, counted.",
 }
 
@@ -55,6 +56,18 @@ def _runs(group: typer.Typer) -> None:
 
     group.command("run")(running.run_study)
     group.command("demo")(running.demo)
+
+
+def _forecasting(group: typer.Typer) -> None:
+    from huizhen.cli import forecasting
+
+    group.command("forecast")(forecasting.forecast)
+
+
+def _twin(group: typer.Typer) -> None:
+    from huizhen.cli import twin
+
+    twin.add_to(group)
 
 
 def _describing(group: typer.Typer) -> None:
@@ -183,6 +196,8 @@ PARTS = (
     Part("data", ("search", "show"), _found_cards),
     Part("cohort", ("check", "count"), _cohorts),
     Part("", ("run", "demo"), _runs),
+    Part("twin", ("mirror", "scenario", "calibrate", "report", "lab"), _twin),
+    Part("", ("forecast",), _forecasting),
     Part("", ("describe",), _describing),
     Part("", ("methods",), _methods),
 )

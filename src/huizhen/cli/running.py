@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from huizhen.cli.foreseen import beside, foretold
 from huizhen.cli.interruption import Interruption
 from huizhen.cli.policies import read_policies
 from huizhen.cli.progress import RoundBars
@@ -17,17 +18,19 @@ from huizhen.cli.terminal import Terminal, quietly
 from huizhen.cli.words import Language, colon, say
 from huizhen.embedded.exporting import is_taken_away
 from huizhen.embedded.findings import Findings
+from huizhen.embedded.foresight import forecast
 from huizhen.embedded.run import run
+from huizhen.embedded.shadowing import history_in
 from huizhen.embedded.story import story
 from huizhen.errors import CallerError, MachineError, Problem
 from huizhen.federation.events import Event
 from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
-from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.report import page, plain
 from huizhen.translation import translate
+from huizhen.twin.forecast.journal import NAME
 
-__all__ = ["demo", "run_study", "tell"]
+__all__ = ["demo", "run_study", "sites_from", "tell"]
 
 Out = Annotated[Path, typer.Option(help="Folder for the report, the models, the sites' ledgers and the checkpoints.")]
 
@@ -48,16 +51,26 @@ def run_study(
     compare: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Also compute each site alone and the pooled rows, side by side.")
     ] = True,
+    foreseeing: Annotated[
+        bool, typer.Option("--forecast/--no-forecast", help="Forecast the run first, commit to it, and tell what came beside it.")
+    ] = False,
 ) -> None:
     """Run a study on files of this machine, one site for each --site, and write a report."""
     study = Study.read(study_file)
-    sites = _sites(site)
+    sites = sites_from(site, "--site")
     common, single = read_policies(policy)
     if strangers := [name for name in single if name not in sites]:
         problems = [Problem(f"--policy {name}=", "a site that is not here", f"one of: {', '.join(sites)}") for name in strangers]
         raise CallerError("A policy names no site.", problems)
     folder = out / f"{study_file.stem}-{study.digest[:8]}"
-    findings = _watched(Terminal(), context.obj, study, sites, folder, policy=common, policies=single, compare=compare)
+    seen, shadow = None, out / NAME
+    if foreseeing:
+        each = {name: single.get(name, common) for name in sites}
+        seen = forecast(study, sites, in_process=True, policies=each, history=history_in(shadow), keeps=out)
+        Terminal().print(foretold(seen, context.obj), markup=False)
+        _make_ready(out)
+    more = {"policy": common, "policies": single, "compare": compare, "foreseen": seen, "shadow": shadow if seen else None}
+    findings = _watched(Terminal(), context.obj, study, sites, folder, **more)
     tell(Terminal(), context.obj, findings, folder)
     if findings.cut_short:
         Terminal(stderr=True).print(say("cut short", context.obj))
@@ -80,7 +93,9 @@ def demo(context: typer.Context, out: Out = Path("huizhen-out")) -> None:
         console.print(f"{say('demo data', context.obj)}{colon(context.obj)}{translate(each.source, context.obj)}\n")
         sites = each.sites()
         folder = out / f"demo-{each.name}"
-        findings = with_references(_watched(console, context.obj, study, sites, None), sites)
+        seen = forecast(study, sites, in_process=True)
+        console.print(f"{foretold(seen, context.obj)}\n", markup=False)
+        findings = with_references(_watched(console, context.obj, study, sites, None, foreseen=seen), sites)
         tell(console, context.obj, findings, folder)
         failed = failed or bool(findings.failures)
     console.print(say("demo next", context.obj), markup=False)
@@ -105,10 +120,7 @@ def _watched(
     study: Study,
     sites: Mapping[str, Any],
     folder: Path | None,
-    *,
-    policy: DisclosurePolicy | None = None,
-    policies: Mapping[str, DisclosurePolicy] | None = None,
-    compare: bool = True,
+    **more: Any,
 ) -> Findings:
     try:
         finishing = Terminal(stderr=True)
@@ -121,7 +133,7 @@ def _watched(
                 bars.watch(event)
                 interruption.heed(event)
 
-            return run(study, sites, policy=policy, policies=policies, out=folder, compare=compare, watch=watch)
+            return run(study, sites, out=folder, watch=watch, **more)
     except KeyboardInterrupt:
         resume = say("resume", spoken) if folder else ""
         Terminal(stderr=True).print(say("interrupted", spoken, resume=resume))
@@ -138,6 +150,8 @@ def tell(console: Console, spoken: Language, findings: Findings, folder: Path) -
         console.print(say("doubts", spoken), style="bold", markup=False)
     for doubt in findings.doubts:
         console.print(f"  {translate(str(doubt), spoken)}", markup=False)
+    if findings.compared:
+        console.print(beside(findings.compared, spoken))
     path = folder / "report.html"
     page.write(content, path)
     console.print(f"\n[bold]{say('report written', spoken)}[/]{colon(spoken)}{escape(str(path.resolve()))}\n", soft_wrap=True)
@@ -154,18 +168,18 @@ def tell(console: Console, spoken: Language, findings: Findings, folder: Path) -
             )
 
 
-def _sites(options: list[str]) -> dict[str, Path]:
-    """Sites by name, from NAME=PATH; all mistakes at once."""
+def sites_from(options: list[str], named: str) -> dict[str, Path]:
+    """Sites by name, from NAME=PATH; all mistakes at once. `named`: what the option is called."""
     problems, sites = [], {}
     for option in options:
         name, separator, path = option.partition("=")
         if not separator or not path:
-            problems.append(Problem(f"--site {option}", "no NAME=PATH", "for example --site west-lake=data/west.csv"))
+            problems.append(Problem(f"{named} {option}", "no NAME=PATH", f"for example {named} west-lake=data/west.csv"))
         elif not is_name(name):
-            problems.append(Problem(f"--site {option}", repr(name), NAME_RULE))
+            problems.append(Problem(f"{named} {option}", repr(name), NAME_RULE))
         elif name in sites:
             problems.append(
-                Problem(f"--site {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name")
+                Problem(f"{named} {option}", f"the name {name!r} twice", "names that differ", "Give every site its own name")
             )
         else:
             sites[name] = Path(path)

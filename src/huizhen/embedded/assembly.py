@@ -16,6 +16,7 @@ from huizhen.clock import Clock
 from huizhen.data.examples import Categories, Examples, chunks
 from huizhen.embedded.ledgers import Signed, open_ledgers
 from huizhen.embedded.schemes import each_sum, lane_of
+from huizhen.embedded.shadowing import commit, met
 from huizhen.federation.checkpoint import Checkpoints, FileCheckpoints, MemoryCheckpoints
 from huizhen.federation.conduct import Run, conduct
 from huizhen.federation.encrypted.ahead import Tally
@@ -33,6 +34,8 @@ from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.policy.gate import Gate
 from huizhen.privacy.noiseplan import NoisePlan
 from huizhen.privacy.release import Terms, Variable
+from huizhen.twin.forecast.foreseen import Foreseen
+from huizhen.twin.shadow.learnt import Compared
 
 __all__ = ["Federation", "Told", "Watch"]
 
@@ -42,8 +45,8 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers, a fingerprint of the rows, and how
-    many obfuscators encrypted sums took."""
+    """What a conducted study leaves: outcomes, what left each site, the heads of the ledgers, a fingerprint of the rows, how many
+    obfuscators encrypted sums took, and what came beside the forecast, where there was one."""
 
     outcomes: tuple[Outcome, ...]
     left: tuple[Left, ...]
@@ -51,6 +54,7 @@ class Told:
     resumed: bool
     data: str
     tally: Tally = field(default_factory=Tally)
+    compared: tuple[Compared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Federation:
         policies: each site's disclosure policy.
         variables: how the variables were read.
         folder: where ledgers, event log and checkpoints go; None: into memory.
+        foreseen: a forecast of this run, which every ledger is told of before the start.
     """
 
     study: Study
@@ -71,6 +76,7 @@ class Federation:
     clock: Clock
     folder: Path | None
     run: str = field(default_factory=lambda: new_id("run"))
+    foreseen: Foreseen | None = None
 
     def terms(self, roster: tuple[str, ...]) -> Terms:
         """What the participants can agree to."""
@@ -100,9 +106,12 @@ class Federation:
             if plan is not None:
                 reserve(gates, self.study, plan, self.checkpoints(), data)
             about = {"study": self.study.digest, "run": self.run, "title": self.study.title}
+            before = {site: each.ledger.head.entries for site, each in ledgers.items()}
+            if self.foreseen is not None:
+                commit(self.foreseen, self.study, gates.values(), about)
             _record(gates, "started", about)
-            collected, tally = Collected(), Tally()
-            readers = [collected.watch, *stack.enter_context(self.readers(watch))]
+            collected, tally, seen = Collected(), Tally(), list[Event]()
+            readers = [collected.watch, seen.append, *stack.enter_context(self.readers(watch))]
             try:
                 outcomes = self._events_to(stack, gates, ledgers, readers, data, plan, tally)
             except KeyboardInterrupt:
@@ -114,8 +123,11 @@ class Federation:
             answered = {outcome.label: not outcome.result.failure for outcome in outcomes}
             _record(gates, "finished", {**about, "analyses": answered})
             stores = {site: each.ledger for site, each in ledgers.items()}
+            beside: tuple[Compared, ...] = ()
+            if self.foreseen is not None:
+                beside = met(self.foreseen, stores, before, seen, run=self.run, at=self.clock.now())
             heads = [LedgerHead(site, each.head.entries, each.head.hash, each.public_key) for site, each in stores.items()]
-        return Told(outcomes, collected.left, tuple(heads), collected.resumed, data, tally)
+        return Told(outcomes, collected.left, tuple(heads), collected.resumed, data, tally, beside)
 
     def _events_to(
         self,

@@ -19,6 +19,8 @@ from huizhen.federation.study import Study
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.result import Result, Table
 from huizhen.report.content import LedgerHead, Left
+from huizhen.twin.forecast.foreseen import Foreseen
+from huizhen.twin.shadow.learnt import Compared
 
 __all__ = ["Finding", "Findings"]
 
@@ -130,7 +132,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a run found; `findings["cox"]` is one analysis. `cut_short`: Ctrl-C ended the comparison, and only that."""
+    """Everything that a run found; `findings["cox"]` is one analysis. `cut_short`: Ctrl-C ended the comparison, and only that.
+    `foreseen`: the forecast of this run, where one was made; `compared`: what came, part by part, beside it."""
 
     study: Study
     run: str
@@ -145,6 +148,8 @@ class Findings:
     cut_short: bool = False
     one_process: bool = True  # whether one process held all sites
     doubts: tuple[Problem, ...] = ()  # about the sources; for the sites' own eyes, so in no report
+    foreseen: Foreseen | None = None
+    compared: tuple[Compared, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Findings of {self.study.title!r}: {', '.join(map(repr, self.findings))}>"

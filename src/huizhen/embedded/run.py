@@ -20,6 +20,7 @@ from huizhen.embedded.comparing import Comparison
 from huizhen.embedded.findings import Finding, Findings
 from huizhen.embedded.nearly import without_near_counts
 from huizhen.embedded.schemes import check_enough, notes_of
+from huizhen.embedded.shadowing import kept
 from huizhen.embedded.sources import Reading, Table, as_read, open_tables
 from huizhen.errors import FederationError, Problem
 from huizhen.federation.events import Event
@@ -27,6 +28,8 @@ from huizhen.federation.study import Study
 from huizhen.ids import NAME_RULE, is_name
 from huizhen.policy.disclosure import DisclosurePolicy
 from huizhen.privacy.release import Progress, Variable
+from huizhen.twin.forecast.foreseen import Foreseen
+from huizhen.twin.forecast.journal import NAME
 
 __all__ = ["Watch", "run", "run_tables"]
 
@@ -49,6 +52,8 @@ def run(
     compare: bool = True,
     watch: Watch | None = None,
     clock: Clock | None = None,
+    foreseen: Foreseen | None = None,
+    shadow: str | Path | None = None,
 ) -> Findings:
     """Runs a study over sites that all live in this process.
 
@@ -64,6 +69,9 @@ def run(
             with noise). Ctrl-C while this is done
             gives up the rest of it alone: what the federation found is returned, and a note says so.
         watch: is called with every event, e.g. to show progress.
+        foreseen: a forecast of this run (`huizhen.forecast`, `in_process=True`): it is committed to the ledgers before the start,
+            and what came is told beside it.
+        shadow: a file in which it is kept what forecasts were worth, for the next one; ``shadow.jsonl`` in `out` by default.
 
     Returns:
         Findings: published results; an analysis without an answer carries its reason in `Result.failure`.
@@ -86,6 +94,8 @@ def run(
         compare=compare,
         watch=watch,
         clock=clock,
+        foreseen=foreseen,
+        shadow=shadow,
     )
     return replace(findings, doubts=opened.doubts)
 
@@ -101,15 +111,19 @@ def run_tables(
     compare: bool = True,
     watch: Watch | None = None,
     clock: Clock | None = None,
+    foreseen: Foreseen | None = None,
+    shadow: str | Path | None = None,
 ) -> Findings:
     """As `run`, over rows that are in memory already; `variables` says how they were read, by default as they are."""
     clock, folder = clock or WallClock(), Path(out) if out is not None else None
     variables = variables if variables is not None else as_read(study, tables)
     check_enough(study, tuple(tables))
     each_policy = {site: (policies or {}).get(site, policy or DisclosurePolicy()) for site in tables}
-    federation = Federation(study, tables, each_policy, variables, clock, folder)
+    federation = Federation(study, tables, each_policy, variables, clock, folder, foreseen=foreseen)
     started, start_s = clock.now(), clock.seconds()
     told = federation.conduct(watch)
+    if (place := shadow or (folder and folder / NAME)) and told.compared:
+        kept(Path(place), told.compared)
     noisy = study.protection.noise is not None or (bool(study.noisy_steps) and _have_budgets(each_policy))
     if compare and not noisy:
         findings, cut = _beside(federation, told, watch=watch, started_s=start_s)
@@ -132,6 +146,8 @@ def run_tables(
             *cut,
         ),
         cut_short=bool(cut),
+        foreseen=foreseen,
+        compared=told.compared,
     )
 
 

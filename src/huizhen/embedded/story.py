@@ -11,7 +11,7 @@ from huizhen.embedded.findings import Finding, Findings
 from huizhen.federation.schemes import lane_of
 from huizhen.policy.disclosure import strictest
 from huizhen.policy.rounding import round_count
-from huizhen.report.content import Analysis, LeftOut, Refusal, ReportContent
+from huizhen.report.content import Analysis, LeftOut, Outlook, Refusal, ReportContent
 
 __all__ = ["story"]
 
@@ -40,6 +40,7 @@ def story(findings: Findings) -> ReportContent:
         policies={site: policy.clauses() for site, policy in findings.policies.items()},
         ledgers=findings.ledgers,
         notes=findings.notes,
+        outlook=None if findings.foreseen is None else Outlook(findings.foreseen, findings.compared),
     )
 
 

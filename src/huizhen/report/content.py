@@ -9,8 +9,10 @@ from datetime import datetime
 from huizhen.federation.found import LedgerHead, Left
 from huizhen.privacy.release import EMPTY
 from huizhen.privacy.result import Result, Table
+from huizhen.twin.forecast.foreseen import Foreseen
+from huizhen.twin.shadow.learnt import Compared
 
-__all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Refusal", "ReportContent", "Unjudged"]
+__all__ = ["Analysis", "LedgerHead", "Left", "LeftOut", "Outlook", "Refusal", "ReportContent", "Unjudged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a report tells of a forecast: the forecast, and what came, part by part, where there was a run."""
+
+    foreseen: Foreseen
+    compared: tuple[Compared, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """A whole report."""
 
@@ -102,3 +112,4 @@ class ReportContent:
     policies: Mapping[str, Mapping[str, str]]  # clause -> value, by site
     ledgers: tuple[LedgerHead, ...]
     notes: tuple[str, ...] = ()
+    outlook: Outlook | None = None

@@ -19,11 +19,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from huizhen.errors import MachineError
-from huizhen.report import disclosure, numerals, plots, story
+from huizhen.report import disclosure, numerals, outlook, plots, story
 from huizhen.report.content import ReportContent
 from huizhen.report.words import Phrase, say, told
 
-__all__ = ["render", "write"]
+__all__ = ["NOTHING_ELSE", "digest", "environment", "render", "source", "write", "written"]
 
 NOTHING_ELSE = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
@@ -52,6 +52,7 @@ def render(content: ReportContent) -> str:
             ),
             individual=sum(one.numbers for one in left if one.kind == "individual"),
             disclosure=disclosure,
+            outlook=None if content.outlook is None else outlook.section_of(content.outlook),
         )
     )
 
@@ -62,7 +63,16 @@ def write(content: ReportContent, path: Path) -> Path:
     Raises:
         MachineError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    page = render(content).encode()
+    return written(render(content), path)
+
+
+def written(text: str, path: Path) -> Path:
+    """Writes a page so that `path` holds the old file or the whole new one; returns `path`.
+
+    Raises:
+        MachineError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    page = text.encode()
     target = Path(path)
     # The process and a random part: two runs that write the same report do not meet in one temporary file.
     beside_it = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")

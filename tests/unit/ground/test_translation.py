@@ -86,7 +86,7 @@ NOT_SENTENCES = {
     "variable {} is no number where one is needed", "variable {} is no image",  # broken rules of the program
     "variable {} is an image where a number or a label is needed", "{} yields milestones and cannot be resumed",  # the same
     "bold red", "huizhen {}", "DejaVu Sans", "{} TB", "{} of {}", " of {}", " to ", "DejaVu Sans Mono", "g{}",
-    "--policy {}=", "--site {}", "--site {}=",
+    "--policy {}=", "--site {}", "--site {}=", "--data, --cards", "--mirror, --in-process", "--set {}", "--without {}", "{} = {}",
     "with time", "with code", "with unit", "with a value", "why it matched",  # keys of words
     "rare {}", "STAND-IN. {}",  # what stands in a stand-in
     "a {} has no text",  # a broken rule of the program

@@ -56,6 +56,7 @@ class Standins:
         seed: of all that is drawn: keys' masks, noise.
         wrap: puts something around a site's program, such as one that falls silent.
         measure: bytes of a message; `unpadded` where the course is to be grown.
+        one_process: whether the study will run in one process, where policies judge totals.
     """
 
     study: Study
@@ -65,6 +66,7 @@ class Standins:
     seed: int = 0
     wrap: Wrap = _as_it_is
     measure: Measure = whole
+    one_process: bool = False
 
 
 def federation_of(
@@ -81,7 +83,7 @@ def federation_of(
         HuizhenError: the study's noise or protection cannot be had with these sites.
     """
     study, sites = here.study, tuple(here.tables)
-    lane, plan, entropy = lane_of(study, one_process=False), plan_of(study, len(sites)), _Entropy(here.seed)
+    lane, plan, entropy = lane_of(study, one_process=here.one_process), plan_of(study, len(sites)), _Entropy(here.seed)
     keys, kept = {site: new_key() for site in sites}, MemoryCheckpoints()
     gates = {site: Gate(site, here.policies[site], MemoryLedger(keys[site]), clock) for site in sites}
     if plan is not None:

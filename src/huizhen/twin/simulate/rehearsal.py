@@ -27,7 +27,7 @@ from huizhen.twin.simulate.federation import Standins, federation_of
 from huizhen.twin.simulate.repeating import Heard, rounds_of
 from huizhen.twin.simulate.stages import Scene, stage_of
 
-__all__ = ["Demand", "Rehearsed", "no_demand", "rehearse", "rehearsed"]
+__all__ = ["Demand", "Rehearsed", "no_demand", "rehearse", "rehearsed", "shortened"]
 
 LONG = ("rounds", "trees")  # settings that say how many rounds a method takes at most
 SHORT, SHORTER = 3, 2  # rounds that are rehearsed of a long one
@@ -99,6 +99,12 @@ def rehearsed(here: Standins, *, rows: Mapping[str, int] = NONE, demand: Demand 
         except StopIteration as stop:
             outcomes: tuple[Outcome, ...] = stop.value
             return Rehearsed(tuple(events), outcomes, _heard(here.study, scene))
+
+
+def shortened(here: Standins) -> Standins:
+    """The same study with its long trainings cut to the rounds that are rehearsed."""
+    long = {label: length for one in here.study.analyses if (length := _length(one)) > SHORT for label in [one.label]}
+    return _shortened(here, long, SHORT)
 
 
 def _heard(study: Study, scene: Scene) -> tuple[Heard, ...]:
