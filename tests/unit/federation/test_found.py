@@ -79,8 +79,8 @@ class Hub:
 @pytest.mark.parametrize("told", [{}, {"id": "../../x", "digest": STUDY.digest}, {"id": "study-1", "digest": "0" * 64}, {"id": 5}])
 def test_a_hub_that_keeps_another_study_or_a_path_for_an_id_is_not_believed(told):
     with pytest.raises(FederationError, match="has not kept what was submitted"):
-        asking._kept(told, STUDY)
-    assert asking._kept({"id": "study-1", "digest": STUDY.digest}, STUDY) == "study-1"
+        asking.kept(told, STUDY)
+    assert asking.kept({"id": "study-1", "digest": STUDY.digest}, STUDY) == "study-1"
 
 
 def test_the_result_of_another_study_is_not_taken_for_the_one_that_was_asked(tmp_path):

@@ -222,6 +222,7 @@ def test_no_json_is_no_pack():
         from_json("{")
 
 
+@pytest.mark.slow  # every kernel once, and the compiling of those that are compiled
 def test_kernels_of_every_kind_are_timed_even_without_a_budget(monkeypatch):
     monkeypatch.setattr(numeric, "LONG", (100, 500))
     found = timed_kernels(np.random.default_rng(1), 0.0, lambda: 0.0, iter(np.arange(0, 1e6, 1e-3)).__next__)

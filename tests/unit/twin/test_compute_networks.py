@@ -97,10 +97,10 @@ def test_training_is_whole_batches_and_a_rest():
 
 def test_calibration_takes_what_it_is_given_goes_on_where_it_was_and_is_random_in_nothing_else():
     told = []
-    first = calibrate(1.0, lambda share, pack: told.append(share), name="here", seconds=iter(np.arange(0, 100, 0.3)).__next__)
+    first = calibrate(9.0, lambda share, pack: told.append(share), name="here", seconds=iter(np.arange(0, 100, 0.3)).__next__)
     assert first.drawn >= 1
     assert {"np.gram", "aten.view"} <= {one.kind for one in first.samples}
-    again = calibrate(2.0, name="here", begun=from_json(to_json(first)), seconds=iter(np.arange(0, 100, 0.3)).__next__)
+    again = calibrate(12.0, name="here", begun=from_json(to_json(first)), seconds=iter(np.arange(0, 100, 0.3)).__next__)
     assert again.drawn > first.drawn
     assert again.samples[: len(first.samples)] == first.samples
     assert torch.get_num_threads() >= 1

@@ -103,7 +103,7 @@ def _check(algorithm: str, length: int) -> None:
     least = 1 if algorithm in ("sm2", "sm2-der") else 0  # a key stream of 0 bits is all 0, which GB/T 32918.4 refuses
     most = int(algorithm.split("-")[1]) // 8 - OAEP_BYTES if algorithm.endswith("-oaep") else None
     if length < least or (most is not None and length > most):
-        expected = f"{least} or more" if most is None else f"{least} to {most}"
+        expected = f"{least} or more" if most is None else f"from {least} to {most}"
         problems.append(Problem(f"length of {algorithm}", str(length), expected))
     if problems:
         raise CallerError("The size of this protection cannot be told.", problems)

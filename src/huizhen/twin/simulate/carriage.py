@@ -5,7 +5,7 @@ A message larger than a piece is announced, wanted piece by piece and said to be
 carry something of it.
 
 >>> there_and_back(1000, 300)
-Bytes(down=1116, up=421)
+Bytes(down=1114, up=416)
 """
 
 from __future__ import annotations
