@@ -88,7 +88,7 @@ def duration(seconds: float) -> str:
     """Seconds for a reader.
 
     >>> duration(0.0123), duration(75), duration(9000), duration(400_000)
-    ('12 ms', '75 s', '2.5 h', '4.6 d')
+    ('12.3 ms', '75 s', '2.5 h', '4.63 d')
     """
     if seconds < 1:
         scale, unit = (1e3, "ms") if seconds >= 1e-3 or seconds == 0 else (1e6, "µs")
